@@ -1,0 +1,1 @@
+"""Client of Groundwire: the generated stubs are in `groundwire.v1`."""

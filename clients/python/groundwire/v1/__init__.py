@@ -1,0 +1,1 @@
+"""Generated from `protos/groundwire/v1` by `make proto`."""

@@ -1,0 +1,1 @@
+"""Durable vector and keyword retrieval, usable without any server."""

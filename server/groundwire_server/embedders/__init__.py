@@ -1,0 +1,1 @@
+"""Texts to vectors: the Embedder protocol, one file per embedder, and the batcher."""

@@ -1,0 +1,65 @@
+"""What an embedder is: texts in, unit vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from groundwire_index.records import Fingerprint
+from numpy.typing import NDArray
+
+
+class EmbedKind(Enum):
+    """What a text is for."""
+
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """The answer to one call, in request order."""
+
+    vectors: NDArray[np.float32]
+    """Shape (texts, dimension)."""
+    token_counts: tuple[int, ...]
+    """Tokens the model read of each text, after truncation."""
+    truncated: tuple[bool, ...]
+    """Which texts were longer than the limit."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors.
+
+    Safe for concurrent callers on one event loop, whose texts share batches. A caller that is
+    cancelled is dropped from batches not yet begun. Raises UnavailableError when not started.
+    """
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the vectors may be compared with. Known after `start`."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text in tokens, special tokens included; what is past it is not read."""
+        ...
+
+    async def start(self) -> None:
+        """Load the model. Called once, before anything else."""
+        ...
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
+        """Embed a batch; all or none."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count tokens without special ones and without truncation. Thread-safe, blocking."""
+        ...
+
+    async def close(self) -> None:
+        """Stop. Idempotent."""
+        ...

@@ -1,0 +1,1 @@
+"""Text generation: the Engine protocol, one file per engine."""

@@ -1,0 +1,177 @@
+"""What a text engine is: five methods over plain dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+
+class Role(Enum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class FinishReason(Enum):
+    """Why generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    ABORTED = "aborted"
+    NO_SOURCES = "no_sources"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat."""
+
+    role: Role
+    content: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen; None means the model's default. Ranges as in the contract."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    n: int = 1
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePassage:
+    """A numbered passage that an answer may cite."""
+
+    number: int
+    text: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedQuestion:
+    """The question and its sources, for engines that answer from them without a prompt."""
+
+    question: str
+    passages: tuple[SourcePassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """One generation. Exactly one of ``prompt`` and ``messages`` is set."""
+
+    request_id: str
+    sampling: Sampling = field(default_factory=Sampling)
+    prompt: str | None = None
+    messages: tuple[Message, ...] = ()
+    grounded: GroundedQuestion | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Log probability (natural) of a token and of its alternatives."""
+
+    token: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """The next text of one choice. Never repeats, never splits a code point."""
+
+    text: str
+    token_count: int
+    choice: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request, by the engine's tokenizer."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceEnd:
+    """One choice is complete."""
+
+    finish_reason: FinishReason
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEnd:
+    """The last event of a generation, once, after every choice has ended."""
+
+    usage: Usage
+    queue_s: float | None = None
+    """Seconds the request waited in the engine before it was scheduled."""
+
+
+EngineEvent = TextPiece | ChoiceEnd | GenerationEnd
+
+
+class Engine(Protocol):
+    """Generates text for one model.
+
+    Safe for any number of concurrent requests on one event loop. Closing the generator that
+    ``generate`` returned (``aclose``) frees everything the request holds, at any point,
+    without waiting for a further token. Raises the exceptions of `groundwire_index.errors`:
+    LimitExceededError for a prompt longer than the context (before any work), UnavailableError
+    when the engine is down, FailedPreconditionError and UnsupportedError for what it cannot do.
+    """
+
+    @property
+    def name(self) -> str:
+        """The kind of engine, e.g. "vllm"."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model name that requests use."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together; 0 if there is no limit."""
+        ...
+
+    async def start(self) -> None:
+        """Load the model. Called once, before anything else."""
+        ...
+
+    def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Stream the events of one generation."""
+        ...
+
+    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+        """Count the tokens of a text, or of messages under the model's chat template."""
+        ...
+
+    async def check(self) -> None:
+        """Raise UnavailableError if requests would fail now."""
+        ...
+
+    async def close(self) -> None:
+        """Stop, ending what still runs. Idempotent."""
+        ...

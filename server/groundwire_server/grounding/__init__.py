@@ -1,0 +1,1 @@
+"""Retrieve, pack, prompt, generate, verify citations."""

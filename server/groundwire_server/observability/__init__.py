@@ -1,0 +1,1 @@
+"""Metrics, logs, readings of the machine."""
