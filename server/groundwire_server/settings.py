@@ -125,5 +125,5 @@ class Settings(BaseSettings):
     )
     redis_fsync: Literal["always", "everysec"] = Field(
         "always",
-        description="When the private Redis syncs its log; everysec may lose a second to a power cut.",
+        description="When the private Redis syncs its log; everysec can lose a second of turns.",
     )
