@@ -1,1 +1,1 @@
-"""Retrieve, pack, prompt, generate, verify citations."""
+"""Grounded answers: retrieve, pack, prompt, generate, verify citations, store."""

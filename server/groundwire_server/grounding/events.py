@@ -1,0 +1,109 @@
+"""What an answer is made of, in the order a reader sees it.
+
+``Started`` comes first, then ``Sources`` if the answer is grounded, then text and citations,
+then ``Finished``: one for each choice, of which the last carries usage and timings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from groundwire_server.engines.engine import FinishReason, TokenLogprob, Usage
+
+
+class StoreOutcome(Enum):
+    """What became of the exchange in the session."""
+
+    STORED = "stored"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A numbered piece of a source."""
+
+    number: int
+    """From 1; what citations name."""
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    score: float
+    """By the search mode; comparable only within one answer."""
+    relevance: float
+    """0 to 1, comparable between answers; see `grounding.retrieve.relevance`."""
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds of each phase; None for a phase that did not happen."""
+
+    queue_s: float | None = None
+    embed_s: float | None = None
+    retrieve_s: float | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The engine has taken the request."""
+
+    request_id: str
+    model: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The passages the answer may cite, in order of number."""
+
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of one choice's text."""
+
+    text: str
+    token_count: int
+    choice: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CitationAdded:
+    """A verified link from the answer to a passage.
+
+    Offsets count code points, ends are exclusive: into all deltas of the choice so far, and
+    into the passage's text.
+    """
+
+    source: int
+    answer_start: int
+    answer_end: int
+    source_start: int
+    source_end: int
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One choice is complete."""
+
+    finish_reason: FinishReason
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    confidence: float | None = None
+    degraded_reason: str = ""
+    """Empty for an answer that is all that was asked for."""
+    stored: StoreOutcome | None = None
+    dropped_citations: int = 0
+    choice: int = 0
+
+
+AnswerEvent = Started | Sources | TextDelta | CitationAdded | Finished

@@ -1,0 +1,43 @@
+"""What is asked: one generation, optionally grounded and in a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from groundwire_index.filters import Filter
+from groundwire_index.records import SearchMode
+
+from groundwire_server.engines.engine import Message, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Where the passages of a grounded answer come from."""
+
+    collection: str
+    top_k: int = 5
+    mode: SearchMode = SearchMode.HYBRID
+    filter: Filter | None = None
+    min_score: float | None = None
+    query: str = ""
+    """What to search for; made from the conversation if empty."""
+    require_sources: bool = False
+    """No text at all unless a passage supports it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """One answer to give. Exactly one of ``prompt`` and ``messages`` is set.
+
+    With grounding or a session a ``prompt`` is asked as a user message.
+    """
+
+    request_id: str
+    prompt: str | None = None
+    messages: tuple[Message, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    grounding: Grounding | None = None
+    session_id: str = ""
+    priority: int = 0
+    deadline: float | None = None
+    """When to stop, on the event loop's clock; None for no limit."""
