@@ -91,3 +91,6 @@ class Document:
     character_count: int
     metadata: Metadata
     update_time: datetime
+    recipe: str = ""
+    """Digest of what besides the bytes decided the chunks (chunking, parser, embedder), as the
+    ingester gave it. Opaque; stored and given back as it is."""
