@@ -1,0 +1,102 @@
+"""The methods of the API, each with the interceptors folded around it once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from groundwire_index.errors import InvalidArgumentError
+
+from groundwire_server.interceptors.method import Call, Context, Interceptor, Method
+
+Handlers = Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+
+
+class Methods(grpc.GenericRpcHandler[Any, Any]):
+    """Finds the handler of a call.
+
+    Takes servicers through the generated ``add_…Servicer_to_server(servicer, methods)``; one
+    added later takes the place of the one before, for the calls that follow.
+    """
+
+    def __init__(self, interceptors: Sequence[Interceptor]) -> None:
+        """Take the interceptors, outermost first."""
+        self._interceptors = tuple(interceptors)
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    def add_registered_method_handlers(self, service: str, handlers: Handlers) -> None:
+        """Called by the generated code."""
+        for name, handler in handlers.items():
+            method = Method(service, name)
+            self._handlers[method.path] = self._folded(method, handler)
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
+        """Called by the generated code, with the same methods again."""
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Look the method up by its path."""
+        return self._handlers.get(handler_call_details.method)
+
+    def _folded(
+        self, method: Method, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        behaviour, kind = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
+        call: Call = getattr(handler, behaviour)
+        if handler.response_streaming:
+            call = _writing(call)
+        decode = _reporting_malformed(handler.request_deserializer)
+        if not handler.request_streaming:
+            # Decoded in here rather than by gRPC, for bytes that are no message to become a
+            # status like any other error.
+            call = _decoding(decode, call)
+        for interceptor in reversed(self._interceptors):
+            call = interceptor(method, call)
+        return kind(
+            call, decode if handler.request_streaming else None, handler.response_serializer
+        )
+
+
+def _writing(behaviour: Callable[[Any, Context], Any]) -> Call:
+    """Turn an async generator into a call that writes, and always closes the generator."""
+    if not inspect.isasyncgenfunction(behaviour):
+        return behaviour
+
+    async def call(request: Any, context: Context) -> None:
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return call
+
+
+def _decoding(decode: Callable[[bytes], Any], call: Call) -> Call:
+    async def decoding(request: bytes, context: Context) -> Any:
+        return await call(decode(request), context)
+
+    return decoding
+
+
+def _reporting_malformed(deserializer: Any) -> Callable[[bytes], Any]:
+    def decode(data: bytes) -> Any:
+        try:
+            return deserializer(data)
+        except DecodeError as error:
+            raise InvalidArgumentError(
+                "request", "is not a valid message of this method", reason="MALFORMED_MESSAGE"
+            ) from error
+
+    return decode
+
+
+_KINDS: dict[tuple[bool, bool], tuple[str, Callable[..., grpc.RpcMethodHandler[Any, Any]]]] = {
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+}
