@@ -1,0 +1,122 @@
+"""Reading citation marks out of a stream of text, and keeping only those that hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from groundwire_server.grounding.sentences import Span, sentences
+from groundwire_server.grounding.support import Evidence
+from groundwire_server.grounding.words import content_words
+
+# "[1]" or "[2, 3]" with the spaces before it, which go when the mark goes.
+MARK = re.compile(r"[ \t]*\[\s?(\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,15})\s?\]")
+# What may still become a mark. White space alone is held too: it may belong to one.
+_OPEN = re.compile(r"[ \t]*(?:\[[\d\s,;]{0,80})?\Z")
+# Punctuation that the sentence before has left at the beginning of the next claim.
+_BETWEEN = " \t\n.,;:!?)\u201d\"'-*\u2022"
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A claim of the answer and the place in a passage that supports it."""
+
+    source: int
+    answer: Span
+    evidence: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Text to send now, and the citations that its marks made."""
+
+    text: str
+    citations: tuple[Cited, ...] = ()
+
+
+class CitationParser:
+    """Checks the marks of one answer as it streams.
+
+    A mark cites the sentence before it, back to the mark before that. Marks that follow each
+    other cite the same sentence. A mark stays in the text if its passage exists and supports
+    the sentence; otherwise it is taken out and counted in ``dropped``. Text is held back only
+    while it may be the beginning of a mark.
+    """
+
+    def __init__(self, evidence: Mapping[int, Evidence]) -> None:
+        self._evidence = evidence
+        self._held = ""
+        self._text = ""
+        self._floor = 0
+        self._claim: Span | None = None
+        self._swallow_space = False
+        self.dropped = 0
+        self.citations: list[Cited] = []
+
+    @property
+    def text(self) -> str:
+        """The answer so far, as it was sent."""
+        return self._text
+
+    def feed(self, text: str) -> Parsed:
+        """Take the next text of the model; return what can be sent."""
+        pending = self._held + text
+        start = 0
+        sent_before, cited_before = len(self._text), len(self.citations)
+        for mark in MARK.finditer(pending):
+            self._write(pending[start : mark.start()])
+            self._mark(mark)
+            start = mark.end()
+        rest = pending[start:]
+        opened = _OPEN.search(rest)
+        cut = opened.start() if opened else len(rest)
+        self._write(rest[:cut])
+        self._held = rest[cut:]
+        return Parsed(self._text[sent_before:], tuple(self.citations[cited_before:]))
+
+    def finish(self) -> Parsed:
+        """The model is done: what was held back is no mark."""
+        held, self._held = self._held, ""
+        sent_before = len(self._text)
+        self._write(held)
+        return Parsed(self._text[sent_before:])
+
+    def _write(self, text: str) -> None:
+        if self._swallow_space and text:
+            text = text.lstrip(" \t")
+            self._swallow_space = not text
+        self._text += text
+
+    def _mark(self, mark: re.Match[str]) -> None:
+        claim = self._claim_before_mark()
+        named = [int(number) for number in re.findall(r"\d+", mark[1])]
+        kept = [number for number in dict.fromkeys(named) if self._cite(number, claim)]
+        self.dropped += len(set(named)) - len(kept)
+        if kept:
+            spaces = mark[0][: len(mark[0]) - len(mark[0].lstrip(" \t"))]
+            self._write(f"{spaces}[{', '.join(map(str, kept))}]")
+        else:
+            self._swallow_space = self._text[-1:] in ("", "\n")
+        self._floor = len(self._text)
+        self._claim = claim
+
+    def _cite(self, number: int, claim: Span | None) -> bool:
+        evidence = self._evidence.get(number)
+        if claim is None or evidence is None:
+            return False
+        place = evidence.support(self._text[claim.start : claim.end])
+        if place is None:
+            return False
+        self.citations.append(Cited(number, claim, place))
+        return True
+
+    def _claim_before_mark(self) -> Span | None:
+        """The last sentence since the mark before, or that mark's own if there is none."""
+        segment = self._text[self._floor :]
+        for span in reversed(sentences(segment)):
+            sentence = segment[span.start : span.end]
+            if content_words(sentence):
+                offset = len(sentence) - len(sentence.lstrip(_BETWEEN))
+                return Span(self._floor + span.start + offset, self._floor + span.end)
+        return self._claim

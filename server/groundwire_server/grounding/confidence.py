@@ -1,0 +1,51 @@
+"""How far to trust a grounded answer, as one number. docs/grounding.md explains the formula."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from groundwire_server.grounding.citations import MARK, Cited
+from groundwire_server.grounding.events import Passage
+from groundwire_server.grounding.sentences import sentences
+from groundwire_server.grounding.words import tokens
+
+# Words below which an answer gives the check too little to hold on to.
+FULL_LENGTH_WORDS = 5
+# What the check alone is worth, when retrieval found nothing that looks like the question.
+CHECKED_ONLY = 0.4
+
+
+def confidence(
+    text: str, citations: Sequence[Cited], passages: Sequence[Passage], dropped: int
+) -> float:
+    """Trust in an answer, 0 to 1; 0 if nothing in it is supported.
+
+    ``support * precision * (0.4 + 0.6 * relevance) * length`` where support is the share of
+    sentences with a citation that held, precision the share of citations that held, relevance
+    that of the best cited passage, and length falls below 1 under five words.
+    """
+    if not citations:
+        return 0.0
+    support = supported_share(text, citations)
+    precision = len(citations) / (len(citations) + dropped)
+    cited = {citation.source for citation in citations}
+    relevance = max(passage.relevance for passage in passages if passage.number in cited)
+    length = min(1.0, len(tokens(MARK.sub("", text))) / FULL_LENGTH_WORDS)
+    return support * precision * (CHECKED_ONLY + (1 - CHECKED_ONLY) * relevance) * length
+
+
+def supported_share(text: str, citations: Sequence[Cited]) -> float:
+    """The share of sentences that a citation overlaps; 0 for a text without sentences."""
+    plain = MARK.sub(lambda mark: " " * len(mark[0]), text)
+    spoken = [
+        span for span in sentences(plain) if re.search(r"[^\W\d_]", plain[span.start : span.end])
+    ]
+    supported = [
+        span
+        for span in spoken
+        if any(
+            cited.answer.start < span.end and span.start < cited.answer.end for cited in citations
+        )
+    ]
+    return len(supported) / len(spoken) if spoken else 0.0

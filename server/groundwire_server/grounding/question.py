@@ -1,0 +1,92 @@
+"""What to search for, and what to ask an engine that does not see the conversation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from groundwire_server.grounding.conversation import Conversation
+from groundwire_server.grounding.words import STOP_WORDS, content_words, tokens, word_set
+
+# Turns that a chain of follow-ups is traced back at most.
+LONGEST_CHAIN = 3
+# Content words below which a question cannot stand alone.
+SHORT_WORDS = 2
+
+_REFERS_BACK = word_set(
+    "he her hers him his it its she that their theirs them these they this those"
+)
+_CONTINUES = re.compile(
+    r"(?:and|or|but|so|then|also|what about|how about|why not|what else|which one)\b", re.IGNORECASE
+)
+_DETERMINERS = word_set("a an her his its my our the their your")
+_WORD = re.compile(r"[^\W_]+(?:[-'\u2019][^\W_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question in the two forms that are needed."""
+
+    search: str
+    """For retrieval: with the whole of the turns it refers to, because more context finds more."""
+    standalone: str
+    """For answering: with only the subject of those turns, because more would be answered too."""
+
+
+def question_of(conversation: Conversation, query: str = "") -> Question:
+    """Make the question of a conversation understandable without it.
+
+    An explicit ``query`` is searched for as it is. Otherwise the last user message is, and if
+    it is a follow-up, the user turn before it goes in front, and so on for a chain of
+    follow-ups, at most `LONGEST_CHAIN` of them.
+    """
+    asked = conversation.question.strip()
+    if query:
+        return Question(search=query, standalone=asked)
+    chain: list[str] = []
+    for earlier in reversed(conversation.earlier_questions):
+        if len(chain) == LONGEST_CHAIN or not is_follow_up(chain[-1] if chain else asked):
+            break
+        chain.append(earlier.strip())
+    if not chain:
+        return Question(search=asked, standalone=asked)
+    subject = subject_of(chain[-1])
+    return Question(
+        search=" ".join([*reversed(chain), asked]),
+        standalone=f"{subject}: {asked}" if subject else asked,
+    )
+
+
+def is_follow_up(text: str) -> bool:
+    """Whether a question leans on the turn before it.
+
+    It does if it begins by going on ("and", "what about"), if it refers back ("it", "those"),
+    or if it has too few words of its own to be found by.
+    """
+    return (
+        _CONTINUES.match(text.strip()) is not None
+        or not _REFERS_BACK.isdisjoint(tokens(text))
+        or len(content_words(text)) < SHORT_WORDS
+    )
+
+
+def subject_of(text: str) -> str:
+    """What a question is about: its names, and the words that follow an article.
+
+    All of its content words if it has neither.
+    """
+    phrases: list[list[str]] = []
+    open_phrase = False
+    for number, word in enumerate(_WORD.findall(text)):
+        folded = word.casefold()
+        if folded in STOP_WORDS:
+            open_phrase = folded in _DETERMINERS
+            if open_phrase:
+                phrases.append([])
+        elif open_phrase:
+            phrases[-1].append(word)
+        elif number and (word[0].isupper() or word[0].isdigit()):
+            phrases.append([word])
+            open_phrase = True
+    subject = " ".join(word for phrase in phrases for word in phrase)
+    return subject or " ".join(w for w in _WORD.findall(text) if w.casefold() not in STOP_WORDS)

@@ -1,0 +1,134 @@
+"""Finding the passages that an answer may draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from groundwire_index import Index
+from groundwire_index.collection import Collection
+from groundwire_index.errors import FailedPreconditionError
+from groundwire_index.records import (
+    Document,
+    Fingerprint,
+    Hit,
+    Include,
+    Metric,
+    SearchMode,
+    SearchQuery,
+    Vector,
+)
+
+from groundwire_server.blocking import run_blocking
+from groundwire_server.embedders.embedder import Embedder, EmbedKind
+from groundwire_server.grounding.events import Passage
+from groundwire_server.grounding.request import Grounding
+from groundwire_server.grounding.stopwatch import Stopwatch
+
+# BM25 scores have no upper end; this one counts as half relevant.
+HALF_RELEVANT_BM25 = 6.0
+
+
+class Retriever:
+    """Searches the collections of every tenant."""
+
+    def __init__(self, index: Index, embedder: Embedder) -> None:
+        self._index = index
+        self._embedder = embedder
+
+    async def open(self, tenant: str, grounding: Grounding) -> SearchableCollection:
+        """Open the collection, and check that its vectors can be searched by this embedder.
+
+        Raises NotFoundError, or FailedPreconditionError for vectors of another model.
+        """
+        collection = await run_blocking(self._index.collection, tenant, grounding.collection)
+        info = await run_blocking(collection.info)
+        if grounding.mode is not SearchMode.LEXICAL:
+            _require_same_model(grounding.collection, info.fingerprint, self._embedder.fingerprint)
+        return SearchableCollection(collection, info.metric, self._embedder)
+
+
+class SearchableCollection:
+    """One collection, ready to be searched by text."""
+
+    def __init__(self, collection: Collection, metric: Metric, embedder: Embedder) -> None:
+        self._collection = collection
+        self._metric = metric
+        self._embedder = embedder
+
+    async def passages(self, query: str, grounding: Grounding, watch: Stopwatch) -> list[Passage]:
+        """The best passages, best first, numbered from 1; records without text are none."""
+        vector = None
+        if grounding.mode is not SearchMode.LEXICAL:
+            with watch.phase("embed"):
+                vector = (await self._embedder.embed([query], EmbedKind.QUERY)).vectors[0]
+        with watch.phase("retrieve"):
+            return await run_blocking(self._search, query, vector, grounding)
+
+    def _search(self, query: str, vector: Vector | None, grounding: Grounding) -> list[Passage]:
+        hits = self._collection.search(
+            SearchQuery(
+                vector=vector,
+                text=None if grounding.mode is SearchMode.DENSE else query,
+                top_k=grounding.top_k,
+                mode=grounding.mode,
+                filter=grounding.filter,
+                min_score=grounding.min_score,
+                include=Include(text=True, metadata=True, vector=False),
+            )
+        ).hits
+        documents = self._documents(hits)
+        readable = [hit for hit in hits if hit.record.text and not hit.record.text.isspace()]
+        return [
+            _passage(number, hit, documents.get(hit.record.document_id), self._metric)
+            for number, hit in enumerate(readable, start=1)
+        ]
+
+    def _documents(self, hits: Iterable[Hit]) -> dict[str, Document]:
+        ids = {hit.record.document_id for hit in hits} - {""}
+        found = {document_id: self._collection.document(document_id) for document_id in ids}
+        return {document_id: document for document_id, document in found.items() if document}
+
+
+def relevance(hit: Hit, metric: Metric) -> float:
+    """How much a hit looks like the question, 0 to 1, whatever the search mode.
+
+    The cosine of their unit vectors, negatives as 0; where the search was by words alone,
+    ``s / (s + 6)`` of the BM25 score s.
+    """
+    if hit.dense_score is not None:
+        cosine = 1 + hit.dense_score / 2 if metric is Metric.EUCLIDEAN else hit.dense_score
+        return min(1.0, max(0.0, cosine))
+    if hit.lexical_score is not None:
+        score = max(0.0, hit.lexical_score)
+        return score / (score + HALF_RELEVANT_BM25)
+    return 0.0
+
+
+def _passage(number: int, hit: Hit, document: Document | None, metric: Metric) -> Passage:
+    record = hit.record
+    position = record.position
+    named = record.metadata.get("title")
+    return Passage(
+        number=number,
+        chunk_id=hit.id,
+        document_id=record.document_id,
+        title=document.title if document else named if isinstance(named, str) else "",
+        text=record.text or "",
+        score=hit.score,
+        relevance=relevance(hit, metric),
+        page=position.page if position else None,
+        headings=position.headings if position else (),
+    )
+
+
+def _require_same_model(name: str, stored: Fingerprint | None, ours: Fingerprint) -> None:
+    if stored == ours:
+        return
+    made_by = f'made by "{stored.model}" ({stored.revision})' if stored else "of no known model"
+    raise FailedPreconditionError(
+        f'the vectors of collection "{name}" are {made_by}, and questions are embedded by '
+        f'"{ours.model}" ({ours.revision}): search it with SEARCH_MODE_LEXICAL, or store its '
+        "texts in a collection of this embedder",
+        reason="EMBEDDER_MISMATCH" if stored else "NO_EMBEDDER",
+        metadata={"resource_type": "collection", "resource_name": name},
+    )
