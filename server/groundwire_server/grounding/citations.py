@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from groundwire_server.grounding.sentences import Span, sentences
+from groundwire_index.ingest.sentences import Span, sentences
+
 from groundwire_server.grounding.support import Evidence
 from groundwire_server.grounding.words import content_words
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from groundwire_index.ingest.sentences import sentences
+
 from groundwire_server.grounding.citations import MARK, Cited
 from groundwire_server.grounding.events import Passage
-from groundwire_server.grounding.sentences import sentences
 from groundwire_server.grounding.words import tokens
 
 # Words below which an answer gives the check too little to hold on to.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from groundwire_server.grounding.sentences import Span, sentences
+from groundwire_index.ingest.sentences import Span, sentences
+
 from groundwire_server.grounding.words import content_words, denied_words, numbers
 
 # Share of a claim's content words that its evidence must hold.

@@ -1,0 +1,202 @@
+"""Events of an answer, to the wire: one by one, or gathered into one message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from google.protobuf.duration_pb2 import Duration
+from groundwire.v1 import generate_service_pb2, generation_pb2
+
+from groundwire_server.engines.engine import FinishReason, TokenLogprob, Usage
+from groundwire_server.grounding.events import (
+    AnswerEvent,
+    CitationAdded,
+    Finished,
+    Passage,
+    Sources,
+    Started,
+    StoreOutcome,
+    TextDelta,
+    Timings,
+)
+
+_FINISH_REASONS: dict[FinishReason, generation_pb2.FinishReason] = {
+    FinishReason.STOP: generation_pb2.FINISH_REASON_STOP,
+    FinishReason.LENGTH: generation_pb2.FINISH_REASON_LENGTH,
+    FinishReason.TOOL_CALLS: generation_pb2.FINISH_REASON_TOOL_CALLS,
+    FinishReason.ABORTED: generation_pb2.FINISH_REASON_ABORTED,
+    FinishReason.NO_SOURCES: generation_pb2.FINISH_REASON_NO_SOURCES,
+}
+_OUTCOMES: dict[StoreOutcome | None, generation_pb2.StoreOutcome] = {
+    None: generation_pb2.STORE_OUTCOME_UNSPECIFIED,
+    StoreOutcome.STORED: generation_pb2.STORE_OUTCOME_STORED,
+    StoreOutcome.CONFLICT: generation_pb2.STORE_OUTCOME_CONFLICT,
+    StoreOutcome.FAILED: generation_pb2.STORE_OUTCOME_FAILED,
+}
+
+
+def event_message(event: AnswerEvent) -> generate_service_pb2.GenerateResponse:
+    """One event as it is streamed."""
+    response = generate_service_pb2.GenerateResponse
+    match event:
+        case TextDelta():
+            return response(text_delta=_delta_message(event), choice=event.choice)
+        case CitationAdded():
+            return response(citation=_citation_message(event), choice=event.choice)
+        case Started():
+            return response(started=_started_message(event))
+        case Sources():
+            return response(
+                sources=generate_service_pb2.Sources(passages=map(_passage_message, event.passages))
+            )
+        case Finished():
+            return response(finished=_finished_message(event), choice=event.choice)
+
+
+class Gathered:
+    """One answer, gathered from its events."""
+
+    def __init__(self) -> None:
+        self._answer = generate_service_pb2.CompleteResponse()
+        self._deltas: dict[int, list[TextDelta]] = {}
+        self._finished: dict[int, Finished] = {}
+        self._last: Finished | None = None
+
+    def add(self, event: AnswerEvent) -> None:
+        """Take the next event."""
+        match event:
+            case TextDelta():
+                self._deltas.setdefault(event.choice, []).append(event)
+            case CitationAdded(choice=0):
+                self._answer.citations.append(_citation_message(event))
+            case Started():
+                self._answer.request_id = event.request_id
+                self._answer.model = event.model
+                self._answer.engine = event.engine
+            case Sources():
+                self._answer.passages.extend(map(_passage_message, event.passages))
+            case Finished():
+                self._finished[event.choice] = self._last = event
+
+    def message(self) -> generate_service_pb2.CompleteResponse:
+        """The whole answer, after the last event."""
+        answer = self._answer
+        answer.text = self._text(0)
+        answer.logprobs.extend(self._logprobs(0))
+        if self._last is not None:
+            # What is told once for all choices is told by the one that ends last.
+            first = replace(
+                self._last,
+                finish_reason=self._finished[0].finish_reason,
+                confidence=self._finished[0].confidence,
+                dropped_citations=self._finished[0].dropped_citations,
+            )
+            answer.finished.CopyFrom(_finished_message(first))
+        answer.other_choices.extend(
+            generate_service_pb2.CompletionChoice(
+                choice=choice,
+                text=self._text(choice),
+                finish_reason=_FINISH_REASONS[finished.finish_reason],
+                logprobs=self._logprobs(choice),
+            )
+            for choice, finished in sorted(self._finished.items())
+            if choice
+        )
+        return answer
+
+    def _text(self, choice: int) -> str:
+        return "".join(delta.text for delta in self._deltas.get(choice, ()))
+
+    def _logprobs(self, choice: int) -> list[generation_pb2.TokenLogprob]:
+        return [
+            _logprob_message(logprob)
+            for delta in self._deltas.get(choice, ())
+            for logprob in delta.logprobs
+        ]
+
+
+def _started_message(event: Started) -> generate_service_pb2.Started:
+    return generate_service_pb2.Started(
+        request_id=event.request_id, model=event.model, engine=event.engine
+    )
+
+
+def _passage_message(passage: Passage) -> generation_pb2.Passage:
+    return generation_pb2.Passage(
+        number=passage.number,
+        chunk_id=passage.chunk_id,
+        document_id=passage.document_id,
+        title=passage.title,
+        text=passage.text,
+        score=passage.score,
+        page=passage.page,
+        headings=passage.headings,
+    )
+
+
+def _delta_message(event: TextDelta) -> generate_service_pb2.TextDelta:
+    return generate_service_pb2.TextDelta(
+        text=event.text,
+        token_count=event.token_count,
+        logprobs=map(_logprob_message, event.logprobs),
+    )
+
+
+def _logprob_message(logprob: TokenLogprob) -> generation_pb2.TokenLogprob:
+    return generation_pb2.TokenLogprob(
+        token=logprob.token,
+        logprob=logprob.logprob,
+        alternatives=[
+            generation_pb2.TokenAlternative(token=token, logprob=value)
+            for token, value in logprob.alternatives
+        ],
+    )
+
+
+def _citation_message(event: CitationAdded) -> generation_pb2.Citation:
+    return generation_pb2.Citation(
+        source=event.source,
+        answer_start=event.answer_start,
+        answer_end=event.answer_end,
+        source_start=event.source_start,
+        source_end=event.source_end,
+    )
+
+
+def _finished_message(event: Finished) -> generation_pb2.Finished:
+    return generation_pb2.Finished(
+        finish_reason=_FINISH_REASONS[event.finish_reason],
+        usage=_usage_message(event.usage),
+        timings=_timings_message(event.timings),
+        confidence=event.confidence,
+        degraded=bool(event.degraded_reason),
+        degraded_reason=event.degraded_reason,
+        stored=_OUTCOMES[event.stored],
+        dropped_citations=event.dropped_citations,
+    )
+
+
+def _usage_message(usage: Usage) -> generation_pb2.GenerateUsage:
+    return generation_pb2.GenerateUsage(
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+    )
+
+
+def _timings_message(timings: Timings) -> generation_pb2.GenerateTimings:
+    return generation_pb2.GenerateTimings(
+        queue=_duration(timings.queue_s),
+        embed=_duration(timings.embed_s),
+        retrieve=_duration(timings.retrieve_s),
+        prefill=_duration(timings.prefill_s),
+        decode=_duration(timings.decode_s),
+    )
+
+
+def _duration(seconds: float | None) -> Duration | None:
+    if seconds is None:
+        return None
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
