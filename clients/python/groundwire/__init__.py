@@ -1,1 +1,98 @@
-"""Client of Groundwire: the generated stubs are in `groundwire.v1`."""
+"""Client of Groundwire: typed calls, retries where they are safe, errors as exceptions.
+
+>>> with groundwire.Client("localhost:50051") as client:
+...     for event in client.generate("When does it open?", grounding="handbook"):
+...         ...
+
+`groundwire.v1` holds the generated stubs, for everything that is not wrapped here.
+"""
+
+from groundwire import errors
+from groundwire.aio import AsyncGeneration
+from groundwire.blocking import Generation
+from groundwire.chat import (
+    Choice,
+    Constraint,
+    Grammar,
+    Grounding,
+    JsonSchema,
+    Message,
+    NewMessage,
+    Regex,
+    Sampling,
+    Tool,
+)
+from groundwire.client import AsyncClient, Client
+from groundwire.errors import GroundwireError
+from groundwire.filters import all_of, any_of, not_, where
+from groundwire.requests.search import Like, ReciprocalRank, WeightedSum
+from groundwire.results.collections import Collection, Fingerprint
+from groundwire.results.documents import Document, IngestProgress, IngestResult
+from groundwire.results.embeddings import Embeddings
+from groundwire.results.events import (
+    Citation,
+    Completion,
+    Event,
+    Finished,
+    Passage,
+    ReasoningDelta,
+    Sources,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+)
+from groundwire.results.records import ChunkPosition, Hit, Record, SearchResult, Written
+from groundwire.results.server import Model, ServerInfo
+from groundwire.results.sessions import Context, Session, Turn
+
+__all__ = [
+    "AsyncClient",
+    "AsyncGeneration",
+    "Choice",
+    "ChunkPosition",
+    "Citation",
+    "Client",
+    "Collection",
+    "Completion",
+    "Constraint",
+    "Context",
+    "Document",
+    "Embeddings",
+    "Event",
+    "Fingerprint",
+    "Finished",
+    "Generation",
+    "Grammar",
+    "Grounding",
+    "GroundwireError",
+    "Hit",
+    "IngestProgress",
+    "IngestResult",
+    "JsonSchema",
+    "Like",
+    "Message",
+    "Model",
+    "NewMessage",
+    "Passage",
+    "ReasoningDelta",
+    "ReciprocalRank",
+    "Record",
+    "Regex",
+    "Sampling",
+    "SearchResult",
+    "ServerInfo",
+    "Session",
+    "Sources",
+    "Started",
+    "TextDelta",
+    "Tool",
+    "ToolCallDelta",
+    "Turn",
+    "WeightedSum",
+    "Written",
+    "all_of",
+    "any_of",
+    "errors",
+    "not_",
+    "where",
+]

@@ -1,0 +1,152 @@
+"""Running calls on an event loop: what `AsyncClient` stands on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc.aio
+
+from groundwire import documents
+from groundwire.call import Pages, Stream, Unary, Upload
+from groundwire.channel import Connection
+from groundwire.errors import UnknownError, translated
+from groundwire.results.documents import IngestResult, ingest_progress, ingest_result
+from groundwire.results.events import Event, event
+from groundwire.results.transcript import Transcript
+from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
+from groundwire.v1.retrieve_service_pb2 import IngestDocumentRequest, IngestDocumentResponse
+
+R = TypeVar("R")
+
+
+class AsyncGeneration(Transcript):
+    """An answer on its way. Iterate for its events; leaving the loop ends it on the server.
+
+    Use it in an ``async with`` block when it may be dropped before its loop begins.
+    """
+
+    def __init__(self, responses: Any) -> None:
+        super().__init__()
+        self._responses = responses
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        try:
+            with translated():
+                async for response in self._responses:
+                    if arrived := event(response):
+                        self.add(arrived)
+                        yield arrived
+        finally:
+            self.close()
+
+    async def text(self) -> str:
+        """Wait for the end; the whole text."""
+        async for _ in self:
+            pass
+        return self.answer
+
+    def close(self) -> None:
+        """End it now. What has arrived stays; a finished answer is left as it is."""
+        self._responses.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncTransport:
+    """Makes calls on one channel, on the event loop that runs when it is made."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        options = connection.channel_options()
+        if connection.credentials:
+            self.channel = grpc.aio.secure_channel(
+                connection.target, connection.credentials, options
+            )
+        else:
+            self.channel = grpc.aio.insecure_channel(connection.target, options)
+        self._metadata = connection.call_metadata()
+        self._generate = self.channel.unary_stream(
+            "/groundwire.v1.GenerateService/Generate",
+            request_serializer=GenerateRequest.SerializeToString,
+            response_deserializer=GenerateResponse.FromString,
+        )
+        self._ingest = self.channel.stream_stream(
+            "/groundwire.v1.RetrieveService/IngestDocument",
+            request_serializer=IngestDocumentRequest.SerializeToString,
+            response_deserializer=IngestDocumentResponse.FromString,
+        )
+
+    async def unary(self, call: Unary[R]) -> R:
+        """Make one call."""
+        method = self.channel.unary_unary(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.parse,
+        )
+        timeout = self.connection.deadline(call.timeout, generates=call.generates)
+        with translated():
+            answer = await method(call.request, timeout=timeout, metadata=self._metadata)
+        return call.decode(answer)
+
+    async def pages(self, call: Pages[R]) -> AsyncIterator[R]:
+        """Make calls until the last page."""
+        page = await self.unary(call.page(""))
+        for item in page.items:
+            yield item
+        while page.next_cursor:
+            page = await self.unary(call.page(page.next_cursor))
+            for item in page.items:
+                yield item
+
+    def stream(self, call: Stream) -> AsyncGeneration:
+        """Begin an answer."""
+        timeout = self.connection.deadline(call.timeout, generates=True)
+        return AsyncGeneration(
+            self._generate(call.request, timeout=timeout, metadata=self._metadata)
+        )
+
+    async def upload(self, call: Upload) -> IngestResult:
+        """Send a file and wait for the result."""
+        timeout = self.connection.deadline(call.timeout, generates=True)
+        with closing(await asyncio.to_thread(call.source.open)) as file:
+            pieces = documents.requests(call.header, file)
+            responses = self._ingest(_on_thread(pieces), timeout=timeout, metadata=self._metadata)
+            try:
+                return await self._follow(call, responses)
+            finally:
+                responses.cancel()
+
+    async def _follow(
+        self, call: Upload, responses: AsyncIterable[IngestDocumentResponse]
+    ) -> IngestResult:
+        with translated():
+            async for response in responses:
+                if response.HasField("result"):
+                    return ingest_result(response.result)
+                call.on_progress(ingest_progress(response.progress))
+        raise UnknownError("The server ended the ingest without a result: is it of this version?")
+
+    async def close(self) -> None:
+        """Close the channel; calls in progress are cancelled."""
+        await self.channel.close(grace=None)
+
+
+async def _on_thread(
+    pieces: Iterator[IngestDocumentRequest],
+) -> AsyncIterator[IngestDocumentRequest]:
+    """The pieces, each read from the file on a thread, so that the loop never waits for a disk."""
+    while piece := await asyncio.to_thread(next, pieces, None):
+        yield piece

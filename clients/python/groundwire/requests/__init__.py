@@ -1,0 +1,1 @@
+"""What calls ask: arguments to messages, one module for each group of calls."""

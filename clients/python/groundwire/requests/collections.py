@@ -1,0 +1,90 @@
+"""Creating, describing, listing and deleting collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from groundwire.call import Pages, Unary, call
+from groundwire.requests.keys import idempotency_key as key
+from groundwire.results import collections as results
+from groundwire.v1 import collection_pb2
+from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire.values import enum_number
+
+
+def create_collection(
+    name: str,
+    *,
+    metric: results.Metric = "cosine",
+    dimension: int | None = None,
+    embedder: str = "",
+    index_kind: results.IndexKind | None = None,
+    index_parameters: Mapping[str, str] | None = None,
+    description: str = "",
+    idempotency_key: str = "",
+    timeout: float | None = None,
+) -> Unary[results.Collection]:
+    """Create an empty collection; AlreadyExistsError if the name is taken.
+
+    ``embedder`` turns its texts into vectors: empty for the server's default, "none" for a
+    collection whose clients bring vectors, which then needs ``dimension``.
+    """
+    metric_number = enum_number(collection_pb2.Metric.DESCRIPTOR, metric)
+    kind_number = enum_number(collection_pb2.IndexKind.DESCRIPTOR, index_kind)
+    request = pb.CreateCollectionRequest(
+        name=name,
+        metric=metric_number,
+        dimension=dimension,
+        embedder=embedder,
+        index=collection_pb2.IndexConfig(kind=kind_number, parameters=index_parameters),
+        description=description,
+        idempotency_key=key(idempotency_key),
+    )
+    return call(
+        "RetrieveService/CreateCollection",
+        request,
+        pb.CreateCollectionResponse,
+        lambda answer: results.collection(answer.collection),
+        timeout,
+    )
+
+
+def get_collection(name: str, *, timeout: float | None = None) -> Unary[results.Collection]:
+    """Describe a collection."""
+    return call(
+        "RetrieveService/GetCollection",
+        pb.GetCollectionRequest(name=name),
+        pb.GetCollectionResponse,
+        lambda answer: results.collection(answer.collection),
+        timeout,
+    )
+
+
+def list_collections(
+    *, page_size: int = 100, timeout: float | None = None
+) -> Pages[results.Collection]:
+    """Iterate over the tenant's collections, by name."""
+    return Pages(
+        lambda cursor: call(
+            "RetrieveService/ListCollections",
+            pb.ListCollectionsRequest(page_size=page_size, cursor=cursor),
+            pb.ListCollectionsResponse,
+            results.collections,
+            timeout,
+        )
+    )
+
+
+def delete_collection(name: str, *, timeout: float | None = None) -> Unary[int]:
+    """Delete a collection with everything in it; the number of records removed.
+
+    Not undoable, and not repeated after a failure: a second try would say NOT_FOUND of what
+    the first one deleted.
+    """
+    return call(
+        "RetrieveService/DeleteCollection",
+        pb.DeleteCollectionRequest(name=name),
+        pb.DeleteCollectionResponse,
+        lambda answer: answer.records,
+        timeout,
+    )

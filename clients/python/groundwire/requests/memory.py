@@ -1,0 +1,138 @@
+"""Sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from groundwire.call import Pages, Unary, call
+from groundwire.chat import NewMessage
+from groundwire.requests.keys import idempotency_key as key
+from groundwire.results import sessions as results
+from groundwire.v1 import generation_pb2
+from groundwire.v1 import memory_service_pb2 as pb
+from groundwire.values import enum_number, to_duration, to_struct
+
+
+def create_session(
+    session_id: str = "",
+    *,
+    title: str = "",
+    ttl: float | None = None,
+    idempotency_key: str = "",
+    timeout: float | None = None,
+) -> Unary[results.Session]:
+    """Create an empty session; the server makes up an id if there is none.
+
+    After ``ttl`` seconds without use it is deleted; None keeps it.
+    """
+    request = pb.CreateSessionRequest(
+        session_id=session_id,
+        title=title,
+        ttl=None if ttl is None else to_duration(ttl),
+        idempotency_key=key(idempotency_key),
+    )
+    return call(
+        "MemoryService/CreateSession",
+        request,
+        pb.CreateSessionResponse,
+        lambda answer: results.session(answer.session),
+        timeout,
+    )
+
+
+def get_session(session_id: str, *, timeout: float | None = None) -> Unary[results.Session]:
+    """Describe a session."""
+    return call(
+        "MemoryService/GetSession",
+        pb.GetSessionRequest(session_id=session_id),
+        pb.GetSessionResponse,
+        lambda answer: results.session(answer.session),
+        timeout,
+    )
+
+
+def delete_session(session_id: str, *, timeout: float | None = None) -> Unary[int]:
+    """Delete a session; the number of turns removed. Not repeated after a failure."""
+    return call(
+        "MemoryService/DeleteSession",
+        pb.DeleteSessionRequest(session_id=session_id),
+        pb.DeleteSessionResponse,
+        lambda answer: answer.turns,
+        timeout,
+    )
+
+
+def append(
+    session_id: str,
+    messages: Sequence[NewMessage],
+    *,
+    expected_head: int | None = None,
+    idempotency_key: str = "",
+    timeout: float | None = None,
+) -> Unary[int]:
+    """Append up to 100 messages, all or none; the number of the last.
+
+    With ``expected_head``, AbortedError if the head is another; its ``metadata["head"]``
+    says which.
+    """
+    request = pb.AppendMessagesRequest(
+        session_id=session_id,
+        expected_head=expected_head,
+        messages=[_message(item) for item in messages],
+        idempotency_key=key(idempotency_key),
+    )
+    return call(
+        "MemoryService/AppendMessages",
+        request,
+        pb.AppendMessagesResponse,
+        lambda answer: answer.head,
+        timeout,
+    )
+
+
+def messages(
+    session_id: str, *, after: int = 0, page_size: int = 100, timeout: float | None = None
+) -> Pages[results.Turn]:
+    """Iterate over the turns with a number above ``after``, in order."""
+    return Pages(
+        lambda cursor: call(
+            "MemoryService/ListMessages",
+            pb.ListMessagesRequest(
+                session_id=session_id, after=int(cursor or after), page_size=page_size
+            ),
+            pb.ListMessagesResponse,
+            results.turns,
+            timeout,
+        )
+    )
+
+
+def build_context(
+    session_id: str,
+    *,
+    budget_tokens: int,
+    query: str = "",
+    model: str = "",
+    system_prompt: str = "",
+    timeout: float | None = None,
+) -> Unary[results.Context]:
+    """Pack what a model should see into a token budget, and report what went in."""
+    request = pb.BuildContextRequest(
+        session_id=session_id,
+        query=query,
+        budget_tokens=budget_tokens,
+        model=model,
+        system_prompt=system_prompt,
+    )
+    return call(
+        "MemoryService/BuildContext", request, pb.BuildContextResponse, results.context, timeout
+    )
+
+
+def _message(message: NewMessage) -> pb.NewMessage:
+    return pb.NewMessage(
+        role=enum_number(generation_pb2.Role.DESCRIPTOR, message.role),
+        content=message.content,
+        metadata=to_struct(message.metadata) if message.metadata else None,
+        source_ids=message.source_ids,
+    )

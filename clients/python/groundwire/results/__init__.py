@@ -1,0 +1,1 @@
+"""What calls give: frozen dataclasses, and the functions that read them from messages."""
