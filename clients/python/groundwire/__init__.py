@@ -21,17 +21,18 @@ from groundwire.chat import (
     Regex,
     Sampling,
     Tool,
+    ToolCall,
 )
 from groundwire.client import AsyncClient, Client
 from groundwire.errors import GroundwireError
 from groundwire.filters import all_of, any_of, not_, where
 from groundwire.requests.search import Like, ReciprocalRank, WeightedSum
 from groundwire.results.collections import Collection, Fingerprint
+from groundwire.results.completion import Completion
 from groundwire.results.documents import Document, IngestProgress, IngestResult
 from groundwire.results.embeddings import Embeddings
 from groundwire.results.events import (
     Citation,
-    Completion,
     Event,
     Finished,
     Passage,
@@ -86,6 +87,7 @@ __all__ = [
     "Started",
     "TextDelta",
     "Tool",
+    "ToolCall",
     "ToolCallDelta",
     "Turn",
     "WeightedSum",
