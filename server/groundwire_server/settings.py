@@ -8,17 +8,20 @@ A value comes from the first of these that has one: a flag (``--data-dir``), the
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from groundwire_server.addresses import Address
+
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+NO_METRICS = "off"
 
 
 class Settings(BaseSettings):
-    """The server's settings."""
+    """The server's settings. Made directly, it holds defaults and what it is given."""
 
     model_config = SettingsConfigDict(
         env_prefix="GROUNDWIRE_", extra="forbid", frozen=True, validate_default=True
@@ -26,104 +29,152 @@ class Settings(BaseSettings):
 
     # --- where it lives ---
     listen: str = Field(
-        "127.0.0.1:50051", description="HOST:PORT for gRPC; port 0 picks a free one."
+        default="127.0.0.1:50051", description="HOST:PORT for gRPC; port 0 picks a free one."
     )
     data_dir: Path = Field(
-        Path("groundwire-data"), description="Folder for everything that is stored."
+        default=Path("groundwire-data"), description="Folder for everything that is stored."
     )
     insecure: bool = Field(
-        False,
+        default=False,
         description="Listen beyond loopback although callers are not authenticated.",
     )
     metrics_listen: str = Field(
-        "127.0.0.1:9464", description='HOST:PORT for Prometheus metrics over HTTP; "off" for none.'
+        default="127.0.0.1:9464",
+        description='HOST:PORT for Prometheus metrics over HTTP; "off" for none.',
     )
     ready_file: Path | None = Field(
-        None,
+        default=None,
         description="File to write the bound gRPC and metrics addresses to, as JSON, once serving.",
     )
 
     # --- logs ---
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line that is written."
+        default="info", description="Least severe log line that is written."
     )
     log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="Log lines for people or programs; auto: console on a terminal."
+        default="auto", description="Log lines for people or programs; auto: console on a terminal."
     )
 
     # --- limits of a call ---
     max_message_bytes: int = Field(
-        32 * 2**20, ge=2**20, le=2**30, description="Largest gRPC message, in bytes."
+        default=32 * 2**20, ge=2**20, le=2**30, description="Largest gRPC message, in bytes."
     )
     max_document_bytes: int = Field(
-        256 * 2**20, ge=2**10, description="Largest file that is ingested, in bytes."
+        default=256 * 2**20, ge=2**10, description="Largest file that is ingested, in bytes."
     )
     max_concurrent_calls: int = Field(
-        1024, ge=1, description="Calls in progress; one more gets RESOURCE_EXHAUSTED."
+        default=1024, ge=1, description="Calls in progress; one more gets RESOURCE_EXHAUSTED."
     )
 
     # --- stopping ---
     stop_delay_s: Seconds = Field(
-        0.5, description="Seconds between NOT_SERVING and refusing new calls."
+        default=0.5, description="Seconds between NOT_SERVING and refusing new calls."
     )
     stop_grace_s: Seconds = Field(
-        20.0, description="Seconds that calls in progress get to finish on SIGTERM."
+        default=20.0, description="Seconds that calls in progress get to finish on SIGTERM."
     )
 
     # --- text generation ---
     default_model: str = Field(
-        "",
+        default="",
         description='Model of requests that name none; empty: the vLLM model, else "extractive".',
     )
     vllm_model: str = Field(
-        "", description="Folder or hub name of the model that vLLM serves; empty: no vLLM."
+        default="", description="Folder or hub name of the model that vLLM serves; empty: no vLLM."
     )
     vllm_name: str = Field(
-        "", description="Name that requests use for it; empty: the last part of vllm_model."
+        default="", description="Name that requests use for it; empty: the last part of vllm_model."
     )
     vllm_args: dict[str, Any] = Field(
         default_factory=dict,
         description='Further engine arguments of vLLM as JSON, e.g. {"max_model_len": 8192}.',
     )
     max_tokens: int = Field(
-        1024, ge=1, description="Tokens generated at most when a request does not say."
+        default=1024, ge=1, description="Tokens generated at most when a request does not say."
     )
 
     # --- embedding ---
     embedder_model: str = Field(
-        "all-MiniLM-L6-v2",
+        default="all-MiniLM-L6-v2",
         description="Embedder: the built-in one, or any sentence-transformers folder or hub name.",
     )
     embedder_precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Number format of the embedder; auto: bf16 where the CPU computes it."
+        default="auto",
+        description="Number format of the embedder; auto: bf16 where the CPU computes it.",
     )
     embedder_query_prefix: str = Field(
-        "", description="Text put before each query; for models trained with one."
+        default="", description="Text put before each query; for models trained with one."
     )
     embedder_passage_prefix: str = Field(
-        "", description="Text put before each passage; for models trained with one."
+        default="", description="Text put before each passage; for models trained with one."
     )
     embedder_batch_tokens: int = Field(
-        4096, ge=256, description="Tokens, padding included, that the embedder reads in one batch."
+        default=4096,
+        ge=256,
+        description="Tokens, padding included, that the embedder reads in one batch.",
     )
 
     # --- ingest and grounding ---
     chunk_tokens: int = Field(
-        192, ge=16, description="Largest chunk of an ingested document, in embedder tokens."
+        default=192, ge=16, description="Largest chunk of an ingested document, in embedder tokens."
     )
     chunk_overlap_tokens: int = Field(
-        32, ge=0, description="Tokens repeated from the end of the chunk before."
+        default=32, ge=0, description="Tokens repeated from the end of the chunk before."
     )
     grounding_tokens: int = Field(
-        2048, ge=128, description="Tokens of passages in a prompt at most."
+        default=2048, ge=128, description="Tokens of passages in a prompt at most."
     )
 
     # --- sessions ---
     redis_url: str = Field(
-        "",
+        default="",
         description="Redis for sessions (redis://, rediss://, unix://); empty: a private one.",
     )
     redis_fsync: Literal["always", "everysec"] = Field(
-        "always",
+        default="always",
         description="When the private Redis syncs its log; everysec can lose a second of turns.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - named by the base class
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the environment to `settings_sources.load`, the one place that reads it."""
+        return (init_settings,)
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        Address.parse(value)
+        return value
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _check_metrics_listen(cls, value: str) -> str:
+        if value != NO_METRICS:
+            Address.parse(value)
+        return value
+
+    @field_validator("data_dir", "ready_file")
+    @classmethod
+    def _expand_home(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _check_overlap(self) -> Self:
+        if self.chunk_overlap_tokens >= self.chunk_tokens:
+            raise ValueError(
+                f"chunk_overlap_tokens ({self.chunk_overlap_tokens}) must be less than "
+                f"chunk_tokens ({self.chunk_tokens})"
+            )
+        return self

@@ -37,9 +37,14 @@ class Admission:
         """Refuse new calls from now on: the server is stopping."""
         self._refusal = _stopping
 
-    async def wait_idle(self) -> None:
-        """Return when no call is in progress."""
-        await self._idle.wait()
+    async def wait_idle(self, at_most_s: float) -> bool:
+        """Wait until no call is in progress; whether that came to be in time."""
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def __call__(self, _: Method, call: Call) -> Call:
         """Intercept."""

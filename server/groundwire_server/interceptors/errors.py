@@ -31,7 +31,7 @@ def errors(method: Method, call: Call) -> Call:
             if not is_past_deadline(context):
                 await _end(context, _incident(method))
             await _end(context, _DEADLINE_EXCEEDED)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the boundary: what is not expected ends the call
             await _end(context, _incident(method))
 
     return reporting
@@ -40,7 +40,7 @@ def errors(method: Method, call: Call) -> Call:
 def _incident(method: Method) -> Status:
     """Log the exception being handled under an id that the client is given."""
     incident = secrets.token_hex(4)
-    log.exception("%s failed", method.path, extra={"incident": incident})
+    log.exception("%s failed: incident %s", method.path, incident, extra={"incident": incident})
     return internal_status(incident)
 
 

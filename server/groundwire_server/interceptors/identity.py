@@ -29,15 +29,15 @@ def identity(_: Method, call: Call) -> Call:
 
 
 def _identity_of(context: Context) -> Identity:
-    found = {
-        key: value for key, value in context.invocation_metadata() or () if key in (TENANT, SUBJECT)
-    }
+    found: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        if key in (TENANT, SUBJECT):
+            if key in found:
+                raise InvalidArgumentError(key, "must be given once")
+            found[key] = _checked(key, value)
     if not found:
         return _DEFAULT
-    return Identity(
-        tenant=_checked(TENANT, found.get(TENANT, _DEFAULT.tenant)),
-        subject=_checked(SUBJECT, found.get(SUBJECT, _DEFAULT.subject)),
-    )
+    return Identity(found.get(TENANT, _DEFAULT.tenant), found.get(SUBJECT, _DEFAULT.subject))
 
 
 def _checked(key: str, value: str | bytes) -> str:

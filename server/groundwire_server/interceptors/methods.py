@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
-from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.errors import InvalidArgumentError, UnavailableError
 
 from groundwire_server.interceptors.method import Call, Context, Interceptor, Method
 
-Handlers = Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # Generic in the stubs only.
 
 
-class Methods(grpc.GenericRpcHandler[Any, Any]):
+class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in the stubs only.
     """Finds the handler of a call.
 
     Takes servicers through the generated ``add_…Servicer_to_server(servicer, methods)``; one
@@ -26,9 +27,18 @@ class Methods(grpc.GenericRpcHandler[Any, Any]):
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:
         """Take the interceptors, outermost first."""
         self._interceptors = tuple(interceptors)
-        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._handlers: dict[str, Handler] = {}
 
-    def add_registered_method_handlers(self, service: str, handlers: Handlers) -> None:
+    def expect(self, service: ServiceDescriptor) -> None:
+        """Make the methods of a service known before its servicer is there.
+
+        The interceptors run, and what they admit gets UNAVAILABLE.
+        """
+        self.add_registered_method_handlers(
+            service.full_name, {method.name: _expected(method) for method in service.methods}
+        )
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
         """Called by the generated code."""
         for name, handler in handlers.items():
             method = Method(service, name)
@@ -37,15 +47,11 @@ class Methods(grpc.GenericRpcHandler[Any, Any]):
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """Called by the generated code, with the same methods again."""
 
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """Look the method up by its path."""
         return self._handlers.get(handler_call_details.method)
 
-    def _folded(
-        self, method: Method, handler: grpc.RpcMethodHandler[Any, Any]
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    def _folded(self, method: Method, handler: Handler) -> Handler:
         behaviour, kind = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
         call: Call = getattr(handler, behaviour)
         if handler.response_streaming:
@@ -60,6 +66,14 @@ class Methods(grpc.GenericRpcHandler[Any, Any]):
         return kind(
             call, decode if handler.request_streaming else None, handler.response_serializer
         )
+
+
+def _expected(method: MethodDescriptor) -> Handler:
+    async def absent(request: Any, context: Context) -> None:  # noqa: ARG001 - as of any method
+        raise UnavailableError("the server is still starting", reason="STARTING")
+
+    _, kind = _KINDS[method.client_streaming, method.server_streaming]
+    return kind(absent, bytes, bytes)
 
 
 def _writing(behaviour: Callable[[Any, Context], Any]) -> Call:
@@ -94,7 +108,7 @@ def _reporting_malformed(deserializer: Any) -> Callable[[bytes], Any]:
     return decode
 
 
-_KINDS: dict[tuple[bool, bool], tuple[str, Callable[..., grpc.RpcMethodHandler[Any, Any]]]] = {
+_KINDS: dict[tuple[bool, bool], tuple[str, Callable[..., Handler]]] = {
     (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
     (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
     (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),

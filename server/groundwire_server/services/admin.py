@@ -1,0 +1,122 @@
+"""AdminService: what this server is, what it does now, and ending a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
+
+from groundwire.v1 import admin_service_pb2 as pb
+from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
+
+from groundwire_server.blocking import run_blocking
+from groundwire_server.components import Components, Condition, State
+from groundwire_server.embedders.embedder import Embedder
+from groundwire_server.engines.engine import Engine
+from groundwire_server.engines.registry import Engines
+from groundwire_server.identity import current_identity
+from groundwire_server.interceptors.admission import Admission
+from groundwire_server.interceptors.method import Context
+from groundwire_server.observability.metrics import resident_bytes
+from groundwire_server.running import RunningRequests
+from groundwire_server.services.validate import require
+from groundwire_server.services.vectors import fingerprint_message
+
+EMBEDDER = "embedder"
+
+
+def component_of(engine: Engine) -> str:
+    """The name of an engine as a component, e.g. "engine/vllm"."""
+    return f"engine/{engine.name}"
+
+
+class AdminService(pb_grpc.AdminServiceServicer):
+    """The control plane. `GetUsage` is inherited: UNIMPLEMENTED."""
+
+    def __init__(
+        self,
+        *,
+        start_time: datetime,
+        components: Components,
+        engines: Engines,
+        embedder: Embedder,
+        admission: Admission,
+        running: RunningRequests,
+    ) -> None:
+        self._start_time = start_time
+        self._components = components
+        self._engines = engines
+        self._embedder = embedder
+        self._admission = admission
+        self._running = running
+        self._version = version("groundwire")
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        """Say what this server is and what state its parts are in."""
+        return pb.GetServerInfoResponse(
+            version=self._version,
+            start_time=self._start_time,
+            components=map(_component, self._components.conditions),
+            default_model=self._engines.default.model,
+            default_embedder=self._embedder.fingerprint.model,
+        )
+
+    async def ListModels(
+        self, request: pb.ListModelsRequest, context: Context
+    ) -> pb.ListModelsResponse:
+        """List the engines' models, then the embedder's."""
+        return pb.ListModelsResponse(models=[*self._generating(), self._embedding()])
+
+    async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
+        """End a running request of the caller's tenant."""
+        require(bool(request.request_id), "request_id", "must not be empty")
+        self._running.abort(current_identity.get().tenant, request.request_id)
+        return pb.AbortResponse()
+
+    async def GetLoad(self, request: pb.GetLoadRequest, context: Context) -> pb.GetLoadResponse:
+        """Count calls in progress, this one not included, and memory."""
+        return pb.GetLoadResponse(
+            running_requests=self._admission.running - 1,
+            resident_bytes=await run_blocking(resident_bytes),
+        )
+
+    def _generating(self) -> Iterator[pb.Model]:
+        for engine in self._engines:
+            yield pb.Model(
+                name=engine.model,
+                task=pb.MODEL_TASK_GENERATE,
+                engine=engine.name,
+                default=engine is self._engines.default,
+                context_length=engine.context_length,
+                state=self._state_of(component_of(engine)),
+            )
+
+    def _embedding(self) -> pb.Model:
+        fingerprint = self._embedder.fingerprint
+        return pb.Model(
+            name=fingerprint.model,
+            task=pb.MODEL_TASK_EMBED,
+            engine=EMBEDDER,
+            default=True,
+            context_length=self._embedder.max_tokens,
+            fingerprint=fingerprint_message(fingerprint),
+            state=self._state_of(EMBEDDER),
+        )
+
+    def _state_of(self, component: str) -> pb.ComponentState:
+        return _STATES[self._components.condition_of(component).state]
+
+
+def _component(condition: Condition) -> pb.Component:
+    return pb.Component(
+        name=condition.name, state=_STATES[condition.state], detail=condition.detail
+    )
+
+
+_STATES = {
+    State.STARTING: pb.COMPONENT_STATE_STARTING,
+    State.READY: pb.COMPONENT_STATE_READY,
+    State.FAILED: pb.COMPONENT_STATE_FAILED,
+}
