@@ -1,57 +1,121 @@
-"""The embedder that server and tests use: any sentence-transformers model."""
+"""The embedder: a sentence-transformers model behind a batcher."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+import numpy as np
 from groundwire_index.errors import UnavailableError
 from groundwire_index.records import Fingerprint
 
-from groundwire_server.embedders.embedder import EmbedKind, Embeddings
+from groundwire_server.blocking import run_blocking
+from groundwire_server.embedders.batcher import Batcher
+from groundwire_server.embedders.embedder import Embeddings, EmbedKind
+from groundwire_server.embedders.encoder import Encoder, EncoderOptions, Tokens
+from groundwire_server.embedders.precision import Precision
+from groundwire_server.embedders.weights import BUILT_IN_MODEL, built_in_folder, verify
+
+# Texts of so many characters in all are tokenised in less time than a thread takes to be woken.
+_TOKENISED_AT_ONCE = 1000
 
 
 class SentenceTransformersEmbedder:
-    """A sentence-transformers model by name or folder; "all-MiniLM-L6-v2" needs no hub."""
+    """A sentence-transformers model by name or folder; "all-MiniLM-L6-v2" needs no hub.
+
+    A model's own prompts for queries and passages are its prefixes where none are given.
+    Vectors have unit length. Queries, and calls that fit one batch, go before bulk work.
+    """
 
     def __init__(
         self,
         model: str,
         *,
-        precision: str = "auto",
+        precision: Precision = "auto",
         query_prefix: str = "",
         passage_prefix: str = "",
         batch_tokens: int = 4096,
     ) -> None:
+        """Take a model by name or folder; ``batch_tokens`` bounds a batch, padding included."""
         self._model = model
-        self._precision = precision
-        self._query_prefix = query_prefix
-        self._passage_prefix = passage_prefix
+        self._options = EncoderOptions(precision, query_prefix, passage_prefix)
         self._batch_tokens = batch_tokens
+        self._encoder: Encoder | None = None
+        self._batcher: Batcher | None = None
 
     @property
     def fingerprint(self) -> Fingerprint:
         """What the vectors may be compared with. Known after `start`."""
-        raise self._not_started()
+        return self._started().fingerprint
 
     @property
     def max_tokens(self) -> int:
-        """Longest text in tokens, special tokens included."""
-        raise self._not_started()
+        """Longest text in tokens, special tokens included. Known after `start`."""
+        return self._started().max_tokens
 
     async def start(self) -> None:
-        """Load the model."""
-        raise self._not_started()
+        """Load the model.
+
+        Raises FailedPreconditionError if it is not to be had, DataLossError if the built-in
+        weights are not what they should be.
+        """
+        encoder = await run_blocking(self._load)
+        self._batcher = Batcher(
+            encoder.encode,
+            dimension=encoder.fingerprint.dimension,
+            batch_tokens=min(self._batch_tokens, encoder.efficient_tokens),
+        )
+        self._encoder = encoder
 
     async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
-        """Embed a batch; all or none."""
-        raise self._not_started()
+        """Embed a batch; all or none. Raises UnavailableError before `start` or after `close`."""
+        encoder = self._started()
+        if self._batcher is None:
+            raise UnavailableError("the embedder is stopping", reason="STOPPING")
+        if not texts:
+            return Embeddings(np.empty((0, encoder.fingerprint.dimension), np.float32), (), ())
+        tokens = await _tokenized(encoder, texts, kind)
+        urgent = kind is EmbedKind.QUERY or sum(map(len, tokens)) <= encoder.efficient_tokens
+        vectors = await self._batcher.run(tokens, urgent=urgent)
+        return Embeddings(
+            vectors,
+            tuple(len(one) for one in tokens),
+            tuple(one.truncated for one in tokens),
+        )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count tokens without special ones and without truncation."""
-        raise self._not_started()
+        """Count tokens without special ones and without truncation. Thread-safe, blocking."""
+        return self._started().count_tokens(texts)
 
     async def close(self) -> None:
-        """Stop. Idempotent."""
+        """Stop after the batch that runs. Idempotent."""
+        batcher, self._batcher = self._batcher, None
+        if batcher is not None:
+            await run_blocking(batcher.close)
 
-    def _not_started(self) -> UnavailableError:
-        return UnavailableError(f'the embedder "{self._model}" is not started')
+    def _load(self) -> Encoder:
+        # Said aloud, because the tokenizers otherwise complain when the process forks.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        # Imported here: torch takes over a second, and the server listens meanwhile.
+        if self._model == BUILT_IN_MODEL:
+            from groundwire_server.embedders.bert import BertEncoder
+
+            folder = built_in_folder()
+            verify(folder)
+            return BertEncoder(self._model, folder, self._options)
+        from groundwire_server.embedders.library import LibraryEncoder
+
+        return LibraryEncoder(self._model, self._options)
+
+    def _started(self) -> Encoder:
+        if self._encoder is None:
+            raise UnavailableError(
+                f'the embedder "{self._model}" is still starting', reason="STARTING"
+            )
+        return self._encoder
+
+
+async def _tokenized(encoder: Encoder, texts: Sequence[str], kind: EmbedKind) -> list[Tokens]:
+    if sum(map(len, texts)) <= _TOKENISED_AT_ONCE:
+        return encoder.tokenize(texts, kind)
+    return await run_blocking(encoder.tokenize, texts, kind)

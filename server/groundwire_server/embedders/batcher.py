@@ -1,0 +1,190 @@
+"""Shares a model's batches between concurrent callers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from groundwire_index.errors import UnavailableError
+from numpy.typing import NDArray
+
+from groundwire_server.embedders.encoder import Tokens
+
+Encode = Callable[[Sequence[Tokens]], NDArray[np.float32]]
+
+# Batches' worth of waiting texts that are sorted by length together.
+_WINDOW_BATCHES = 8
+# Of so many batches one is bulk work, however much urgent work waits.
+_BULK_TURN = 8
+
+
+class Batcher:
+    """One thread that runs the model, and the queue before it.
+
+    A batch starts as soon as the model is idle, with what waits by then: nobody waits for
+    company. It holds texts of similar length, at most ``batch_tokens`` tokens with padding (a
+    longer text goes alone). Urgent texts go first, but never keep all others waiting. Texts of
+    a caller that was cancelled are dropped.
+    """
+
+    def __init__(self, encode: Encode, *, dimension: int, batch_tokens: int) -> None:
+        self._encode = encode
+        self._dimension = dimension
+        self._limit = batch_tokens
+        self._urgent = _Lane()
+        self._bulk = _Lane()
+        self._turn = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
+        self._thread.start()
+
+    async def run(self, texts: Sequence[Tokens], *, urgent: bool) -> NDArray[np.float32]:
+        """Vectors of the texts, in their order, shape (texts, dimension).
+
+        Raises what the model raised, or UnavailableError after `close`.
+        """
+        job = _Job(len(texts), self._dimension)
+        with self._changed:
+            if self._closed:
+                raise _stopped()
+            (self._urgent if urgent else self._bulk).add(job, texts)
+            self._changed.notify()
+        try:
+            return await job.result
+        finally:
+            job.abandoned = True
+
+    def close(self) -> None:
+        """Stop after the batch that runs; those who wait get UnavailableError. Blocking."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+        for lane in (self._urgent, self._bulk):
+            for item in lane.drain():
+                item.job.fail(_stopped())
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                vectors = self._encode([item.tokens for item in batch])
+            except Exception as error:  # noqa: BLE001 - theirs who wait for it, whatever it is
+                for item in batch:
+                    item.job.fail(error)
+                continue
+            for item, vector in zip(batch, vectors, strict=True):
+                item.job.fill(item.row, vector)
+
+    def _next_batch(self) -> list[_Item]:
+        """Wait for work; nothing once closed."""
+        with self._changed:
+            while not self._closed:
+                for lane in self._lanes():
+                    if batch := lane.take(self._limit):
+                        return batch
+                self._changed.wait()
+        return []
+
+    def _lanes(self) -> tuple[_Lane, _Lane]:
+        self._turn = (self._turn + 1) % _BULK_TURN
+        return (self._urgent, self._bulk) if self._turn else (self._bulk, self._urgent)
+
+
+class _Job:
+    """The texts of one call."""
+
+    def __init__(self, count: int, dimension: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._missing = count
+        self._vectors = np.empty((count, dimension), np.float32)
+        self.result: asyncio.Future[NDArray[np.float32]] = self._loop.create_future()
+        self.abandoned = False
+
+    def fill(self, row: int, vector: NDArray[np.float32]) -> None:
+        """Put one vector in its place, and answer the caller with the last."""
+        self._vectors[row] = vector
+        self._missing -= 1
+        if not self._missing and not self.abandoned:
+            self._loop.call_soon_threadsafe(self._answer, self._vectors)
+
+    def fail(self, error: Exception) -> None:
+        """Answer the caller with an error, once."""
+        if not self.abandoned:
+            self.abandoned = True
+            self._loop.call_soon_threadsafe(self._answer, error)
+
+    def _answer(self, answer: NDArray[np.float32] | Exception) -> None:
+        if self.result.done():
+            return
+        if isinstance(answer, Exception):
+            self.result.set_exception(answer)
+        else:
+            self.result.set_result(answer)
+
+
+class _Item:
+    """One text of a job."""
+
+    __slots__ = ("job", "row", "tokens")
+
+    def __init__(self, job: _Job, row: int, tokens: Tokens) -> None:
+        self.job = job
+        self.row = row
+        self.tokens = tokens
+
+
+class _Lane:
+    """Texts that wait: in order of arrival, the oldest of them sorted by length."""
+
+    def __init__(self) -> None:
+        self._queue: deque[_Item] = deque()
+        self._window: list[_Item] = []
+
+    def add(self, job: _Job, texts: Sequence[Tokens]) -> None:
+        self._queue.extend(_Item(job, row, tokens) for row, tokens in enumerate(texts))
+
+    def take(self, limit: int) -> list[_Item]:
+        """The next batch: the longest of the window, with as many of the next as fit."""
+        while True:
+            if not self._window:
+                self._fill_window(limit)
+            if not self._window:
+                return []
+            batch: list[_Item] = []
+            while self._window and _fits(batch, self._window[-1].tokens, limit):
+                item = self._window.pop()
+                if not item.job.abandoned:
+                    batch.append(item)
+            if batch:
+                return batch
+
+    def drain(self) -> list[_Item]:
+        """Everything that waits; nothing is left."""
+        items = [*self._window, *self._queue]
+        self._window.clear()
+        self._queue.clear()
+        return items
+
+    def _fill_window(self, limit: int) -> None:
+        tokens = 0
+        while self._queue and tokens < _WINDOW_BATCHES * limit:
+            item = self._queue.popleft()
+            tokens += len(item.tokens)
+            self._window.append(item)
+        self._window.sort(key=lambda item: (item.tokens.kind.value, len(item.tokens)))
+
+
+def _fits(batch: list[_Item], tokens: Tokens, limit: int) -> bool:
+    """Whether a batch, which begins with its longest text and is of one kind, takes another."""
+    if not batch:
+        return True
+    longest = batch[0].tokens
+    return tokens.kind is longest.kind and (len(batch) + 1) * len(longest) <= limit
+
+
+def _stopped() -> UnavailableError:
+    return UnavailableError("the embedder is stopping", reason="STOPPING")
