@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from groundwire_index.ingest.sentences import Span, sentences
@@ -11,10 +11,11 @@ from groundwire_index.ingest.sentences import Span, sentences
 from groundwire_server.grounding.support import Evidence
 from groundwire_server.grounding.words import content_words
 
-# "[1]" or "[2, 3]" with the spaces before it, which go when the mark goes.
-MARK = re.compile(r"[ \t]*\[\s?(\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,15})\s?\]")
+# "[1]", "[2, 3]" or "[1-3]" with the spaces before it, which go when the mark goes.
+MARK = re.compile(r"[ \t]*\[\s?(\d{1,3}(?:\s?[-\u2013,;]\s?\d{1,3}){0,15})\s?\]")
+_RANGE = re.compile(r"(\d+)(?:\s?[-\u2013]\s?(\d+))?")
 # What may still become a mark. White space alone is held too: it may belong to one.
-_OPEN = re.compile(r"[ \t]*(?:\[[\d\s,;]{0,80})?\Z")
+_OPEN = re.compile(r"[ \t]*(?:\[[\d\s,;\u2013-]{0,80})?\Z")
 # Punctuation that the sentence before has left at the beginning of the next claim.
 _BETWEEN = " \t\n.,;:!?)\u201d\"'-*\u2022"
 
@@ -91,9 +92,9 @@ class CitationParser:
 
     def _mark(self, mark: re.Match[str]) -> None:
         claim = self._claim_before_mark()
-        named = [int(number) for number in re.findall(r"\d+", mark[1])]
-        kept = [number for number in dict.fromkeys(named) if self._cite(number, claim)]
-        self.dropped += len(set(named)) - len(kept)
+        named = dict.fromkeys(_named(mark[1]))
+        kept = [number for number in named if self._cite(number, claim)]
+        self.dropped += len(named) - len(kept)
         if kept:
             spaces = mark[0][: len(mark[0]) - len(mark[0].lstrip(" \t"))]
             self._write(f"{spaces}[{', '.join(map(str, kept))}]")
@@ -121,3 +122,9 @@ class CitationParser:
                 offset = len(sentence) - len(sentence.lstrip(_BETWEEN))
                 return Span(self._floor + span.start + offset, self._floor + span.end)
         return self._claim
+
+
+def _named(marked: str) -> Iterator[int]:
+    for found in _RANGE.finditer(marked):
+        first = int(found[1])
+        yield from range(first, int(found[2] or first) + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundwire_server.grounding.conversation import Conversation
@@ -41,20 +42,22 @@ def question_of(conversation: Conversation, query: str = "") -> Question:
     follow-ups, at most `LONGEST_CHAIN` of them.
     """
     asked = conversation.question.strip()
-    if query:
-        return Question(search=query, standalone=asked)
-    chain: list[str] = []
-    for earlier in reversed(conversation.earlier_questions):
-        if len(chain) == LONGEST_CHAIN or not is_follow_up(chain[-1] if chain else asked):
-            break
-        chain.append(earlier.strip())
-    if not chain:
-        return Question(search=asked, standalone=asked)
-    subject = subject_of(chain[-1])
+    chain = _leads_to(asked, conversation.earlier_questions)
+    subject = subject_of(chain[0]) if chain else ""
     return Question(
-        search=" ".join([*reversed(chain), asked]),
+        search=query or " ".join([*chain, asked]),
         standalone=f"{subject}: {asked}" if subject else asked,
     )
+
+
+def _leads_to(asked: str, earlier: Sequence[str]) -> list[str]:
+    """The turns that a follow-up leans on, oldest first; none for a question of its own."""
+    chain: list[str] = []
+    for turn in reversed(earlier):
+        if len(chain) == LONGEST_CHAIN or not is_follow_up(chain[0] if chain else asked):
+            break
+        chain.insert(0, turn.strip())
+    return chain
 
 
 def is_follow_up(text: str) -> bool:

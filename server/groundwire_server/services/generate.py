@@ -39,7 +39,7 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         self._answers = answers
         self._running = running
 
-    async def Generate(  # type: ignore[override]
+    async def Generate(
         self, request: generate_service_pb2.GenerateRequest, context: Context
     ) -> AsyncGenerator[generate_service_pb2.GenerateResponse, None]:
         """Stream one answer as typed events."""
@@ -50,7 +50,7 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
                 async for event in events:
                     yield event_message(event)
 
-    async def Complete(  # type: ignore[override]
+    async def Complete(
         self, request: generate_service_pb2.CompleteRequest, context: Context
     ) -> generate_service_pb2.CompleteResponse:
         """Give one answer as one message."""
@@ -63,7 +63,7 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
                     gathered.add(event)
         return gathered.message()
 
-    async def CountTokens(  # type: ignore[override]
+    async def CountTokens(
         self, request: generate_service_pb2.CountTokensRequest, context: Context
     ) -> generate_service_pb2.CountTokensResponse:
         """Count tokens by the model's own tokenizer."""

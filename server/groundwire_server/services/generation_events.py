@@ -20,14 +20,14 @@ from groundwire_server.grounding.events import (
     Timings,
 )
 
-_FINISH_REASONS: dict[FinishReason, generation_pb2.FinishReason] = {
+_FINISH_REASONS: dict[FinishReason, generation_pb2.FinishReason.ValueType] = {
     FinishReason.STOP: generation_pb2.FINISH_REASON_STOP,
     FinishReason.LENGTH: generation_pb2.FINISH_REASON_LENGTH,
     FinishReason.TOOL_CALLS: generation_pb2.FINISH_REASON_TOOL_CALLS,
     FinishReason.ABORTED: generation_pb2.FINISH_REASON_ABORTED,
     FinishReason.NO_SOURCES: generation_pb2.FINISH_REASON_NO_SOURCES,
 }
-_OUTCOMES: dict[StoreOutcome | None, generation_pb2.StoreOutcome] = {
+_OUTCOMES: dict[StoreOutcome | None, generation_pb2.StoreOutcome.ValueType] = {
     None: generation_pb2.STORE_OUTCOME_UNSPECIFIED,
     StoreOutcome.STORED: generation_pb2.STORE_OUTCOME_STORED,
     StoreOutcome.CONFLICT: generation_pb2.STORE_OUTCOME_CONFLICT,

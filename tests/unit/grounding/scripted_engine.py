@@ -1,0 +1,81 @@
+"""An engine that says what it is told to, and remembers how it was treated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from groundwire_server.engines.engine import (
+    ChoiceEnd,
+    EngineEvent,
+    EngineRequest,
+    FinishReason,
+    GenerationEnd,
+    Message,
+    TextPiece,
+    Usage,
+)
+
+Step = EngineEvent | Exception | asyncio.Event
+
+
+class ScriptedEngine:
+    """Plays a script for every request: events are given, errors raised, `Event`s waited for.
+
+    A token is a word. ``closed`` is set whenever a generator that had begun is let go of, and
+    ``running`` counts those that have not been.
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self, script: Sequence[Step], *, model: str = "scripted", context_length: int = 0
+    ) -> None:
+        self.script = list(script)
+        self.model = model
+        self.context_length = context_length
+        self.requests: list[EngineRequest] = []
+        self.entered = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.running = 0
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        self.requests.append(request)
+        self.running += 1
+        self.entered.set()
+        try:
+            for step in self.script:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                else:
+                    yield step
+        finally:
+            self.running -= 1
+            self.closed.set()
+
+    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+        texts = [content] if isinstance(content, str) else [one.content for one in content]
+        return sum(len(text.split()) for text in texts)
+
+    async def check(self) -> None:
+        """Never down."""
+
+    async def close(self) -> None:
+        """Nothing to stop."""
+
+
+def saying(*pieces: str, reason: FinishReason = FinishReason.STOP) -> list[Step]:
+    """The script of an engine that says these pieces and stops."""
+    return [
+        *(TextPiece(piece, token_count=len(piece.split())) for piece in pieces),
+        ChoiceEnd(reason),
+        GenerationEnd(
+            Usage(prompt_tokens=7, completion_tokens=sum(len(p.split()) for p in pieces)),
+            queue_s=0.0,
+        ),
+    ]
