@@ -108,7 +108,7 @@ class Server:
             self._methods.expect(service)
         bound = bind(self._grpc, Address.parse(self._settings.listen), "--listen")
         metrics = self._endpoint.open()
-        self.addresses = {"grpc": str(bound), "metrics": metrics and str(metrics)}
+        self.addresses = {"grpc": str(bound), "metrics": str(metrics) if metrics else None}
         data_dir.announce(str(bound))
         await self._grpc.start()
         log.info("starting", extra=self.addresses)

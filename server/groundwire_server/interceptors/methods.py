@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
-from groundwire_index.errors import InvalidArgumentError, UnavailableError
+from groundwire_index.errors import InvalidArgumentError, UnavailableError, UnsupportedError
 
 from groundwire_server.interceptors.method import Call, Context, Interceptor, Method
 
@@ -53,9 +53,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
 
     def _folded(self, method: Method, handler: Handler) -> Handler:
         behaviour, kind = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
-        call: Call = getattr(handler, behaviour)
-        if handler.response_streaming:
-            call = _writing(call)
+        call = _called(method, getattr(handler, behaviour))
         decode = _reporting_malformed(handler.request_deserializer)
         if not handler.request_streaming:
             # Decoded in here rather than by gRPC, for bytes that are no message to become a
@@ -76,15 +74,32 @@ def _expected(method: MethodDescriptor) -> Handler:
     return kind(absent, bytes, bytes)
 
 
-def _writing(behaviour: Callable[[Any, Context], Any]) -> Call:
-    """Turn an async generator into a call that writes, and always closes the generator."""
-    if not inspect.isasyncgenfunction(behaviour):
+def _called(method: Method, behaviour: Callable[[Any, Context], Any]) -> Call:
+    if inspect.iscoroutinefunction(behaviour):
         return behaviour
+    if inspect.isasyncgenfunction(behaviour):
+        return _writing(behaviour)
+    # Of our servicers only what they inherit is neither.
+    return _unimplemented(method)
+
+
+def _writing(behaviour: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> Call:
+    """Turn an async generator into a call that writes, and always closes the generator."""
 
     async def call(request: Any, context: Context) -> None:
         async with aclosing(behaviour(request, context)) as responses:
             async for response in responses:
                 await context.write(response)
+
+    return call
+
+
+def _unimplemented(method: Method) -> Call:
+    async def call(request: Any, context: Context) -> None:  # noqa: ARG001 - as of any method
+        raise UnsupportedError(
+            f"{method.path} is in the contract, but this version does not implement it",
+            reason="NOT_IMPLEMENTED",
+        )
 
     return call
 

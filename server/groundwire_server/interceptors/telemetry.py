@@ -36,7 +36,7 @@ class Telemetry:
                 code = "DEADLINE_EXCEEDED" if is_past_deadline(context) else "CANCELLED"
                 raise
             except grpc.aio.AbortError:
-                code = _name_of(context.code())
+                code = context.code().name
                 raise
             except BaseException:
                 code = "UNKNOWN"
@@ -60,11 +60,3 @@ class _Ended(dict[str, Counter]):
     def __missing__(self, code: str) -> Counter:
         counter = self[code] = self._requests.labels(self._method.service, self._method.name, code)
         return counter
-
-
-def _name_of(code: Any) -> str:
-    # The context gives the number of the status that was sent.
-    return _NAMES.get(code) or grpc.StatusCode.UNKNOWN.name
-
-
-_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from groundwire.v1 import admin_service_pb2 as pb
 from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 
@@ -43,7 +44,8 @@ class AdminService(pb_grpc.AdminServiceServicer):
         admission: Admission,
         running: RunningRequests,
     ) -> None:
-        self._start_time = start_time
+        self._start_time = Timestamp()
+        self._start_time.FromDatetime(start_time)
         self._components = components
         self._engines = engines
         self._embedder = embedder
@@ -105,7 +107,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
             state=self._state_of(EMBEDDER),
         )
 
-    def _state_of(self, component: str) -> pb.ComponentState:
+    def _state_of(self, component: str) -> pb.ComponentState.ValueType:
         return _STATES[self._components.condition_of(component).state]
 
 
@@ -115,7 +117,7 @@ def _component(condition: Condition) -> pb.Component:
     )
 
 
-_STATES = {
+_STATES: dict[State, pb.ComponentState.ValueType] = {
     State.STARTING: pb.COMPONENT_STATE_STARTING,
     State.READY: pb.COMPONENT_STATE_READY,
     State.FAILED: pb.COMPONENT_STATE_FAILED,

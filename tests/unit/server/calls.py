@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 from google.protobuf.wrappers_pb2 import StringValue
 from google.rpc import error_details_pb2, status_pb2
-
 from groundwire_server.interceptors.method import Interceptor
 from groundwire_server.interceptors.methods import Methods
 

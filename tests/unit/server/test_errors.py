@@ -13,11 +13,17 @@ from groundwire_index.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-
 from groundwire_server.errors import STATUS_OF, status_of
 from groundwire_server.interceptors.errors import errors
-from tests.unit.server.calls import both_stream, client_stream, details_of, server_stream
-from tests.unit.server.calls import serving, unary
+
+from tests.unit.server.calls import (
+    both_stream,
+    client_stream,
+    details_of,
+    server_stream,
+    serving,
+    unary,
+)
 
 DOMAIN_ERRORS = [
     kind

@@ -5,12 +5,12 @@ import asyncio
 import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
-
 from groundwire_server.identity import Identity, current_identity
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.method import Method
+
 from tests.unit.server.calls import (
     both_stream,
     client_stream,
