@@ -63,8 +63,10 @@ class Sessions(Protocol):
     Turns are append-only and numbered from 1 without gaps. Every write is atomic, and durable
     when it returns. With an idempotency key, the same call gives the first answer again and
     another payload raises AlreadyExistsError; a retry after a lost answer is therefore safe.
+    Appending to a session and reading its turns move its expiry forward; describing does not.
     Raises NotFoundError for an unknown session (also another tenant's), UnavailableError when
-    the store cannot be reached.
+    the store cannot be reached: with the reason OUTCOME_UNKNOWN a write may have taken place,
+    otherwise it has not. ResourceExhaustedError when the store is full.
     """
 
     async def create(
@@ -105,11 +107,20 @@ class Sessions(Protocol):
         ...
 
     async def turns(self, tenant: str, session_id: str, *, after: int, limit: int) -> Turns:
-        """Read at most ``limit`` turns with numbers above ``after``, oldest first."""
+        """Read at most ``limit`` turns with numbers above ``after``, oldest first.
+
+        Fewer if they are large together, but at least one if there is one.
+        """
         ...
 
-    async def recent(self, tenant: str, session_id: str, *, limit: int) -> Turns:
-        """Read the last ``limit`` turns, oldest first."""
+    async def recent(
+        self, tenant: str, session_id: str, *, limit: int, before: int | None = None
+    ) -> Turns:
+        """Read the last ``limit`` turns, or the last with numbers below ``before``, oldest first.
+
+        Fewer if they are large together, but at least one if there is one. Takes as long
+        however many turns there are.
+        """
         ...
 
     async def check(self) -> None:

@@ -1,0 +1,204 @@
+"""What a model should see of a session, packed into a token budget.
+
+Packed in this order of priority: the system prompt and the query, which always go in; then
+turns, newest first and by whole exchanges, until the next exchange does not fit. So the turns
+that go in are the end of the session without a gap, and each answer stands with its question,
+each tool result with its call. Instructions among those turns join the system prompt, because
+a chat has one system message and it comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from groundwire_index.errors import LimitExceededError
+
+from groundwire_server.engines.engine import Message, Role
+from groundwire_server.memory.exchange import Exchange
+from groundwire_server.memory.fit import Fit, largest_fit
+from groundwire_server.memory.history import History
+from groundwire_server.memory.session import Session, Sessions, Turn
+
+CountMessages = Callable[[Sequence[Message]], Awaitable[int]]
+
+
+class ContextPart(Enum):
+    """What a piece of context is."""
+
+    SYSTEM_PROMPT = "system_prompt"
+    TURN = "turn"
+    QUERY = "query"
+
+
+class DropReason(Enum):
+    """Why a piece was left out."""
+
+    BUDGET = "budget"
+    INCOMPLETE_EXCHANGE = "incomplete_exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextItem:
+    """A run of pieces of one kind; for turns, the first and the last of them."""
+
+    part: ContextPart
+    tokens: int
+    """Exact, and in sum those of the messages, for what is included; else as stored."""
+    first_turn: int = 0
+    last_turn: int = 0
+    why: DropReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextReport:
+    """What went in and what did not; the turns of both are all turns of the session."""
+
+    included: tuple[ContextItem, ...]
+    dropped: tuple[ContextItem, ...]
+    tokens: int
+    """Tokens of the messages under the model's chat template, at most ``budget_tokens``."""
+    budget_tokens: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Messages in the order a model should see them, and how they came about."""
+
+    messages: tuple[Message, ...]
+    report: ContextReport
+
+
+async def build_context(
+    sessions: Sessions,
+    tenant: str,
+    session_id: str,
+    *,
+    query: str,
+    budget_tokens: int,
+    system_prompt: str,
+    count_messages: CountMessages,
+) -> Context:
+    """Pack system prompt, query and the end of the session; either text may be empty.
+
+    ``count_messages`` counts by the served model's tokenizer and chat template, and is called a
+    few times whatever the length of the session. Raises LimitExceededError, with ``needed`` and
+    ``budget`` in its metadata, if system prompt and query alone do not fit.
+    """
+    session = await sessions.get(tenant, session_id)
+    frame = _Frame(system_prompt, query, count_messages)
+    bare = await frame.count(())
+    if bare > budget_tokens:
+        raise _does_not_fit(bare, budget_tokens)
+    history = History(sessions, tenant, session)
+    fit = await _pack(frame, history, Fit(0, bare), budget_tokens)
+    turns = _turns(history.exchanges()[: fit.pieces])
+    report = ContextReport(
+        included=_included(frame, turns, await frame.query_tokens(bare), bare, fit.tokens),
+        dropped=tuple(_dropped(session, history, turns, budget_tokens - fit.tokens)),
+        tokens=fit.tokens,
+        budget_tokens=budget_tokens,
+        head=session.head,
+    )
+    return Context(frame.messages(turns), report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the turns are packed in."""
+
+    system_prompt: str
+    query: str
+    count_messages: CountMessages
+
+    def messages(self, turns: Sequence[Turn]) -> tuple[Message, ...]:
+        instructions = [turn.content for turn in turns if turn.role is Role.SYSTEM]
+        system = "\n\n".join(filter(None, [self.system_prompt, *instructions]))
+        return (
+            *([Message(Role.SYSTEM, system)] if system else []),
+            *(Message(t.role, t.content) for t in turns if t.role is not Role.SYSTEM),
+            *([Message(Role.USER, self.query)] if self.query else []),
+        )
+
+    async def count(self, turns: Sequence[Turn]) -> int:
+        messages = self.messages(turns)
+        return await self.count_messages(messages) if messages else 0
+
+    async def query_tokens(self, bare: int) -> int:
+        """The query's share of ``bare``, the tokens of the system prompt and the query."""
+        if not (self.system_prompt and self.query):
+            return bare if self.query else 0
+        # A template may have a system prompt of its own for a chat without one.
+        return min(bare, await self.count_messages((Message(Role.USER, self.query),)))
+
+
+async def _pack(frame: _Frame, history: History, known: Fit, budget: int) -> Fit:
+    """How many of the newest exchanges fit. Reads no further back than it has to."""
+
+    async def count(pieces: int) -> int:
+        return await frame.count(_turns(history.exchanges()[:pieces]))
+
+    while True:
+        while not history.is_complete and history.stored_tokens <= budget - known.tokens:
+            await history.read_more()
+        estimates = [exchange.stored_tokens for exchange in history.exchanges()]
+        known = await largest_fit(count, estimates, known=known, budget=budget)
+        # Stored counts may be of another tokenizer, but hardly of half its tokens.
+        settled = known.pieces < len(estimates) or history.unfinished_tokens() > 2 * budget
+        if settled or history.is_complete:
+            return known
+        await history.read_more()
+
+
+def _included(
+    frame: _Frame, turns: Sequence[Turn], query_tokens: int, bare: int, tokens: int
+) -> tuple[ContextItem, ...]:
+    items = []
+    if frame.system_prompt:
+        items.append(ContextItem(ContextPart.SYSTEM_PROMPT, bare - query_tokens))
+    if turns:
+        numbers = (turns[0].number, turns[-1].number)
+        items.append(ContextItem(ContextPart.TURN, tokens - bare, *numbers))
+    if frame.query:
+        items.append(ContextItem(ContextPart.QUERY, query_tokens))
+    return tuple(items)
+
+
+def _dropped(
+    session: Session, history: History, included: Sequence[Turn], room: int
+) -> Iterator[ContextItem]:
+    last = session.head - len(included)
+    tail = _would_fit(history.turns[: len(history.turns) - len(included)], room)
+    tail_tokens = sum(turn.token_count for turn in tail)
+    kept_tokens = sum(turn.token_count for turn in included)
+    if last > len(tail):
+        tokens = session.token_count - kept_tokens - tail_tokens
+        yield ContextItem(ContextPart.TURN, tokens, 1, last - len(tail), DropReason.BUDGET)
+    if tail:
+        first = last - len(tail) + 1
+        why = DropReason.INCOMPLETE_EXCHANGE
+        yield ContextItem(ContextPart.TURN, tail_tokens, first, last, why)
+
+
+def _would_fit(turns: Sequence[Turn], room: int) -> Sequence[Turn]:
+    """The last turns that would fit by their stored counts, were they not cut off."""
+    first = len(turns)
+    while first and turns[first - 1].role is not Role.USER and turns[first - 1].token_count <= room:
+        first -= 1
+        room -= turns[first].token_count
+    return turns[first:]
+
+
+def _turns(newest_first: Sequence[Exchange]) -> tuple[Turn, ...]:
+    return tuple(turn for exchange in reversed(newest_first) for turn in exchange.turns)
+
+
+def _does_not_fit(needed: int, budget: int) -> LimitExceededError:
+    return LimitExceededError(
+        f"the system prompt and the query alone take {needed} tokens, but the budget is {budget}: "
+        "shorten them, or raise budget_tokens",
+        reason="CONTEXT_BUDGET",
+        metadata={"needed": str(needed), "budget": str(budget)},
+    )

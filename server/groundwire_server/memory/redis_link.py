@@ -1,0 +1,133 @@
+"""Running scripts on a Redis, a Valkey, or a cluster of either."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from groundwire_index.errors import InvalidArgumentError
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from groundwire_server.memory.redis_errors import NotConnectedError, store_errors
+
+Argument = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script that runs as one atomic step. All keys it touches are passed to it."""
+
+    source: str
+    sha: str
+    writes: bool
+    """Whether the outcome matters when the answer is lost."""
+
+
+def load_script(name: str, *, writes: bool) -> Script:
+    """Read one of the ``.lua`` files of this package."""
+    source = files(__package__).joinpath("scripts", f"{name}.lua").read_text()
+    return Script(source, hashlib.sha1(source.encode()).hexdigest(), writes)  # noqa: S324 - Redis' name for it
+
+
+class _Pool(BlockingConnectionPool):
+    """Tells apart a connection that could not be had from one that was lost in use."""
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
+        except (exceptions.AuthenticationError, exceptions.BusyLoadingError):
+            raise
+        except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+            raise NotConnectedError(str(error)) from error
+
+
+class RedisLink:
+    """A pool of connections to one URL, or to the cluster that is found behind it.
+
+    No call takes longer than about three times ``timeout_s``, which bounds the wait for a free
+    connection, for the connection to be made, and for an answer. Nothing is sent twice, unless
+    the caller says that it may be.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float, max_connections: int) -> None:
+        """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other."""
+        self._url = url
+        self._options = {
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
+            "max_connections": max_connections,
+            "protocol": 2,
+        }
+        try:
+            pool = _Pool.from_url(url, timeout=timeout_s, retry=_never(), **self._options)
+        except ValueError as error:
+            raise InvalidArgumentError("redis_url", str(error)) from error
+        self._client: Redis | RedisCluster = Redis.from_pool(pool)
+
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Argument] = (),
+        *,
+        repeatable: bool = False,
+    ) -> Any:
+        """Run a script; its answer as bytes, ints, lists and None.
+
+        With ``repeatable``, it is sent a second time when its connection was lost, as happens
+        when Redis was started again since. Raises as `store_errors` says.
+        """
+        call = (script, keys, arguments)
+        with store_errors(writes=script.writes):
+            try:
+                return await self._evaluate(*call)
+            except (exceptions.MovedError, exceptions.AskError):
+                await self._join_cluster()
+            except exceptions.ReadOnlyError:
+                # The address may belong to another server by now: connect anew.
+                await self._disconnect()
+                raise
+            except exceptions.ConnectionError as error:
+                if not repeatable or isinstance(error, NotConnectedError):
+                    raise
+            return await self._evaluate(*call)
+
+    async def ping(self) -> None:
+        """Raise UnavailableError if scripts would fail now."""
+        with store_errors(writes=False):
+            await self._client.ping()
+
+    async def close(self) -> None:
+        """Close the connections. Idempotent."""
+        await self._client.aclose()
+
+    async def _evaluate(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> Any:
+        try:
+            return await self._client.evalsha(script.sha, len(keys), *keys, *arguments)
+        except exceptions.NoScriptError:
+            # Redis was started again, or a failover went to one that never had it.
+            return await self._client.eval(script.source, len(keys), *keys, *arguments)
+
+    async def _join_cluster(self) -> None:
+        if isinstance(self._client, Redis):
+            single = self._client
+            self._client = RedisCluster.from_url(self._url, retry=_never(), **self._options)
+            await single.aclose()
+
+    async def _disconnect(self) -> None:
+        if isinstance(self._client, Redis):
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _never() -> Retry:
+    # The client cannot know which commands may be sent twice.
+    return Retry(NoBackoff(), 0)

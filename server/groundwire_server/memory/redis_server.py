@@ -1,0 +1,184 @@
+"""A private redis-server: a child process on a Unix socket, with its files in one folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from asyncio.subprocess import DEVNULL, STDOUT, Process
+from contextlib import suppress
+from pathlib import Path
+
+import redis.asyncio
+from groundwire_index.errors import FailedPreconditionError, UnavailableError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from groundwire_server.blocking import run_blocking
+from groundwire_server.memory.leftover import stop_leftover
+from groundwire_server.memory.redis_folder import Fsync, RedisFolder, bundled_executable
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.01
+_SETTLED_S = 10.0
+_MAX_BACKOFF_S = 5.0
+
+
+class RedisServer:
+    """Runs redis-server for as long as this object is started, and again whenever it ends.
+
+    The caller holds the folder: no one else starts a server on it. If the holder was killed
+    its redis-server stays behind, and the next start stops that one first; it then loads all
+    that was acknowledged. Port 0 means that only this user can connect, through the socket.
+    """
+
+    name = "redis"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fsync: Fsync = "always",
+        executable: Path | None = None,
+        start_timeout_s: float = 120.0,
+        stop_grace_s: float = 10.0,
+        backoff_s: float = 0.1,
+    ) -> None:
+        self._folder = RedisFolder(folder)
+        self._fsync = fsync
+        self._executable = executable
+        self._start_timeout_s = start_timeout_s
+        self._stop_grace_s = stop_grace_s
+        self._backoff_s = backoff_s
+        self._process: Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._ready = False
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; known before it is started."""
+        return self._folder.url
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the process, while there is one."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start redis-server and wait until it has loaded what is stored.
+
+        Raises FailedPreconditionError if it cannot be run, UnavailableError, with its last
+        words, if it ends or does not get ready in time.
+        """
+        await run_blocking(self._folder.prepare, self._fsync)
+        await stop_leftover(self._folder, grace_s=self._stop_grace_s)
+        try:
+            async with asyncio.timeout(self._start_timeout_s):
+                await self._launch()
+        except TimeoutError:
+            raise UnavailableError(
+                f"redis-server was not ready after {self._start_timeout_s:g} s: see "
+                f"{self._folder.log}",
+                reason="REDIS_START",
+            ) from None
+        self._supervisor = asyncio.create_task(self._supervise(), name="redis-server")
+
+    async def check(self) -> None:
+        """Raise UnavailableError unless redis-server runs and is loaded."""
+        if not self._ready:
+            raise UnavailableError(
+                f"redis-server is being started again: see {self._folder.log}",
+                reason="REDIS_START",
+            )
+
+    async def close(self) -> None:
+        """Stop redis-server: it writes what it has and ends, or is killed after the grace."""
+        if self._supervisor:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+        self._ready = False
+        if self._process:
+            await self._end(self._process)
+            self._process = None
+            await run_blocking(self._folder.remove_short_folder)
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        backoff_s = self._backoff_s
+        while self._process:
+            began = loop.time()
+            status = await self._process.wait()
+            self._ready = False
+            if loop.time() - began > _SETTLED_S:
+                backoff_s = self._backoff_s
+            why = await run_blocking(self._folder.last_words)
+            log.error(
+                "redis-server ended with status %s: starting it again",
+                status,
+                extra={"last_words": why, "log": str(self._folder.log)},
+            )
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
+            try:
+                await self._launch()
+            except (UnavailableError, FailedPreconditionError):
+                continue
+            log.info("redis-server is back")
+
+    async def _launch(self) -> None:
+        self._process = await self._spawn()
+        async with redis.asyncio.Redis.from_url(
+            self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            while not await _is_loaded(client):
+                if self._process.returncode is not None:
+                    why = await run_blocking(self._folder.last_words)
+                    raise UnavailableError(
+                        f"redis-server ended at its start: {why}", reason="REDIS_START"
+                    )
+                await asyncio.sleep(_POLL_S)
+        self._ready = True
+
+    async def _spawn(self) -> Process:
+        executable = self._executable or bundled_executable()
+        output = await run_blocking(self._folder.log.open, "ab")
+        try:
+            return await asyncio.create_subprocess_exec(
+                executable,
+                self._folder.config.absolute(),
+                cwd=self._folder.path,
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=STDOUT,
+                # Ctrl-C at a terminal reaches the group: the server has to stop first.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise FailedPreconditionError(
+                f"{executable} cannot be run: {error}", reason="REDIS_NOT_INSTALLED"
+            ) from error
+        finally:
+            output.close()
+
+    async def _end(self, process: Process) -> None:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(self._stop_grace_s):
+                await process.wait()
+        except TimeoutError:
+            log.warning("redis-server did not stop within its grace and is killed")
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def _is_loaded(client: redis.asyncio.Redis) -> bool:
+    try:
+        return bool(await client.ping())
+    except RedisError:
+        return False

@@ -1,0 +1,55 @@
+-- Reads consecutive turns, which is a use of the session.
+-- KEYS: session, turns
+-- ARGV: 'after' or 'before', a turn number, most turns, most bytes
+-- Answers the head and the turns in the order they were read: 'after' upwards, 'before'
+-- downwards. At least one turn, if there is one, whatever its size. Head is false if there is
+-- no session.
+local session = redis.call('HMGET', KEYS[1], 'head', 'ttl')
+if not session[1] then
+  return {false, {}}
+end
+local head, ttl = tonumber(session[1]), session[2]
+local number, limit, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+
+if ttl then
+  -- One point in time for both, so that neither outlives the other.
+  local now = redis.call('TIME')
+  local moment = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) + ttl)
+  redis.call('PEXPIREAT', KEYS[1], moment)
+  redis.call('PEXPIREAT', KEYS[2], moment)
+end
+
+local function batch(from, count)
+  if ARGV[1] == 'after' then
+    return redis.call('XRANGE', KEYS[2], from .. '-0', '+', 'COUNT', count)
+  end
+  return redis.call('XREVRANGE', KEYS[2], from .. '-0', '-', 'COUNT', count)
+end
+
+local function size_of(turn)
+  local size = 0
+  for _, part in ipairs(turn[2]) do
+    size = size + #part
+  end
+  return size
+end
+
+local step = ARGV[1] == 'after' and 1 or -1
+local turns = {}
+-- A number past the head would lose digits as text.
+local from = math.min(number, head + 1) + step
+while #turns < limit and from >= 1 and from <= head do
+  local found = batch(from, math.min(limit - #turns, 16))
+  if #found == 0 then
+    break
+  end
+  for _, turn in ipairs(found) do
+    room = room - size_of(turn)
+    if room < 0 and #turns > 0 then
+      return {head, turns}
+    end
+    turns[#turns + 1] = turn
+  end
+  from = from + step * #found
+end
+return {head, turns}

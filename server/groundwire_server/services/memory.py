@@ -1,0 +1,127 @@
+"""MemoryService: conversations, and what a model should see of them."""
+
+from __future__ import annotations
+
+from groundwire.v1 import memory_service_pb2 as pb
+from groundwire.v1 import memory_service_pb2_grpc
+
+from groundwire_server.engines.registry import Engines
+from groundwire_server.identity import current_identity
+from groundwire_server.interceptors.method import Context
+from groundwire_server.memory.context import build_context
+from groundwire_server.memory.session import Sessions
+from groundwire_server.services.sessions import (
+    context_message,
+    new_turns_of,
+    require_session_id,
+    require_title,
+    session_message,
+    ttl_of,
+    turn_message,
+)
+from groundwire_server.services.validate import (
+    page_size_of,
+    require_idempotency_key,
+    require_range,
+    require_text,
+)
+
+
+class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
+    """Checks, converts and passes on. The RPCs that are not here are UNIMPLEMENTED."""
+
+    def __init__(self, sessions: Sessions, engines: Engines) -> None:
+        self._sessions = sessions
+        self._engines = engines
+
+    async def CreateSession(
+        self, request: pb.CreateSessionRequest, context: Context
+    ) -> pb.CreateSessionResponse:
+        """Create an empty session of the caller."""
+        if request.session_id:
+            require_session_id(request.session_id)
+        require_title(request.title)
+        require_idempotency_key(request.idempotency_key)
+        caller = current_identity.get()
+        session = await self._sessions.create(
+            caller.tenant,
+            caller.subject,
+            session_id=request.session_id,
+            title=request.title,
+            ttl_s=ttl_of(request.ttl) if request.HasField("ttl") else None,
+            idempotency_key=request.idempotency_key,
+        )
+        return pb.CreateSessionResponse(session=session_message(session))
+
+    async def GetSession(
+        self, request: pb.GetSessionRequest, context: Context
+    ) -> pb.GetSessionResponse:
+        """Describe a session."""
+        require_session_id(request.session_id)
+        session = await self._sessions.get(_tenant(), request.session_id)
+        return pb.GetSessionResponse(session=session_message(session))
+
+    async def DeleteSession(
+        self, request: pb.DeleteSessionRequest, context: Context
+    ) -> pb.DeleteSessionResponse:
+        """Delete a session and its turns."""
+        require_session_id(request.session_id)
+        turns = await self._sessions.delete(_tenant(), request.session_id)
+        return pb.DeleteSessionResponse(turns=turns)
+
+    async def AppendMessages(
+        self, request: pb.AppendMessagesRequest, context: Context
+    ) -> pb.AppendMessagesResponse:
+        """Append turns, all or none."""
+        require_session_id(request.session_id)
+        require_idempotency_key(request.idempotency_key)
+        head = await self._sessions.append(
+            _tenant(),
+            request.session_id,
+            new_turns_of(request.messages),
+            expected_head=request.expected_head if request.HasField("expected_head") else None,
+            idempotency_key=request.idempotency_key,
+        )
+        return pb.AppendMessagesResponse(head=head)
+
+    async def ListMessages(
+        self, request: pb.ListMessagesRequest, context: Context
+    ) -> pb.ListMessagesResponse:
+        """Read a page of turns, in order; shorter than asked for if the turns are large."""
+        require_session_id(request.session_id)
+        page = await self._sessions.turns(
+            _tenant(),
+            request.session_id,
+            after=request.after,
+            limit=page_size_of(request.page_size),
+        )
+        last = page.turns[-1].number if page.turns else page.head
+        return pb.ListMessagesResponse(
+            turns=map(turn_message, page.turns),
+            next_after=last if last < page.head else 0,
+            head=page.head,
+        )
+
+    async def BuildContext(
+        self, request: pb.BuildContextRequest, context: Context
+    ) -> pb.BuildContextResponse:
+        """Pack what the named model should see of a session."""
+        require_session_id(request.session_id)
+        require_range(request.budget_tokens, "budget_tokens", low=1)
+        for field in ("query", "system_prompt"):
+            if text := getattr(request, field):
+                require_text(text, field)
+        built = await build_context(
+            self._sessions,
+            _tenant(),
+            request.session_id,
+            query=request.query,
+            budget_tokens=request.budget_tokens,
+            system_prompt=request.system_prompt,
+            count_messages=self._engines.get(request.model).count_tokens,
+        )
+        return context_message(built)
+
+
+def _tenant() -> str:
+    return current_identity.get().tenant
