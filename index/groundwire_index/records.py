@@ -14,6 +14,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from groundwire_index.filters import Filter
+from groundwire_index.fusion import Fusion, ReciprocalRank
+
 Vector = NDArray[np.float32]
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 Metadata = Mapping[str, JsonValue]
@@ -94,3 +97,170 @@ class Document:
     recipe: str = ""
     """Digest of what besides the bytes decided the chunks (chunking, parser, embedder), as the
     ingester gave it. Opaque; stored and given back as it is."""
+
+
+class CollectionState(Enum):
+    """Whether a collection may be used."""
+
+    READY = "ready"
+    """Reads and writes work."""
+    DAMAGED = "damaged"
+    """Part of the data failed its checksum: reads serve the rest, writes are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """What a collection is created with, and keeps."""
+
+    name: str
+    """1 to 128 characters of ``[A-Za-z0-9._-]``, the first a letter or digit."""
+    metric: Metric
+    dimension: int
+    """1 to 65,536."""
+    fingerprint: Fingerprint | None = None
+    """None when callers bring vectors of a model that nobody named."""
+    index_kind: str = "auto"
+    """``auto`` or ``flat``."""
+    index_parameters: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    """At most 1,024 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection at one sequence number."""
+
+    spec: CollectionSpec
+    records: int
+    """Live records."""
+    vectors: int
+    """Live records that have a vector."""
+    documents: int
+    disk_bytes: int
+    """Bytes that its files occupy."""
+    state: CollectionState
+    sequence: int
+    """Number of the last acknowledged write; 0 before the first."""
+    create_time: datetime
+
+    @property
+    def name(self) -> str:
+        """Of the spec."""
+        return self.spec.name
+
+    @property
+    def metric(self) -> Metric:
+        """Of the spec."""
+        return self.spec.metric
+
+    @property
+    def dimension(self) -> int:
+        """Of the spec."""
+        return self.spec.dimension
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the spec."""
+        return self.spec.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """Which parts of a record an answer carries; id, document id and position always come."""
+
+    text: bool = True
+    metadata: bool = True
+    vector: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """One acknowledged write."""
+
+    sequence: int
+    """Grows by one with each write of the collection."""
+    count: int
+    """Distinct ids written, or records deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentWrite:
+    """One acknowledged new version of a document."""
+
+    document: Document
+    sequence: int
+    replaced: bool
+    """There was a former version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many records match, and when that was so."""
+
+    count: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScrollPage:
+    """One page of a scroll."""
+
+    records: tuple[Record, ...]
+    next_cursor: str
+    """Empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchQuery:
+    """One search: DENSE needs ``vector``, LEXICAL needs ``text``, HYBRID needs both."""
+
+    vector: Vector | None = None
+    text: str | None = None
+    top_k: int = 10
+    """1 to 1,000."""
+    mode: SearchMode = SearchMode.DENSE
+    filter: Filter | None = None
+    fusion: Fusion = field(default_factory=ReciprocalRank)
+    """How a HYBRID search joins its two rankings."""
+    min_score: float | None = None
+    """Drops hits whose score is lower."""
+    include: Include = field(default_factory=Include)
+    exclude_id: str = ""
+    """Left out of the hits; for "more like this record"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """One found record."""
+
+    id: str
+    score: float
+    """Fused, dense or lexical score, by mode; higher is better."""
+    dense_score: float | None
+    """By the collection's metric; None if the record was not ranked by vectors."""
+    lexical_score: float | None
+    """BM25; None if the record was not ranked by words."""
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """How a search was done."""
+
+    strategy: str
+    """``exact``, ``filtered-exact``, ``lexical``, ``hybrid(exact,lexical)``…"""
+    scanned: int
+    """Vectors that were compared."""
+    filtered: int | None
+    """Records that passed the filter; None without one."""
+    took_s: float
+    sequence: int
+    """The state that was searched."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchResult:
+    """Hits, best first, ties in order of id; and the plan that found them."""
+
+    hits: tuple[Hit, ...]
+    plan: SearchPlan
