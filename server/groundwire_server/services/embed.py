@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from groundwire.v1 import embed_service_pb2, embed_service_pb2_grpc
 from groundwire_index.errors import LimitExceededError, NotFoundError, UnsupportedError
 from groundwire_index.records import Fingerprint
@@ -14,12 +16,12 @@ from groundwire_server.services.vectors import fingerprint_message, vector_messa
 
 MAX_INPUTS = 2048
 
-KINDS = {
+KINDS: Mapping[int, EmbedKind] = {
     embed_service_pb2.EMBED_KIND_UNSPECIFIED: EmbedKind.PASSAGE,
     embed_service_pb2.EMBED_KIND_QUERY: EmbedKind.QUERY,
     embed_service_pb2.EMBED_KIND_PASSAGE: EmbedKind.PASSAGE,
 }
-MAY_TRUNCATE = {
+MAY_TRUNCATE: Mapping[int, bool] = {
     embed_service_pb2.TRUNCATION_UNSPECIFIED: True,
     embed_service_pb2.TRUNCATION_END: True,
     embed_service_pb2.TRUNCATION_NONE: False,
