@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from groundwire_index.errors import InvalidArgumentError
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -36,7 +38,7 @@ def load_script(name: str, *, writes: bool) -> Script:
     return Script(source, hashlib.sha1(source.encode()).hexdigest(), writes)  # noqa: S324 - Redis' name for it
 
 
-class _Pool(BlockingConnectionPool):
+class _Pool(ConnectionPool):
     """Tells apart a connection that could not be had from one that was lost in use."""
 
     async def get_connection(self, *args: Any, **options: Any) -> Any:
@@ -59,6 +61,8 @@ class RedisLink:
     def __init__(self, url: str, *, timeout_s: float, max_connections: int) -> None:
         """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other."""
         self._url = url
+        self._timeout_s = timeout_s
+        self._free = asyncio.Semaphore(max_connections)
         self._options = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
@@ -66,7 +70,7 @@ class RedisLink:
             "protocol": 2,
         }
         try:
-            pool = _Pool.from_url(url, timeout=timeout_s, retry=_never(), **self._options)
+            pool = _Pool.from_url(url, retry=_never(), **self._options)
         except ValueError as error:
             raise InvalidArgumentError("redis_url", str(error)) from error
         self._client: Redis | RedisCluster = Redis.from_pool(pool)
@@ -86,18 +90,19 @@ class RedisLink:
         """
         call = (script, keys, arguments)
         with store_errors(writes=script.writes):
-            try:
-                return await self._evaluate(*call)
-            except (exceptions.MovedError, exceptions.AskError):
-                await self._join_cluster()
-            except exceptions.ReadOnlyError:
-                # The address may belong to another server by now: connect anew.
-                await self._disconnect()
-                raise
-            except exceptions.ConnectionError as error:
-                if not repeatable or isinstance(error, NotConnectedError):
+            async with self._turn():
+                try:
+                    return await self._evaluate(*call)
+                except (exceptions.MovedError, exceptions.AskError):
+                    await self._join_cluster()
+                except exceptions.ReadOnlyError:
+                    # The address may belong to another server by now: connect anew.
+                    await self._disconnect()
                     raise
-            return await self._evaluate(*call)
+                except exceptions.ConnectionError as error:
+                    if not repeatable or isinstance(error, NotConnectedError):
+                        raise
+                return await self._evaluate(*call)
 
     async def ping(self) -> None:
         """Raise UnavailableError if scripts would fail now."""
@@ -107,6 +112,18 @@ class RedisLink:
     async def close(self) -> None:
         """Close the connections. Idempotent."""
         await self._client.aclose()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise NotConnectedError("all connections are in use") from None
+        try:
+            yield
+        finally:
+            self._free.release()
 
     async def _evaluate(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]

@@ -1,0 +1,54 @@
+"""Every session store that there is, each on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from groundwire_server.memory.redis_server import RedisServer
+from groundwire_server.memory.redis_sessions import RedisSessions
+
+from tests.conformance.sessions.servers import closing, cluster, sessions_at, tcp_server
+
+# One fixture for each server, so that each starts once in whatever order the tests run.
+
+
+@pytest.fixture(scope="session")
+async def on_private_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[RedisSessions]:
+    server = RedisServer(tmp_path_factory.mktemp("private") / "redis")
+    await server.start()
+    async with closing(sessions_at(server.url)) as store:
+        yield store
+    await server.close()
+
+
+@pytest.fixture(scope="session")
+async def on_tcp_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisSessions]:
+    async with (
+        tcp_server(tmp_path_factory.mktemp("tcp")) as port,
+        closing(sessions_at(f"redis://127.0.0.1:{port}/3")) as store,
+    ):
+        yield store
+
+
+@pytest.fixture(scope="session")
+async def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisSessions]:
+    async with (
+        cluster(tmp_path_factory.mktemp("cluster")) as port,
+        closing(sessions_at(f"redis://127.0.0.1:{port}")) as store,
+    ):
+        yield store
+
+
+@pytest.fixture(params=["on_private_server", "on_tcp_server", "on_cluster"])
+def sessions(request: pytest.FixtureRequest) -> RedisSessions:
+    store: RedisSessions = request.getfixturevalue(request.param)
+    return store
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"tenant-{uuid4()}"
