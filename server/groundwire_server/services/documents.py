@@ -1,0 +1,116 @@
+"""Ingests and documents on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from groundwire.v1 import record_pb2
+from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.ingest.filename import check_filename
+from groundwire_index.records import Document
+
+from groundwire_server.ingestion import Ingested, IngestEvent, IngestRequest, Progress, Stage
+from groundwire_server.services.collections import timestamp_message
+from groundwire_server.services.structs import dict_of, fill_struct
+from groundwire_server.services.validate import require, require_id
+from groundwire_server.services.violations import within
+
+MIME_TYPES = frozenset(
+    {
+        "application/pdf",
+        "text/html",
+        "text/markdown",
+        "text/plain",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    }
+)
+
+_STAGES = {
+    Stage.RECEIVED: pb.INGEST_STAGE_RECEIVED,
+    Stage.PARSED: pb.INGEST_STAGE_PARSED,
+    Stage.CHUNKED: pb.INGEST_STAGE_CHUNKED,
+    Stage.EMBEDDED: pb.INGEST_STAGE_EMBEDDED,
+    Stage.STORED: pb.INGEST_STAGE_STORED,
+    Stage.READY: pb.INGEST_STAGE_READY,
+}
+
+
+async def header_of(requests: AsyncIterator[pb.IngestDocumentRequest]) -> pb.IngestHeader:
+    """Take the first message, which must be the header."""
+    first = await anext(aiter(requests), None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidArgumentError("header", "must be in the first message, before any data")
+    return first.header
+
+
+async def data_of(
+    requests: AsyncIterator[pb.IngestDocumentRequest],
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of the messages after the header."""
+    async for request in requests:
+        if request.WhichOneof("part") != "data":
+            raise InvalidArgumentError("data", "every message after the first must carry data")
+        yield request.data
+
+
+def ingest_request_of(header: pb.IngestHeader, tenant: str) -> IngestRequest:
+    """Read and check a header."""
+    with within("header"):
+        check_filename(header.filename)
+    document_id = header.document_id or header.filename
+    require_id(document_id, "header.document_id")
+    require(
+        header.mime_type in MIME_TYPES or not header.mime_type,
+        "header.mime_type",
+        f'"{header.mime_type}" cannot be read; one of {", ".join(sorted(MIME_TYPES))}, or nothing',
+    )
+    chunking = header.chunking
+    return IngestRequest(
+        tenant=tenant,
+        document_id=document_id,
+        filename=header.filename,
+        mime_type=header.mime_type,
+        metadata=dict_of(header.metadata, "header.metadata"),
+        max_tokens=chunking.max_tokens if chunking.HasField("max_tokens") else None,
+        overlap_tokens=chunking.overlap_tokens if chunking.HasField("overlap_tokens") else None,
+        force=header.force,
+    )
+
+
+def event_message(event: IngestEvent) -> pb.IngestDocumentResponse:
+    """Write one event of an ingest."""
+    match event:
+        case Progress(stage, done, total):
+            progress = pb.IngestProgress(stage=_STAGES[stage], done=done, total=total)
+            return pb.IngestDocumentResponse(progress=progress)
+        case Ingested(document, sequence, replaced, skipped):
+            result = pb.IngestResult(
+                document_id=document.id,
+                version=document.version,
+                chunks=document.chunk_count,
+                replaced=replaced,
+                skipped=skipped,
+                sequence=sequence,
+                document=document_message(document),
+            )
+            return pb.IngestDocumentResponse(result=result)
+
+
+def document_message(document: Document) -> record_pb2.Document:
+    """Write a document."""
+    message = record_pb2.Document(
+        id=document.id,
+        filename=document.filename,
+        mime_type=document.mime_type,
+        title=document.title,
+        version=document.version,
+        content_sha256=document.content_sha256,
+        chunk_count=document.chunk_count,
+        page_count=document.page_count,
+        character_count=document.character_count,
+        update_time=timestamp_message(document.update_time),
+    )
+    if document.metadata:
+        fill_struct(message.metadata, document.metadata)
+    return message

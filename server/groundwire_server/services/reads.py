@@ -1,0 +1,100 @@
+"""Reads: from a checked request to the index and back. All of it blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire_index.collection import Collection
+from groundwire_index.index import Index
+
+from groundwire_server.services.collections import collection_message
+from groundwire_server.services.cursors import cursor_after, name_before
+from groundwire_server.services.documents import document_message
+from groundwire_server.services.filters import filter_of
+from groundwire_server.services.records import include_of, record_message
+from groundwire_server.services.search import Search, search_message
+from groundwire_server.services.validate import page_size_of, require_count
+from groundwire_server.services.violations import within
+
+MAX_IDS = 10_000
+
+
+def list_collections(
+    index: Index, tenant: str, request: pb.ListCollectionsRequest
+) -> pb.ListCollectionsResponse:
+    """One page of the tenant's collections, by name."""
+    size = page_size_of(request.page_size)
+    infos = index.list_collections(tenant, after=name_before(request.cursor), limit=size + 1)
+    page = infos[:size]
+    return pb.ListCollectionsResponse(
+        collections=map(collection_message, page),
+        next_cursor=cursor_after(page[-1].spec.name) if len(infos) > size else "",
+    )
+
+
+def check_get(request: pb.GetRequest) -> None:
+    """Refuse none and too many ids."""
+    require_count(len(request.ids), "ids", high=MAX_IDS)
+
+
+def get(collection: Collection, request: pb.GetRequest) -> pb.GetResponse:
+    """Records by id, in request order."""
+    records = collection.get(tuple(request.ids), include_of(request.include))
+    results = [
+        pb.GetResult(id=record_id, record=record_message(record) if record else None)
+        for record_id, record in zip(request.ids, records, strict=True)
+    ]
+    return pb.GetResponse(results=results)
+
+
+def scroll(collection: Collection, request: pb.ScrollRequest) -> pb.ScrollResponse:
+    """One page of the records that match, in order of first insertion."""
+    page = collection.scroll(
+        filter_of(request.filter, "filter") if request.HasField("filter") else None,
+        cursor=request.cursor,
+        limit=page_size_of(request.page_size),
+        include=include_of(request.include),
+    )
+    return pb.ScrollResponse(
+        records=map(record_message, page.records), next_cursor=page.next_cursor
+    )
+
+
+def count(collection: Collection, request: pb.CountRequest) -> pb.CountResponse:
+    """How many records match."""
+    counted = collection.count(
+        filter_of(request.filter, "filter") if request.HasField("filter") else None
+    )
+    return pb.CountResponse(count=counted.count, sequence=counted.sequence)
+
+
+def search(collection: Collection, search: Search) -> pb.SearchResponse:
+    """The best records for one query."""
+    query = search.query
+    if search.record_id:
+        query = replace(query, vector=collection.vector_of(search.record_id))
+    return search_message(collection.search(query))
+
+
+def search_batch(collection: Collection, searches: Sequence[Search]) -> pb.SearchBatchResponse:
+    """The best records for each query, in request order."""
+    responses = []
+    for number, one in enumerate(searches):
+        with within(f"searches[{number}]"):
+            responses.append(search(collection, one))
+    return pb.SearchBatchResponse(responses=responses)
+
+
+def list_documents(
+    collection: Collection, request: pb.ListDocumentsRequest
+) -> pb.ListDocumentsResponse:
+    """One page of the collection's documents, by id."""
+    size = page_size_of(request.page_size)
+    documents = collection.list_documents(after=name_before(request.cursor), limit=size + 1)
+    page = documents[:size]
+    return pb.ListDocumentsResponse(
+        documents=map(document_message, page),
+        next_cursor=cursor_after(page[-1].id) if len(documents) > size else "",
+    )

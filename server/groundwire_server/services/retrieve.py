@@ -1,0 +1,182 @@
+"""RetrieveService: collections of records, searched by meaning, by words, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire.v1 import retrieve_service_pb2_grpc
+from groundwire_index.collection import Collection
+from groundwire_index.index import Index
+
+from groundwire_server.blocking import run_blocking
+from groundwire_server.deadline import seconds_left
+from groundwire_server.embedders.embedder import Embedder
+from groundwire_server.identity import current_identity
+from groundwire_server.ingestion import DocumentIngest
+from groundwire_server.interceptors.method import Context
+from groundwire_server.services import reads, writes
+from groundwire_server.services.collections import collection_message, spec_of
+from groundwire_server.services.documents import (
+    data_of,
+    event_message,
+    header_of,
+    ingest_request_of,
+)
+from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
+from groundwire_server.services.search import search_of, searches_of
+from groundwire_server.services.validate import require_idempotency_key
+
+# How long a read without a deadline waits for the write it must have seen.
+_MAX_WAIT_S = 60.0
+
+
+class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
+    """Checks, converts and passes on. What takes long leaves the event loop, conversion of
+    many records included."""
+
+    def __init__(self, index: Index, embedder: Embedder, documents: DocumentIngest) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._documents = documents
+
+    # --- collections ---
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: Context
+    ) -> pb.CreateCollectionResponse:
+        """Create an empty collection."""
+        require_idempotency_key(request.idempotency_key)
+        spec = spec_of(request, self._embedder.fingerprint)
+        info = await run_blocking(
+            self._index.create_collection, _tenant(), spec, idempotency_key=request.idempotency_key
+        )
+        return pb.CreateCollectionResponse(collection=collection_message(info))
+
+    async def GetCollection(
+        self, request: pb.GetCollectionRequest, context: Context
+    ) -> pb.GetCollectionResponse:
+        """Describe a collection."""
+        collection = await self._collection(request.name)
+        info = await run_blocking(collection.info)
+        return pb.GetCollectionResponse(collection=collection_message(info))
+
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, context: Context
+    ) -> pb.ListCollectionsResponse:
+        """List the tenant's collections by name."""
+        return await run_blocking(reads.list_collections, self._index, _tenant(), request)
+
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, context: Context
+    ) -> pb.DeleteCollectionResponse:
+        """Delete a collection with everything in it."""
+        records = await run_blocking(self._index.delete_collection, _tenant(), request.name)
+        return pb.DeleteCollectionResponse(records=records)
+
+    # --- records ---
+
+    async def Upsert(self, request: pb.UpsertRequest, context: Context) -> pb.UpsertResponse:
+        """Write records, embedding the texts that come without a vector."""
+        records = await run_blocking(writes.records_to_upsert, request)
+        collection = await self._collection(request.collection)
+        require_model(collection.spec, request.embedding_model)
+        complete = await with_vectors(records, collection, self._embedder)
+        return await run_blocking(writes.upsert, collection, request, complete)
+
+    async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
+        """Delete records by id or by filter."""
+        target = writes.target_of(request)
+        collection = await self._collection(request.collection)
+        return await run_blocking(writes.delete, collection, request, target)
+
+    async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
+        """Read records by id."""
+        reads.check_get(request)
+        collection = await self._consistent(request.collection, request.consistency, context)
+        return await run_blocking(reads.get, collection, request)
+
+    async def Scroll(self, request: pb.ScrollRequest, context: Context) -> pb.ScrollResponse:
+        """Read the records that match, page by page."""
+        collection = await self._collection(request.collection)
+        return await run_blocking(reads.scroll, collection, request)
+
+    async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
+        """Count the records that match."""
+        collection = await self._consistent(request.collection, request.consistency, context)
+        return await run_blocking(reads.count, collection, request)
+
+    # --- searches ---
+
+    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
+        """Find the best records for one query."""
+        search = search_of(request)
+        collection = await self._consistent(request.collection, request.consistency, context)
+        require_model(collection.spec, request.embedding_model)
+        (complete,) = await with_query_vectors([search], collection, self._embedder)
+        return await run_blocking(reads.search, collection, complete)
+
+    async def SearchBatch(
+        self, request: pb.SearchBatchRequest, context: Context
+    ) -> pb.SearchBatchResponse:
+        """Find the best records for each of many queries."""
+        searches = searches_of(request)
+        collection = await self._collection(request.collection)
+        for search in request.searches:
+            await self._wait(collection, search.consistency, context)
+            require_model(collection.spec, search.embedding_model)
+        complete = await with_query_vectors(searches, collection, self._embedder)
+        return await run_blocking(reads.search_batch, collection, complete)
+
+    # --- documents ---
+
+    async def IngestDocument(
+        self, request_iterator: AsyncIterator[pb.IngestDocumentRequest], context: Context
+    ) -> AsyncGenerator[pb.IngestDocumentResponse, None]:
+        """Take a file in, and report how far it has come."""
+        header = await header_of(request_iterator)
+        request = ingest_request_of(header, _tenant())
+        collection = await self._collection(header.collection)
+        async with (
+            aclosing(data_of(request_iterator)) as data,
+            aclosing(self._documents.ingest(collection, request, data)) as events,
+        ):
+            async for event in events:
+                yield event_message(event)
+
+    async def ListDocuments(
+        self, request: pb.ListDocumentsRequest, context: Context
+    ) -> pb.ListDocumentsResponse:
+        """List documents by id."""
+        collection = await self._collection(request.collection)
+        return await run_blocking(reads.list_documents, collection, request)
+
+    async def DeleteDocument(
+        self, request: pb.DeleteDocumentRequest, context: Context
+    ) -> pb.DeleteDocumentResponse:
+        """Delete a document with all its chunks."""
+        writes.check_delete_document(request)
+        collection = await self._collection(request.collection)
+        return await run_blocking(writes.delete_document, collection, request)
+
+    async def _collection(self, name: str) -> Collection:
+        return await run_blocking(self._index.collection, _tenant(), name)
+
+    async def _consistent(
+        self, name: str, consistency: pb.Consistency, context: Context
+    ) -> Collection:
+        collection = await self._collection(name)
+        await self._wait(collection, consistency, context)
+        return collection
+
+    async def _wait(
+        self, collection: Collection, consistency: pb.Consistency, context: Context
+    ) -> None:
+        if consistency.HasField("at_least_sequence"):
+            timeout_s = seconds_left(context, at_most=_MAX_WAIT_S)
+            await run_blocking(collection.wait_for, consistency.at_least_sequence, timeout_s)
+
+
+def _tenant() -> str:
+    return current_identity.get().tenant
