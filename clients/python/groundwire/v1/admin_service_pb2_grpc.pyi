@@ -64,10 +64,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]  # type: ignore[assignment]
     """What was used, by tenant, subject, model and day."""
 
-class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
+class AdminServiceServicer:
     """The control plane."""
 
-    @_abc_1.abstractmethod
     def GetServerInfo(
         self,
         request: _admin_service_pb2.GetServerInfoRequest,
@@ -75,7 +74,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.GetServerInfoResponse, _abc.Awaitable[_admin_service_pb2.GetServerInfoResponse]]:
         """Says what this server is and what state its parts are in."""
 
-    @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _admin_service_pb2.ListModelsRequest,
@@ -83,7 +81,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.ListModelsResponse, _abc.Awaitable[_admin_service_pb2.ListModelsResponse]]:
         """Lists the models that requests may name."""
 
-    @_abc_1.abstractmethod
     def Abort(
         self,
         request: _admin_service_pb2.AbortRequest,
@@ -93,7 +90,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         FINISH_REASON_ABORTED. NOT_FOUND if none with that id is running.
         """
 
-    @_abc_1.abstractmethod
     def GetLoad(
         self,
         request: _admin_service_pb2.GetLoadRequest,
@@ -101,7 +97,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.GetLoadResponse, _abc.Awaitable[_admin_service_pb2.GetLoadResponse]]:
         """What the server is doing now."""
 
-    @_abc_1.abstractmethod
     def GetUsage(
         self,
         request: _admin_service_pb2.GetUsageRequest,

@@ -48,10 +48,9 @@ class EmbedServiceAsyncStub(EmbedServiceStub):
     EmbedStream: _aio.StreamStreamMultiCallable[_embed_service_pb2.EmbedStreamRequest, _embed_service_pb2.EmbedStreamResponse]  # type: ignore[assignment]
     """Embeds item by item over one stream, order kept, ids echoed."""
 
-class EmbedServiceServicer(metaclass=_abc_1.ABCMeta):
+class EmbedServiceServicer:
     """Texts to vectors."""
 
-    @_abc_1.abstractmethod
     def Embed(
         self,
         request: _embed_service_pb2.EmbedRequest,
@@ -59,7 +58,6 @@ class EmbedServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_embed_service_pb2.EmbedResponse, _abc.Awaitable[_embed_service_pb2.EmbedResponse]]:
         """Embeds a batch, in request order. All or none."""
 
-    @_abc_1.abstractmethod
     def EmbedStream(
         self,
         request_iterator: _MaybeAsyncIterator[_embed_service_pb2.EmbedStreamRequest],

@@ -70,7 +70,7 @@ class GenerateServiceAsyncStub(GenerateServiceStub):
     CountTokens: _aio.UnaryUnaryMultiCallable[_generate_service_pb2.CountTokensRequest, _generate_service_pb2.CountTokensResponse]  # type: ignore[assignment]
     """Counts tokens by the model's own tokenizer, with its chat template for messages."""
 
-class GenerateServiceServicer(metaclass=_abc_1.ABCMeta):
+class GenerateServiceServicer:
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
@@ -80,7 +80,6 @@ class GenerateServiceServicer(metaclass=_abc_1.ABCMeta):
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.
     """
 
-    @_abc_1.abstractmethod
     def Generate(
         self,
         request: _generate_service_pb2.GenerateRequest,
@@ -90,7 +89,6 @@ class GenerateServiceServicer(metaclass=_abc_1.ABCMeta):
         deltas and citations, then `finished` last and once. Deltas never repeat text.
         """
 
-    @_abc_1.abstractmethod
     def Complete(
         self,
         request: _generate_service_pb2.CompleteRequest,
@@ -98,7 +96,6 @@ class GenerateServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_generate_service_pb2.CompleteResponse, _abc.Awaitable[_generate_service_pb2.CompleteResponse]]:
         """The same, gathered into one message."""
 
-    @_abc_1.abstractmethod
     def CountTokens(
         self,
         request: _generate_service_pb2.CountTokensRequest,

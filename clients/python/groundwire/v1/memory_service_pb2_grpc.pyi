@@ -110,7 +110,7 @@ class MemoryServiceAsyncStub(MemoryServiceStub):
     Forget: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.ForgetRequest, _memory_service_pb2.ForgetResponse]  # type: ignore[assignment]
     """Removes memories and everything derived from them."""
 
-class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
+class MemoryServiceServicer:
     """Conversations and long-term memories.
 
     Every call sees only the caller's tenant. An acknowledged write survives a crash. UNAVAILABLE
@@ -118,7 +118,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     idempotency key finds out.
     """
 
-    @_abc_1.abstractmethod
     def CreateSession(
         self,
         request: _memory_service_pb2.CreateSessionRequest,
@@ -126,7 +125,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.CreateSessionResponse, _abc.Awaitable[_memory_service_pb2.CreateSessionResponse]]:
         """Creates an empty session. ALREADY_EXISTS if the id is taken."""
 
-    @_abc_1.abstractmethod
     def GetSession(
         self,
         request: _memory_service_pb2.GetSessionRequest,
@@ -134,7 +132,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.GetSessionResponse, _abc.Awaitable[_memory_service_pb2.GetSessionResponse]]:
         """Describes one session."""
 
-    @_abc_1.abstractmethod
     def ListSessions(
         self,
         request: _memory_service_pb2.ListSessionsRequest,
@@ -142,7 +139,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.ListSessionsResponse, _abc.Awaitable[_memory_service_pb2.ListSessionsResponse]]:
         """Lists sessions of a subject, latest use first."""
 
-    @_abc_1.abstractmethod
     def DeleteSession(
         self,
         request: _memory_service_pb2.DeleteSessionRequest,
@@ -150,7 +146,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.DeleteSessionResponse, _abc.Awaitable[_memory_service_pb2.DeleteSessionResponse]]:
         """Deletes a session and its turns. NOT_FOUND if there is none."""
 
-    @_abc_1.abstractmethod
     def AppendMessages(
         self,
         request: _memory_service_pb2.AppendMessagesRequest,
@@ -160,7 +155,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
         error's metadata "head" says which.
         """
 
-    @_abc_1.abstractmethod
     def ListMessages(
         self,
         request: _memory_service_pb2.ListMessagesRequest,
@@ -168,7 +162,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.ListMessagesResponse, _abc.Awaitable[_memory_service_pb2.ListMessagesResponse]]:
         """Reads turns in order."""
 
-    @_abc_1.abstractmethod
     def BuildContext(
         self,
         request: _memory_service_pb2.BuildContextRequest,
@@ -176,7 +169,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.BuildContextResponse, _abc.Awaitable[_memory_service_pb2.BuildContextResponse]]:
         """Packs what a model should see into a token budget, and reports what went in."""
 
-    @_abc_1.abstractmethod
     def ForkSession(
         self,
         request: _memory_service_pb2.ForkSessionRequest,
@@ -184,7 +176,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.ForkSessionResponse, _abc.Awaitable[_memory_service_pb2.ForkSessionResponse]]:
         """Makes a session that shares another's history up to a turn."""
 
-    @_abc_1.abstractmethod
     def GetSessionStats(
         self,
         request: _memory_service_pb2.GetSessionStatsRequest,
@@ -192,7 +183,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.GetSessionStatsResponse, _abc.Awaitable[_memory_service_pb2.GetSessionStatsResponse]]:
         """Counts and averages of one session."""
 
-    @_abc_1.abstractmethod
     def Remember(
         self,
         request: _memory_service_pb2.RememberRequest,
@@ -200,7 +190,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.RememberResponse, _abc.Awaitable[_memory_service_pb2.RememberResponse]]:
         """Stores a memory, readable at once."""
 
-    @_abc_1.abstractmethod
     def Recall(
         self,
         request: _memory_service_pb2.RecallRequest,
@@ -208,7 +197,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.RecallResponse, _abc.Awaitable[_memory_service_pb2.RecallResponse]]:
         """Finds the memories that matter for a query."""
 
-    @_abc_1.abstractmethod
     def UpdateMemory(
         self,
         request: _memory_service_pb2.UpdateMemoryRequest,
@@ -216,7 +204,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.UpdateMemoryResponse, _abc.Awaitable[_memory_service_pb2.UpdateMemoryResponse]]:
         """Replaces a memory; the old one stays readable with `as_of`."""
 
-    @_abc_1.abstractmethod
     def ListMemories(
         self,
         request: _memory_service_pb2.ListMemoriesRequest,
@@ -224,7 +211,6 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_memory_service_pb2.ListMemoriesResponse, _abc.Awaitable[_memory_service_pb2.ListMemoriesResponse]]:
         """Lists memories of a subject, newest first."""
 
-    @_abc_1.abstractmethod
     def Forget(
         self,
         request: _memory_service_pb2.ForgetRequest,

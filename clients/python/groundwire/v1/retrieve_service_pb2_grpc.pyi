@@ -142,7 +142,7 @@ class RetrieveServiceAsyncStub(RetrieveServiceStub):
     UploadSnapshot: _aio.StreamUnaryMultiCallable[_retrieve_service_pb2.UploadSnapshotRequest, _retrieve_service_pb2.UploadSnapshotResponse]  # type: ignore[assignment]
     """Takes a snapshot in as checksummed chunks."""
 
-class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
+class RetrieveServiceServicer:
     """Collections of records, searched by meaning, by words, or by both.
 
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
@@ -150,7 +150,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
     """
 
-    @_abc_1.abstractmethod
     def CreateCollection(
         self,
         request: _retrieve_service_pb2.CreateCollectionRequest,
@@ -158,7 +157,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.CreateCollectionResponse, _abc.Awaitable[_retrieve_service_pb2.CreateCollectionResponse]]:
         """Creates an empty collection. ALREADY_EXISTS if the name is taken."""
 
-    @_abc_1.abstractmethod
     def GetCollection(
         self,
         request: _retrieve_service_pb2.GetCollectionRequest,
@@ -166,7 +164,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.GetCollectionResponse, _abc.Awaitable[_retrieve_service_pb2.GetCollectionResponse]]:
         """Describes one collection."""
 
-    @_abc_1.abstractmethod
     def ListCollections(
         self,
         request: _retrieve_service_pb2.ListCollectionsRequest,
@@ -174,7 +171,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.ListCollectionsResponse, _abc.Awaitable[_retrieve_service_pb2.ListCollectionsResponse]]:
         """Lists the tenant's collections in order of name."""
 
-    @_abc_1.abstractmethod
     def UpdateCollection(
         self,
         request: _retrieve_service_pb2.UpdateCollectionRequest,
@@ -182,7 +178,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.UpdateCollectionResponse, _abc.Awaitable[_retrieve_service_pb2.UpdateCollectionResponse]]:
         """Changes description, index configuration or aliases."""
 
-    @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _retrieve_service_pb2.DeleteCollectionRequest,
@@ -190,7 +185,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.DeleteCollectionResponse, _abc.Awaitable[_retrieve_service_pb2.DeleteCollectionResponse]]:
         """Deletes a collection with everything in it. Not undoable."""
 
-    @_abc_1.abstractmethod
     def Upsert(
         self,
         request: _retrieve_service_pb2.UpsertRequest,
@@ -198,7 +192,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.UpsertResponse, _abc.Awaitable[_retrieve_service_pb2.UpsertResponse]]:
         """Writes records by id, all or none: a new id is inserted, a known id is replaced whole."""
 
-    @_abc_1.abstractmethod
     def UpsertStream(
         self,
         request_iterator: _MaybeAsyncIterator[_retrieve_service_pb2.UpsertStreamRequest],
@@ -206,7 +199,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.UpsertStreamResponse, _abc.Awaitable[_retrieve_service_pb2.UpsertStreamResponse]]:
         """Writes many records; each message is one atomic batch, acknowledged at the end."""
 
-    @_abc_1.abstractmethod
     def Delete(
         self,
         request: _retrieve_service_pb2.DeleteRequest,
@@ -214,7 +206,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.DeleteResponse, _abc.Awaitable[_retrieve_service_pb2.DeleteResponse]]:
         """Deletes records by id or by filter, all or none. Unknown ids are not an error."""
 
-    @_abc_1.abstractmethod
     def Get(
         self,
         request: _retrieve_service_pb2.GetRequest,
@@ -222,7 +213,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.GetResponse, _abc.Awaitable[_retrieve_service_pb2.GetResponse]]:
         """Reads records by id, in request order."""
 
-    @_abc_1.abstractmethod
     def Scroll(
         self,
         request: _retrieve_service_pb2.ScrollRequest,
@@ -230,7 +220,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.ScrollResponse, _abc.Awaitable[_retrieve_service_pb2.ScrollResponse]]:
         """Reads every record that matches, page by page, in order of first insertion."""
 
-    @_abc_1.abstractmethod
     def Count(
         self,
         request: _retrieve_service_pb2.CountRequest,
@@ -238,7 +227,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.CountResponse, _abc.Awaitable[_retrieve_service_pb2.CountResponse]]:
         """Counts the records that match."""
 
-    @_abc_1.abstractmethod
     def Search(
         self,
         request: _retrieve_service_pb2.SearchRequest,
@@ -246,7 +234,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.SearchResponse, _abc.Awaitable[_retrieve_service_pb2.SearchResponse]]:
         """Finds the best records for one query."""
 
-    @_abc_1.abstractmethod
     def SearchBatch(
         self,
         request: _retrieve_service_pb2.SearchBatchRequest,
@@ -254,7 +241,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.SearchBatchResponse, _abc.Awaitable[_retrieve_service_pb2.SearchBatchResponse]]:
         """Answers many queries of one collection at once, in request order."""
 
-    @_abc_1.abstractmethod
     def IngestDocument(
         self,
         request_iterator: _MaybeAsyncIterator[_retrieve_service_pb2.IngestDocumentRequest],
@@ -266,7 +252,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
         one or the other, never both or neither. On any failure the old version stays.
         """
 
-    @_abc_1.abstractmethod
     def ListDocuments(
         self,
         request: _retrieve_service_pb2.ListDocumentsRequest,
@@ -274,7 +259,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.ListDocumentsResponse, _abc.Awaitable[_retrieve_service_pb2.ListDocumentsResponse]]:
         """Lists ingested documents in order of id."""
 
-    @_abc_1.abstractmethod
     def DeleteDocument(
         self,
         request: _retrieve_service_pb2.DeleteDocumentRequest,
@@ -282,7 +266,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_retrieve_service_pb2.DeleteDocumentResponse]]:
         """Deletes a document and all its chunks, atomically. NOT_FOUND if there is none."""
 
-    @_abc_1.abstractmethod
     def CreateSnapshot(
         self,
         request: _retrieve_service_pb2.CreateSnapshotRequest,
@@ -290,7 +273,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.CreateSnapshotResponse, _abc.Awaitable[_retrieve_service_pb2.CreateSnapshotResponse]]:
         """Makes a consistent copy of a collection while it is in use."""
 
-    @_abc_1.abstractmethod
     def ListSnapshots(
         self,
         request: _retrieve_service_pb2.ListSnapshotsRequest,
@@ -298,7 +280,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.ListSnapshotsResponse, _abc.Awaitable[_retrieve_service_pb2.ListSnapshotsResponse]]:
         """Lists snapshots, newest first."""
 
-    @_abc_1.abstractmethod
     def RestoreSnapshot(
         self,
         request: _retrieve_service_pb2.RestoreSnapshotRequest,
@@ -306,7 +287,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieve_service_pb2.RestoreSnapshotResponse, _abc.Awaitable[_retrieve_service_pb2.RestoreSnapshotResponse]]:
         """Restores a snapshot under a name."""
 
-    @_abc_1.abstractmethod
     def DownloadSnapshot(
         self,
         request: _retrieve_service_pb2.DownloadSnapshotRequest,
@@ -314,7 +294,6 @@ class RetrieveServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_retrieve_service_pb2.DownloadSnapshotResponse], _abc.AsyncIterator[_retrieve_service_pb2.DownloadSnapshotResponse]]:
         """Streams a snapshot out as checksummed chunks."""
 
-    @_abc_1.abstractmethod
     def UploadSnapshot(
         self,
         request_iterator: _MaybeAsyncIterator[_retrieve_service_pb2.UploadSnapshotRequest],
