@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from groundwire_index import Index
-from groundwire_index.collection import Collection
+from groundwire_index import Collection, Index
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.records import (
     Document,
@@ -41,10 +40,10 @@ class Retriever:
         Raises NotFoundError, or FailedPreconditionError for vectors of another model.
         """
         collection = await run_blocking(self._index.collection, tenant, grounding.collection)
-        info = await run_blocking(collection.info)
+        spec = collection.spec
         if grounding.mode is not SearchMode.LEXICAL:
-            _require_same_model(grounding.collection, info.fingerprint, self._embedder.fingerprint)
-        return SearchableCollection(collection, info.metric, self._embedder)
+            _require_same_model(spec.name, spec.fingerprint, self._embedder.fingerprint)
+        return SearchableCollection(collection, spec.metric, self._embedder)
 
 
 class SearchableCollection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 
@@ -157,7 +158,7 @@ def grounding_of(message: generation_pb2.Grounding, field: str) -> Grounding:
     if message.HasField("top_k"):
         require_range(message.top_k, f"{field}.top_k", low=1, high=MAX_PASSAGES)
     if message.HasField("min_score"):
-        require_range(message.min_score, f"{field}.min_score")
+        require(not math.isnan(message.min_score), f"{field}.min_score", "must be a number")
     if message.query:
         require_text(message.query, f"{field}.query")
     return Grounding(

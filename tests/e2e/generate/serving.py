@@ -1,0 +1,101 @@
+"""GenerateService behind the real interceptors on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from groundwire.v1.generate_service_pb2 import GenerateResponse
+from groundwire.v1.generate_service_pb2_grpc import (
+    GenerateServiceStub,
+    add_GenerateServiceServicer_to_server,
+)
+from groundwire_index import Index
+from groundwire_server.embedders.embedder import Embedder
+from groundwire_server.engines.engine import Engine
+from groundwire_server.engines.registry import Engines
+from groundwire_server.grounding.answer import Answers
+from groundwire_server.grounding.prepare import Preparation
+from groundwire_server.grounding.retrieve import Retriever
+from groundwire_server.interceptors.errors import errors
+from groundwire_server.interceptors.identity import identity
+from groundwire_server.interceptors.methods import Methods
+from groundwire_server.memory.session import Sessions
+from groundwire_server.running import RunningRequests
+from groundwire_server.services.generate import GenerateService
+
+ALICE = (("groundwire-tenant", "alice"),)
+BOB = (("groundwire-tenant", "bob"),)
+
+Serve = Callable[..., AbstractAsyncContextManager["Serving"]]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that is up, and a client of it."""
+
+    stub: GenerateServiceStub
+    running: RunningRequests
+    server: grpc.aio.Server
+
+
+@asynccontextmanager
+async def serving(
+    *engines: Engine,
+    index: Index,
+    embedder: Embedder,
+    sessions: Sessions,
+    settle_s: float = 60.0,
+    passage_tokens: int = 2048,
+) -> AsyncIterator[Serving]:
+    preparation = Preparation(
+        Retriever(index, embedder), sessions, max_tokens=64, passage_tokens=passage_tokens
+    )
+    running = RunningRequests()
+    service = GenerateService(
+        Engines(engines, engines[0].model), Answers(preparation, settle_s=settle_s), running
+    )
+    methods = Methods((errors, identity))
+    add_GenerateServiceServicer_to_server(service, methods)
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", 32 * 2**20)])
+    server.add_generic_rpc_handlers((methods,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Serving(GenerateServiceStub(channel), running, server)
+    finally:
+        await server.stop(None)
+
+
+async def rest_of(call: Any) -> list[GenerateResponse]:
+    """What a stream of which some was read still holds."""
+    events = []
+    while (event := await call.read()) is not grpc.aio.EOF:
+        events.append(event)
+    return events
+
+
+def kinds(events: list[GenerateResponse]) -> list[str | None]:
+    return [event.WhichOneof("event") for event in events]
+
+
+def text_of(events: list[GenerateResponse]) -> str:
+    return "".join(event.text_delta.text for event in events)
+
+
+def details_of(error: grpc.aio.AioRpcError) -> dict[str, object]:
+    """The google.rpc details of a status, by the name of their message."""
+    found: dict[str, object] = {}
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for packed in status_pb2.Status.FromString(value).details:
+                kind = packed.TypeName().rsplit(".", 1)[-1]
+                message = getattr(error_details_pb2, kind)()
+                packed.Unpack(message)
+                found[kind] = message
+    return found
