@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,6 +13,7 @@ import grpc.aio
 from groundwire import documents
 from groundwire.call import Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
+from groundwire.ending import answered
 from groundwire.errors import UnknownError, translated
 from groundwire.results.documents import IngestResult, ingest_progress, ingest_result
 from groundwire.results.events import Event, event
@@ -123,17 +124,17 @@ class AsyncTransport:
         timeout = self.connection.deadline(call.timeout, generates=True)
         with closing(await asyncio.to_thread(call.source.open)) as file:
             pieces = documents.requests(call.header, file)
-            responses = self._ingest(_on_thread(pieces), timeout=timeout, metadata=self._metadata)
+            responses: Any = self._ingest(
+                _on_thread(pieces), timeout=timeout, metadata=self._metadata
+            )
             try:
                 return await self._follow(call, responses)
             finally:
                 responses.cancel()
 
-    async def _follow(
-        self, call: Upload, responses: AsyncIterable[IngestDocumentResponse]
-    ) -> IngestResult:
+    async def _follow(self, call: Upload, responses: Any) -> IngestResult:
         with translated():
-            async for response in responses:
+            async for response in answered(responses):
                 if response.HasField("result"):
                     return ingest_result(response.result)
                 call.on_progress(ingest_progress(response.progress))
