@@ -153,7 +153,7 @@ def set_properties(document: DocxDocument, title: str) -> None:
     """Put ours in place of the template's."""
     properties = document.core_properties
     properties.title, properties.author = title, "Marrick Astronomical Trust"
-    properties.created = properties.modified = datetime(2024, 1, 1)  # noqa: DTZ001 - UTC by format
+    properties.created = properties.modified = datetime(2024, 1, 1)
 
 
 def timeless(archive: bytes) -> bytes:
