@@ -49,9 +49,12 @@ class CitationParser:
     def __init__(self, evidence: Mapping[int, Evidence]) -> None:
         self._evidence = evidence
         self._held = ""
-        self._text = ""
+        self._parts: list[str] = []
+        self._length = 0
+        # Where the text after the last mark begins: in code points, and in parts.
         self._floor = 0
-        self._claim: Span | None = None
+        self._floor_part = 0
+        self._claim: _Claim | None = None
         self._swallow_space = False
         self.dropped = 0
         self.citations: list[Cited] = []
@@ -59,13 +62,13 @@ class CitationParser:
     @property
     def text(self) -> str:
         """The answer so far, as it was sent."""
-        return self._text
+        return "".join(self._parts)
 
     def feed(self, text: str) -> Parsed:
         """Take the next text of the model; return what can be sent."""
+        parts_before, cited_before = len(self._parts), len(self.citations)
         pending = self._held + text
         start = 0
-        sent_before, cited_before = len(self._text), len(self.citations)
         for mark in MARK.finditer(pending):
             self._write(pending[start : mark.start()])
             self._mark(mark)
@@ -75,20 +78,22 @@ class CitationParser:
         cut = opened.start() if opened else len(rest)
         self._write(rest[:cut])
         self._held = rest[cut:]
-        return Parsed(self._text[sent_before:], tuple(self.citations[cited_before:]))
+        return Parsed("".join(self._parts[parts_before:]), tuple(self.citations[cited_before:]))
 
     def finish(self) -> Parsed:
         """The model is done: what was held back is no mark."""
-        held, self._held = self._held, ""
-        sent_before = len(self._text)
-        self._write(held)
-        return Parsed(self._text[sent_before:])
+        parts_before = len(self._parts)
+        self._write(self._held)
+        self._held = ""
+        return Parsed("".join(self._parts[parts_before:]))
 
     def _write(self, text: str) -> None:
-        if self._swallow_space and text:
+        if self._swallow_space:
             text = text.lstrip(" \t")
-            self._swallow_space = not text
-        self._text += text
+        if text:
+            self._swallow_space = False
+            self._parts.append(text)
+            self._length += len(text)
 
     def _mark(self, mark: re.Match[str]) -> None:
         claim = self._claim_before_mark()
@@ -96,32 +101,39 @@ class CitationParser:
         kept = [number for number in named if self._cite(number, claim)]
         self.dropped += len(named) - len(kept)
         if kept:
-            spaces = mark[0][: len(mark[0]) - len(mark[0].lstrip(" \t"))]
+            spaces = mark[0][: mark[0].index("[")]
             self._write(f"{spaces}[{', '.join(map(str, kept))}]")
         else:
-            self._swallow_space = self._text[-1:] in ("", "\n")
-        self._floor = len(self._text)
+            self._swallow_space = not self._parts or self._parts[-1].endswith("\n")
         self._claim = claim
+        self._floor, self._floor_part = self._length, len(self._parts)
 
-    def _cite(self, number: int, claim: Span | None) -> bool:
+    def _cite(self, number: int, claim: _Claim | None) -> bool:
         evidence = self._evidence.get(number)
         if claim is None or evidence is None:
             return False
-        place = evidence.support(self._text[claim.start : claim.end])
+        place = evidence.support(claim.text)
         if place is None:
             return False
-        self.citations.append(Cited(number, claim, place))
+        self.citations.append(Cited(number, claim.span, place))
         return True
 
-    def _claim_before_mark(self) -> Span | None:
+    def _claim_before_mark(self) -> _Claim | None:
         """The last sentence since the mark before, or that mark's own if there is none."""
-        segment = self._text[self._floor :]
+        segment = "".join(self._parts[self._floor_part :])
         for span in reversed(sentences(segment)):
             sentence = segment[span.start : span.end]
             if content_words(sentence):
-                offset = len(sentence) - len(sentence.lstrip(_BETWEEN))
-                return Span(self._floor + span.start + offset, self._floor + span.end)
+                bare = sentence.lstrip(_BETWEEN)
+                end = self._floor + span.end
+                return _Claim(bare, Span(end - len(bare), end))
         return self._claim
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    text: str
+    span: Span
 
 
 def _named(marked: str) -> Iterator[int]:

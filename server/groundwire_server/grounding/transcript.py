@@ -25,7 +25,7 @@ class Transcript:
         self.completion_tokens = 0
         self._text: list[str] = []
         self._unsent_tokens = 0
-        self._unsent_logprobs: tuple[TokenLogprob, ...] = ()
+        self._unsent_logprobs: list[TokenLogprob] = []
 
     @property
     def text(self) -> str:
@@ -57,8 +57,8 @@ class Transcript:
         if not text and not (last and self._unsent_logprobs):
             return
         self._text.append(text)
-        yield TextDelta(text, self._unsent_tokens, self.choice, self._unsent_logprobs)
-        self._unsent_tokens, self._unsent_logprobs = 0, ()
+        yield TextDelta(text, self._unsent_tokens, self.choice, tuple(self._unsent_logprobs))
+        self._unsent_tokens, self._unsent_logprobs = 0, []
 
 
 class GroundedTranscript(Transcript):
@@ -79,7 +79,7 @@ class GroundedTranscript(Transcript):
                 for passage in passages
             }
         )
-        self._withheld = "" if require_sources else None
+        self._withheld: list[str] | None = [] if require_sources else None
 
     @property
     def cited_chunk_ids(self) -> tuple[str, ...]:
@@ -116,9 +116,9 @@ class GroundedTranscript(Transcript):
         text = parsed.text
         if self._withheld is not None:
             if not parsed.citations:
-                self._withheld += text
+                self._withheld.append(text)
                 return
-            text, self._withheld = self._withheld + text, None
+            text, self._withheld = "".join([*self._withheld, text]), None
         yield from self._deltas(text)
         for cited in parsed.citations:
             yield CitationAdded(

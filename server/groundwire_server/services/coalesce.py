@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 from groundwire_server.grounding.events import AnswerEvent, TextDelta
 
@@ -26,7 +25,7 @@ async def coalesced(
     async def read() -> None:
         async with aclosing(events):
             async for event in events:
-                _append(waiting, event)
+                waiting.append(event)
                 changed.set()
 
     reader = asyncio.create_task(read())
@@ -36,7 +35,7 @@ async def coalesced(
             await changed.wait()
             changed.clear()
             while waiting:
-                yield waiting.popleft()
+                yield _next(waiting)
         reader.result()
     finally:
         reader.cancel()
@@ -46,18 +45,21 @@ async def coalesced(
             reader.exception()
 
 
-def _append(waiting: deque[AnswerEvent], event: AnswerEvent) -> None:
-    before = waiting[-1] if waiting else None
-    if (
-        isinstance(event, TextDelta)
-        and isinstance(before, TextDelta)
-        and before.choice == event.choice
-    ):
-        waiting[-1] = replace(
-            before,
-            text=before.text + event.text,
-            token_count=before.token_count + event.token_count,
-            logprobs=before.logprobs + event.logprobs,
-        )
-    else:
-        waiting.append(event)
+def _next(waiting: deque[AnswerEvent]) -> AnswerEvent:
+    first = waiting.popleft()
+    if not isinstance(first, TextDelta):
+        return first
+    run = [first]
+    while waiting and isinstance(event := waiting[0], TextDelta) and event.choice == first.choice:
+        run.append(event)
+        waiting.popleft()
+    return first if len(run) == 1 else _joined(run)
+
+
+def _joined(run: Sequence[TextDelta]) -> TextDelta:
+    return TextDelta(
+        text="".join(delta.text for delta in run),
+        token_count=sum(delta.token_count for delta in run),
+        choice=run[0].choice,
+        logprobs=tuple(logprob for delta in run for logprob in delta.logprobs),
+    )
