@@ -45,10 +45,10 @@ async def closing(store: RedisSessions) -> AsyncIterator[RedisSessions]:
 
 
 @asynccontextmanager
-async def tcp_server(folder: Path, *options: str) -> AsyncIterator[int]:
+async def tcp_server(folder: Path, *options: str, port: int = 0) -> AsyncIterator[int]:
     """A redis-server that someone else runs, on the port of 127.0.0.1 that is yielded."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     process = await asyncio.create_subprocess_exec(
         bundled_executable(),
         *("--bind", "127.0.0.1", "--port", str(port), "--save", "", *options),
