@@ -51,7 +51,7 @@ class Endless(generate_service_pb2_grpc.GenerateServiceServicer):
         context.add_callback(self.gone.set)
         self.begun.set()
         yield ANSWER[2]
-        self.gone.wait(PATIENCE_S)
+        self.gone.wait(2 * PATIENCE_S)
 
 
 def check(generation: groundwire.Generation | groundwire.AsyncGeneration) -> None:
