@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import grpc
 import psutil
 from google.protobuf.descriptor import ServiceDescriptor
 
@@ -50,7 +51,7 @@ class Application(Protocol):
         """Each service, and the names of the components without which it cannot serve."""
         ...
 
-    def register(self, methods: Methods) -> None:
+    def register(self, registry: grpc.aio.Server) -> None:
         """Add the servicers. Called once, when all components have started."""
         ...
 
@@ -93,7 +94,7 @@ class Server:
         with DataDir(self._settings.data_dir) as data_dir:
             try:
                 await self._listen(data_dir)
-                if await run_until(stopping, self._components.start()):
+                if await run_until(stopping, self._start()):
                     self._open()
                     await run_until(stopping, self._watch_components())
             finally:
@@ -113,8 +114,12 @@ class Server:
         await self._grpc.start()
         log.info("starting", extra=self.addresses)
 
+    async def _start(self) -> None:
+        await self._components.start()
+        await self._components.check()
+
     def _open(self) -> None:
-        self._application.register(self._methods)
+        self._application.register(self._methods.registry)
         self._admission.open()
         self._health.set(OVERALL, True)
         self._report_health()

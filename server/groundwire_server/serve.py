@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from threading import Thread
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
 from groundwire_index.errors import GroundwireError
@@ -19,6 +17,9 @@ from groundwire_server.settings import Settings
 from groundwire_server.settings_report import as_json, as_markdown, as_text
 from groundwire_server.settings_sources import BadSettingsError, load, parser
 from groundwire_server.stop_signals import stop_signals
+
+if TYPE_CHECKING:
+    from groundwire_server.lifecycle import Server
 
 OK = 0
 CANNOT_START = 1
@@ -35,10 +36,16 @@ def serve(argv: Sequence[str]) -> int:
     except BadSettingsError as error:
         return _complain(error.problems, BAD_SETTINGS)
     logs.configure(settings.log_level, settings.log_format)
-    # Most of the start is spent importing these libraries: the rest is done beside it.
-    Thread(target=importlib.import_module, args=["sentence_transformers"], daemon=True).start()
+    return run(settings, _composed)
+
+
+def run(settings: Settings, composed: Callable[[Settings], Server]) -> int:
+    """Run the server that ``composed`` makes until it is told to stop; the exit code.
+
+    ``composed`` is called when the signals are handled already.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_run(settings, composed))
     return OK
 
 
@@ -59,13 +66,17 @@ def print_settings(argv: Sequence[str]) -> int:
     return OK
 
 
-async def _serve(settings: Settings) -> None:
-    with stop_signals() as stopping:
-        # Imported here, when the signals are handled and the libraries are on their way.
-        from groundwire_server.app import server
+def _composed(settings: Settings) -> Server:
+    # Imported here because it takes a while: a server told to stop meanwhile does so.
+    from groundwire_server.app import server
 
+    return server(settings)
+
+
+async def _run(settings: Settings, composed: Callable[[Settings], Server]) -> None:
+    with stop_signals() as stopping:
         try:
-            came_to_serve = await server(settings).run(stopping)
+            came_to_serve = await composed(settings).run(stopping)
         except GroundwireError as error:
             _leave(_complain([error.message], CANNOT_START))
         if not came_to_serve:

@@ -173,6 +173,13 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _check_vllm_name(self) -> Self:
+        name = self.vllm_name or self.vllm_model.rstrip("/").rpartition("/")[2]
+        if name == "extractive":
+            raise ValueError('vllm_name must not be "extractive": that engine has this name')
+        return self
+
+    @model_validator(mode="after")
     def _check_overlap(self) -> Self:
         if self.chunk_overlap_tokens >= self.chunk_tokens:
             raise ValueError(

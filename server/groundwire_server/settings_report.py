@@ -74,8 +74,13 @@ def as_markdown() -> str:
 
 
 def _paragraph(row: Row) -> str:
-    origin = f" ({row.origin}; default {row.default})" if row.origin != "default" else ""
-    return f"{row.name} = {row.value}{origin}\n    {row.description}\n    {row.flag}  {row.env}"
+    default = row.default or "empty"
+    origin = f" ({row.origin}; default {default})" if row.origin != "default" else ""
+    return (
+        f"{row.name} = {row.value or 'empty'}{origin}\n"
+        f"    {row.description}\n"
+        f"    {row.flag}  {row.env}"
+    )
 
 
 def _choices(field: FieldInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -20,7 +20,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # Generic in the stubs o
 class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in the stubs only.
     """Finds the handler of a call.
 
-    Takes servicers through the generated ``add_…Servicer_to_server(servicer, methods)``; one
+    Takes servicers through the generated ``add_…Servicer_to_server(servicer, registry)``; one
     added later takes the place of the one before, for the calls that follow.
     """
 
@@ -28,6 +28,11 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
         """Take the interceptors, outermost first."""
         self._interceptors = tuple(interceptors)
         self._handlers: dict[str, Handler] = {}
+
+    @property
+    def registry(self) -> grpc.aio.Server:
+        """This, by the type that the generated functions ask for."""
+        return cast("grpc.aio.Server", self)
 
     def expect(self, service: ServiceDescriptor) -> None:
         """Make the methods of a service known before its servicer is there.

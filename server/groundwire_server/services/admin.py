@@ -13,22 +13,15 @@ from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 from groundwire_server.blocking import run_blocking
 from groundwire_server.components import Components, Condition, State
 from groundwire_server.embedders.embedder import Embedder
-from groundwire_server.engines.engine import Engine
 from groundwire_server.engines.registry import Engines
 from groundwire_server.identity import current_identity
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.method import Context
 from groundwire_server.observability.metrics import resident_bytes
+from groundwire_server.parts import RunningEmbedder, engine_component
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.validate import require
 from groundwire_server.services.vectors import fingerprint_message
-
-EMBEDDER = "embedder"
-
-
-def component_of(engine: Engine) -> str:
-    """The name of an engine as a component, e.g. "engine/vllm"."""
-    return f"engine/{engine.name}"
 
 
 class AdminService(pb_grpc.AdminServiceServicer):
@@ -92,7 +85,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
                 engine=engine.name,
                 default=engine is self._engines.default,
                 context_length=engine.context_length,
-                state=self._state_of(component_of(engine)),
+                state=self._state_of(engine_component(engine)),
             )
 
     def _embedding(self) -> pb.Model:
@@ -100,11 +93,11 @@ class AdminService(pb_grpc.AdminServiceServicer):
         return pb.Model(
             name=fingerprint.model,
             task=pb.MODEL_TASK_EMBED,
-            engine=EMBEDDER,
+            engine=RunningEmbedder.name,
             default=True,
             context_length=self._embedder.max_tokens,
             fingerprint=fingerprint_message(fingerprint),
-            state=self._state_of(EMBEDDER),
+            state=self._state_of(RunningEmbedder.name),
         )
 
     def _state_of(self, component: str) -> pb.ComponentState.ValueType:

@@ -17,7 +17,6 @@ from groundwire.v1 import memory_service_pb2_grpc as memory_pb_grpc
 from groundwire_index.errors import GroundwireError
 from groundwire_server.components import Components
 from groundwire_server.interceptors.admission import Admission
-from groundwire_server.interceptors.methods import Methods
 from groundwire_server.lifecycle import Server
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.settings import Settings
@@ -90,10 +89,10 @@ class Application:
             memory_pb.DESCRIPTOR.services_by_name["MemoryService"]: ["sessions"],
         }
 
-    def register(self, methods: Methods) -> None:
-        generate_pb_grpc.add_GenerateServiceServicer_to_server(self.generate, methods)
+    def register(self, registry: grpc.aio.Server) -> None:
+        generate_pb_grpc.add_GenerateServiceServicer_to_server(self.generate, registry)
         memory_pb_grpc.add_MemoryServiceServicer_to_server(
-            memory_pb_grpc.MemoryServiceServicer(), methods
+            memory_pb_grpc.MemoryServiceServicer(), registry
         )
 
 

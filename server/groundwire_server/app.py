@@ -1,0 +1,166 @@
+"""The composition root: the one place that knows all parts and wires them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from groundwire.v1 import admin_service_pb2 as admin_pb
+from groundwire.v1 import admin_service_pb2_grpc as admin_grpc
+from groundwire.v1 import embed_service_pb2 as embed_pb
+from groundwire.v1 import embed_service_pb2_grpc as embed_grpc
+from groundwire.v1 import generate_service_pb2 as generate_pb
+from groundwire.v1 import generate_service_pb2_grpc as generate_grpc
+from groundwire.v1 import memory_service_pb2 as memory_pb
+from groundwire.v1 import memory_service_pb2_grpc as memory_grpc
+from groundwire.v1 import retrieve_service_pb2 as retrieve_pb
+from groundwire.v1 import retrieve_service_pb2_grpc as retrieve_grpc
+
+from groundwire_server.components import Component, Components
+from groundwire_server.embedders.embedder import Embedder
+from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.engines.engine import Engine
+from groundwire_server.engines.extractive import ExtractiveEngine
+from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.vllm import VllmEngine
+from groundwire_server.grounding.answer import Answers
+from groundwire_server.grounding.prepare import Preparation
+from groundwire_server.grounding.retrieve import Retriever
+from groundwire_server.ingestion import DocumentIngest
+from groundwire_server.interceptors.admission import Admission
+from groundwire_server.lifecycle import Server
+from groundwire_server.memory.redis_server import RedisServer
+from groundwire_server.memory.redis_sessions import CountTokens, RedisSessions
+from groundwire_server.observability.gpu import GpuReadings
+from groundwire_server.observability.metrics import Metrics
+from groundwire_server.parts import (
+    InOrder,
+    OpenIndex,
+    RunningEmbedder,
+    RunningEngine,
+    engine_component,
+)
+from groundwire_server.running import RunningRequests
+from groundwire_server.services.admin import AdminService
+from groundwire_server.services.embed import EmbedService
+from groundwire_server.services.generate import GenerateService
+from groundwire_server.services.memory import MemoryService
+from groundwire_server.services.retrieve import RetrieveService
+from groundwire_server.settings import Settings
+
+
+def server(settings: Settings) -> Server:
+    """The server that these settings describe. Nothing is opened or loaded yet."""
+    admission = Admission(settings.max_concurrent_calls)
+    metrics = Metrics()
+    metrics.registry.register(GpuReadings())
+    return Server(settings, Groundwire(settings, admission), admission, metrics)
+
+
+class Groundwire:
+    """The application: every service, over one index, one session store and the models."""
+
+    def __init__(self, settings: Settings, admission: Admission) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._start_time = datetime.now(UTC)
+        self._running = RunningRequests()
+        self._embedder = SentenceTransformersEmbedder(
+            settings.embedder_model,
+            precision=settings.embedder_precision,
+            query_prefix=settings.embedder_query_prefix,
+            passage_prefix=settings.embedder_passage_prefix,
+            batch_tokens=settings.embedder_batch_tokens,
+        )
+        self._engines = _engines(settings, self._embedder)
+        self._sessions, session_store = _session_store(settings, self._engines.default.count_tokens)
+        self._index = OpenIndex(settings.data_dir / "index")
+        # They are closed last to first: what others use comes before them.
+        self.components = Components(
+            [
+                session_store,
+                self._index,
+                RunningEmbedder(self._embedder),
+                *map(RunningEngine, self._engines),
+            ]
+        )
+
+    @property
+    def services(self) -> Mapping[ServiceDescriptor, Sequence[str]]:
+        """Each service, and the names of the components without which it cannot serve."""
+        engine = engine_component(self._engines.default)
+        return {
+            generate_pb.DESCRIPTOR.services_by_name["GenerateService"]: [engine],
+            embed_pb.DESCRIPTOR.services_by_name["EmbedService"]: ["embedder"],
+            retrieve_pb.DESCRIPTOR.services_by_name["RetrieveService"]: ["index", "embedder"],
+            memory_pb.DESCRIPTOR.services_by_name["MemoryService"]: ["sessions"],
+            admin_pb.DESCRIPTOR.services_by_name["AdminService"]: [],
+        }
+
+    def register(self, registry: grpc.aio.Server) -> None:
+        """Add the servicers."""
+        generate_grpc.add_GenerateServiceServicer_to_server(self._generate(), registry)
+        embed_grpc.add_EmbedServiceServicer_to_server(EmbedService(self._embedder), registry)
+        retrieve_grpc.add_RetrieveServiceServicer_to_server(self._retrieve(), registry)
+        memory_grpc.add_MemoryServiceServicer_to_server(
+            MemoryService(self._sessions, self._engines), registry
+        )
+        admin_grpc.add_AdminServiceServicer_to_server(self._admin(), registry)
+
+    def _generate(self) -> GenerateService:
+        preparation = Preparation(
+            Retriever(self._index.index, self._embedder),
+            self._sessions,
+            max_tokens=self._settings.max_tokens,
+            passage_tokens=self._settings.grounding_tokens,
+        )
+        return GenerateService(self._engines, Answers(preparation), self._running)
+
+    def _retrieve(self) -> RetrieveService:
+        spool_dir = self._settings.data_dir / "spool"
+        spool_dir.mkdir(exist_ok=True)
+        documents = DocumentIngest(
+            self._embedder,
+            spool_dir=spool_dir,
+            chunk_tokens=self._settings.chunk_tokens,
+            chunk_overlap_tokens=self._settings.chunk_overlap_tokens,
+            max_document_bytes=self._settings.max_document_bytes,
+        )
+        return RetrieveService(self._index.index, self._embedder, documents)
+
+    def _admin(self) -> AdminService:
+        return AdminService(
+            start_time=self._start_time,
+            components=self.components,
+            engines=self._engines,
+            embedder=self._embedder,
+            admission=self._admission,
+            running=self._running,
+        )
+
+
+def _engines(settings: Settings, embedder: Embedder) -> Engines:
+    engines: list[Engine] = [ExtractiveEngine(embedder)]
+    if settings.vllm_model:
+        engines.append(
+            VllmEngine(
+                settings.vllm_model,
+                name=settings.vllm_name,
+                args=settings.vllm_args,
+                max_tokens_default=settings.max_tokens,
+            )
+        )
+    return Engines(engines, settings.default_model or engines[-1].model)
+
+
+def _session_store(
+    settings: Settings, count_tokens: CountTokens
+) -> tuple[RedisSessions, Component]:
+    if settings.redis_url:
+        remote = RedisSessions(settings.redis_url, count_tokens=count_tokens)
+        return remote, remote
+    redis = RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)
+    sessions = RedisSessions(redis.url, count_tokens=count_tokens)
+    return sessions, InOrder("sessions", [redis, sessions])

@@ -1,0 +1,98 @@
+"""Shapes that the parts of the server take to become its components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from groundwire_index import Index
+from groundwire_index.errors import UnavailableError
+
+from groundwire_server.blocking import run_blocking
+from groundwire_server.components import Component
+from groundwire_server.embedders.embedder import Embedder
+from groundwire_server.engines.engine import Engine
+
+
+class OpenIndex:
+    """The index, open from `start` to `close`."""
+
+    name = "index"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._index: Index | None = None
+
+    @property
+    def index(self) -> Index:
+        """The index; UnavailableError unless it is open."""
+        if self._index is None:
+            raise UnavailableError("the index is not open", reason="STARTING")
+        return self._index
+
+    async def start(self) -> None:
+        """Open it, which recovers what a crash has left."""
+        self._index = await run_blocking(Index.open, self._path)
+
+    async def check(self) -> None:
+        """Whether it is open: what can fail later is said by the call that it fails."""
+        _ = self.index
+
+    async def close(self) -> None:
+        """Close it, after the writes that have begun."""
+        if self._index is not None:
+            await run_blocking(self._index.close)
+            self._index = None
+
+
+class RunningEmbedder:
+    """An embedder as a component."""
+
+    name = "embedder"
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.start = embedder.start
+        self.close = embedder.close
+
+    async def check(self) -> None:
+        """Whether its model is loaded: it runs in this process and does not fail by itself."""
+        _ = self._embedder.fingerprint
+
+
+class RunningEngine:
+    """An engine as a component."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine_component(engine)
+        self.start = engine.start
+        self.check = engine.check
+        self.close = engine.close
+
+
+class InOrder:
+    """Components of which each needs the one before it, as one."""
+
+    def __init__(self, name: str, components: Sequence[Component]) -> None:
+        self.name = name
+        self._components = components
+
+    async def start(self) -> None:
+        """Start one after the other."""
+        for component in self._components:
+            await component.start()
+
+    async def check(self) -> None:
+        """Raise what the first that fails raises."""
+        for component in self._components:
+            await component.check()
+
+    async def close(self) -> None:
+        """Close the last first."""
+        for component in reversed(self._components):
+            await component.close()
+
+
+def engine_component(engine: Engine) -> str:
+    """The name of an engine as a component, e.g. "engine/vllm"."""
+    return f"engine/{engine.name}"
