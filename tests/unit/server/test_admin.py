@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+from groundwire.v1 import admin_service_pb2 as pb
+from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
+from groundwire_index.errors import UnavailableError
+from groundwire_index.records import Fingerprint
+from groundwire_server.components import Components
+from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.engines.extractive import ExtractiveEngine
+from groundwire_server.engines.registry import Engines
+from groundwire_server.interceptors.admission import Admission
+from groundwire_server.interceptors.errors import errors
+from groundwire_server.interceptors.identity import identity
+from groundwire_server.interceptors.methods import Methods
+from groundwire_server.parts import RunningEmbedder, RunningEngine
+from groundwire_server.running import RunningRequests
+from groundwire_server.services.admin import AdminService
+
+STARTED = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+class SmallEmbedder(SentenceTransformersEmbedder):
+    """Has a fingerprint, and no model."""
+
+    fingerprint = Fingerprint("small", "1", "mean", "", "", 3, normalized=True)
+    max_tokens = 7
+
+    async def start(self) -> None:
+        pass
+
+
+class FailingEngine(ExtractiveEngine):
+    async def check(self) -> None:
+        raise UnavailableError("the engine is down")
+
+
+class Admin:
+    """An AdminService over two components, one of which fails."""
+
+    def __init__(self) -> None:
+        embedder = SmallEmbedder("small")
+        engine = FailingEngine(embedder)
+        self.components = Components([RunningEmbedder(embedder), RunningEngine(engine)])
+        self.running = RunningRequests()
+        self.admission = Admission(8)
+        self.admission.open()
+        self.service = AdminService(
+            start_time=STARTED,
+            components=self.components,
+            engines=Engines([engine], engine.model),
+            embedder=embedder,
+            admission=self.admission,
+            running=self.running,
+        )
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[pb_grpc.AdminServiceAsyncStub]:
+        methods = Methods([errors, identity, self.admission])
+        pb_grpc.add_AdminServiceServicer_to_server(self.service, methods.registry)
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((methods,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await self.components.start()
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield pb_grpc.AdminServiceStub(channel)
+        await server.stop(None)
+
+
+async def test_it_says_what_the_server_is_and_how_its_parts_are() -> None:
+    admin = Admin()
+    async with admin.serving() as stub:
+        await admin.components.check()
+        info = await stub.GetServerInfo(pb.GetServerInfoRequest())
+    assert info.start_time.ToDatetime(UTC) == STARTED
+    assert info.version
+    assert (info.default_model, info.default_embedder) == ("extractive", "small")
+    embedder, engine = info.components
+    assert (embedder.name, embedder.state) == ("embedder", pb.COMPONENT_STATE_READY)
+    assert (engine.name, engine.state) == ("engine/extractive", pb.COMPONENT_STATE_FAILED)
+    assert engine.detail == "the engine is down"
+
+
+async def test_it_lists_the_models_that_requests_may_name() -> None:
+    async with Admin().serving() as stub:
+        generate, embed = (await stub.ListModels(pb.ListModelsRequest())).models
+    assert (generate.name, generate.task) == ("extractive", pb.MODEL_TASK_GENERATE)
+    assert generate.default
+    assert (embed.name, embed.task) == ("small", pb.MODEL_TASK_EMBED)
+    assert (embed.fingerprint.dimension, embed.context_length) == (3, 7)
+
+
+async def test_it_tells_the_load() -> None:
+    async with Admin().serving() as stub:
+        load = await stub.GetLoad(pb.GetLoadRequest())
+    assert load.running_requests == 0
+    assert load.resident_bytes > 10 * 2**20
+
+
+async def test_it_ends_a_request_of_the_callers_tenant_only() -> None:
+    admin = Admin()
+    ours = (("groundwire-tenant", "ours"),)
+    async with admin.serving() as stub:
+        with admin.running.register("r1", "ours") as aborted:
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await stub.Abort(pb.AbortRequest(request_id="r1"))
+            assert ended.value.code() is grpc.StatusCode.NOT_FOUND
+            assert not aborted.is_set()
+            await stub.Abort(pb.AbortRequest(request_id="r1"), metadata=ours)
+            assert aborted.is_set()
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await stub.Abort(pb.AbortRequest(request_id="r1"), metadata=ours)
+        assert ended.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_abort_has_to_name_a_request() -> None:
+    async with Admin().serving() as stub:
+        with pytest.raises(grpc.aio.AioRpcError, match="request_id: must not be empty"):
+            await stub.Abort(pb.AbortRequest())
+
+
+async def test_what_is_in_the_contract_and_not_implemented_says_so() -> None:
+    async with Admin().serving() as stub:
+        with pytest.raises(grpc.aio.AioRpcError, match="GetUsage is in the contract") as ended:
+            await stub.GetUsage(pb.GetUsageRequest())
+    assert ended.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from groundwire_server.addresses import Address
+from groundwire_server.interceptors.methods import Methods
+from groundwire_server.services.health import HealthService
+from groundwire_server.transport import ChannelOptions, bind, channel_options, grpc_server
+
+from tests.unit.server.calls import SERVICE, Calls, unary
+
+MIB = 2**20
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PING, GOAWAY, SETTINGS = 6, 7, 4
+
+
+async def echo(request: StringValue, context: object) -> StringValue:
+    return request
+
+
+async def grow(request: StringValue, context: object) -> StringValue:
+    return StringValue(value="x" * 2 * MIB)
+
+
+@asynccontextmanager
+async def listening(options: ChannelOptions) -> AsyncIterator[Address]:
+    methods = Methods([])
+    handlers = {"Echo": unary(echo), "Grow": unary(grow)}
+    methods.add_registered_method_handlers(SERVICE, handlers)
+    server = grpc_server(options, methods, HealthService([SERVICE]), [])
+    address = bind(server, Address("127.0.0.1", 0), "--listen")
+    await server.start()
+    yield address
+    await server.stop(None)
+
+
+async def test_a_message_over_the_limit_is_refused_and_the_server_lives() -> None:
+    unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+    async with (
+        listening(channel_options(MIB)) as address,
+        grpc.aio.insecure_channel(str(address), options=unlimited) as channel,
+    ):
+        calls = Calls(channel)
+        for call in (
+            calls.unary("Echo")(StringValue(value="x" * 2 * MIB)),
+            calls.unary("Grow")(StringValue()),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await call
+            assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        fits = "x" * (MIB - 100)
+        assert (await calls.unary("Echo")(StringValue(value=fits))).value == fits
+
+
+class Frames:
+    """A client of HTTP/2 frames, for what gRPC clients do by themselves."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        writer.write(PREFACE)
+        self.send(SETTINGS, b"")
+
+    def send(self, kind: int, payload: bytes, flags: int = 0) -> None:
+        head = struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + bytes(4)
+        self._writer.write(head + payload)
+
+    async def receive(self) -> tuple[int, int, bytes]:
+        """The kind, the flags and the payload of the next frame."""
+        head = await self._reader.readexactly(9)
+        length = int.from_bytes(head[:3])
+        return head[3], head[4], await self._reader.readexactly(length)
+
+    async def ping(self) -> bytes | None:
+        """Ping, and wait for the answer; what the server says instead if it cuts us off."""
+        self.send(PING, b"12345678")
+        while True:
+            kind, flags, payload = await self.receive()
+            if kind == GOAWAY:
+                return payload
+            if kind == PING and flags & 1:
+                return None
+
+
+@asynccontextmanager
+async def frames(address: Address) -> AsyncIterator[Frames]:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    yield Frames(reader, writer)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def pings_until_cut_off(options: ChannelOptions) -> bytes | None:
+    async with listening(options) as address, frames(address) as client, asyncio.timeout(10):
+        for _ in range(8):
+            await asyncio.sleep(0.01)  # Not to wait for something: this is how often it pings.
+            if said := await client.ping():
+                return said
+    return None
+
+
+async def test_clients_that_ping_too_often_are_cut_off() -> None:
+    said = await pings_until_cut_off(channel_options(MIB, min_ping_interval_s=10))
+    assert said is not None
+    assert b"too_many_pings" in said
+
+
+async def test_how_often_is_too_often_is_ours_to_say() -> None:
+    """Without the option the interval is five minutes, and these pings would be too many."""
+    assert await pings_until_cut_off(channel_options(MIB, min_ping_interval_s=0.001)) is None
+
+
+async def test_the_server_finds_out_whether_a_silent_client_is_there() -> None:
+    options = channel_options(MIB, keepalive_s=0.05)
+    async with listening(options) as address, frames(address) as client, asyncio.timeout(10):
+        while True:
+            kind, flags, _ = await client.receive()
+            if kind == PING and not flags:
+                return
