@@ -78,18 +78,20 @@ def subject_of(text: str) -> str:
 
     All of its content words if it has neither.
     """
+    words = _WORD.findall(text)
     phrases: list[list[str]] = []
-    open_phrase = False
-    for number, word in enumerate(_WORD.findall(text)):
+    is_open = False
+    for number, word in enumerate(words):
         folded = word.casefold()
-        if folded in STOP_WORDS:
-            open_phrase = folded in _DETERMINERS
-            if open_phrase:
-                phrases.append([])
-        elif open_phrase:
+        if folded in _DETERMINERS:
+            phrases.append([])
+            is_open = True
+        elif is_open and (folded == "of" or folded not in STOP_WORDS):
             phrases[-1].append(word)
         elif number and (word[0].isupper() or word[0].isdigit()):
             phrases.append([word])
-            open_phrase = True
+            is_open = True
+        else:
+            is_open = False
     subject = " ".join(word for phrase in phrases for word in phrase)
-    return subject or " ".join(w for w in _WORD.findall(text) if w.casefold() not in STOP_WORDS)
+    return subject or " ".join(word for word in words if word.casefold() not in STOP_WORDS)

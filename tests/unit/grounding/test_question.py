@@ -64,6 +64,7 @@ def test_a_follow_up_with_nothing_before_it_is_all_there_is() -> None:
         ("How wide is the main mirror?", "main mirror"),
         ("Who directs Aldermoor Observatory?", "Aldermoor Observatory"),
         ("what do tickets cost?", "tickets cost"),
+        ("What is the field of view of PETREL?", "field of view of PETREL"),
         ("When does the Perseid Night begin?", "Perseid Night begin"),
     ],
 )
