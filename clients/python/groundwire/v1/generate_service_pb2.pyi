@@ -41,7 +41,9 @@ class GenerateRequest(_message.Message):
     model: _builtins.str
     """The server's default model if empty."""
     prompt: _builtins.str
-    """Continued as it is, without a chat template."""
+    """Continued as it is, without a chat template; with grounding or a session, asked as a
+    user message. At most 1 MiB, and not only white space.
+    """
     session_id: _builtins.str
     """Puts the session's history before the input, and stores the exchange in it after the
     last token. Needs `chat` with exactly one user message, or `prompt`.

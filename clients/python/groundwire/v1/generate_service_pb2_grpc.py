@@ -70,7 +70,8 @@ class GenerateServiceServicer:
 
     def Generate(self, request, context):
         """Streams one answer as typed events: `started` first, then `sources` if grounded, then
-        deltas and citations, then `finished` last and once. Deltas never repeat text.
+        deltas and citations, then `finished` last and once. Deltas never repeat text. With
+        several choices each has its own `finished`; the last of them has usage and timings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,8 @@ class GenerateServiceStub:
     def __new__(cls, channel: _aio.Channel) -> GenerateServiceAsyncStub: ...
     Generate: _grpc.UnaryStreamMultiCallable[_generate_service_pb2.GenerateRequest, _generate_service_pb2.GenerateResponse]
     """Streams one answer as typed events: `started` first, then `sources` if grounded, then
-    deltas and citations, then `finished` last and once. Deltas never repeat text.
+    deltas and citations, then `finished` last and once. Deltas never repeat text. With
+    several choices each has its own `finished`; the last of them has usage and timings.
     """
     Complete: _grpc.UnaryUnaryMultiCallable[_generate_service_pb2.CompleteRequest, _generate_service_pb2.CompleteResponse]
     """The same, gathered into one message."""
@@ -63,7 +64,8 @@ class GenerateServiceAsyncStub(GenerateServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Generate: _aio.UnaryStreamMultiCallable[_generate_service_pb2.GenerateRequest, _generate_service_pb2.GenerateResponse]  # type: ignore[assignment]
     """Streams one answer as typed events: `started` first, then `sources` if grounded, then
-    deltas and citations, then `finished` last and once. Deltas never repeat text.
+    deltas and citations, then `finished` last and once. Deltas never repeat text. With
+    several choices each has its own `finished`; the last of them has usage and timings.
     """
     Complete: _aio.UnaryUnaryMultiCallable[_generate_service_pb2.CompleteRequest, _generate_service_pb2.CompleteResponse]  # type: ignore[assignment]
     """The same, gathered into one message."""
@@ -86,7 +88,8 @@ class GenerateServiceServicer:
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generate_service_pb2.GenerateResponse], _abc.AsyncIterator[_generate_service_pb2.GenerateResponse]]:
         """Streams one answer as typed events: `started` first, then `sources` if grounded, then
-        deltas and citations, then `finished` last and once. Deltas never repeat text.
+        deltas and citations, then `finished` last and once. Deltas never repeat text. With
+        several choices each has its own `finished`; the last of them has usage and timings.
         """
 
     def Complete(

@@ -112,7 +112,7 @@ class _StoreOutcome:
 class _StoreOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoreOutcome.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STORE_OUTCOME_UNSPECIFIED: _StoreOutcome.ValueType  # 0
-    """The request named no session."""
+    """There was nothing to store: no session, no text, or an aborted answer."""
     STORE_OUTCOME_STORED: _StoreOutcome.ValueType  # 1
     """The exchange is in the session and survives a crash."""
     STORE_OUTCOME_CONFLICT: _StoreOutcome.ValueType  # 2
@@ -124,7 +124,7 @@ class StoreOutcome(_StoreOutcome, metaclass=_StoreOutcomeEnumTypeWrapper):
     """What became of the exchange in the session."""
 
 STORE_OUTCOME_UNSPECIFIED: StoreOutcome.ValueType  # 0
-"""The request named no session."""
+"""There was nothing to store: no session, no text, or an aborted answer."""
 STORE_OUTCOME_STORED: StoreOutcome.ValueType  # 1
 """The exchange is in the session and survives a crash."""
 STORE_OUTCOME_CONFLICT: StoreOutcome.ValueType  # 2
@@ -317,7 +317,7 @@ class SamplingParameters(_message.Message):
     repetition_penalty: _builtins.float
     """More than 0, at most 2."""
     n: _builtins.int
-    """Independent answers, 1 to 16. The events of each carry its `choice`."""
+    """Independent answers, 1 to 16; 1 with a session. The events of each carry its `choice`."""
     logprobs: _builtins.int
     """Alternatives reported for each token, 0 to 20; absent: none."""
     @_builtins.property
