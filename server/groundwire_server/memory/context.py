@@ -97,7 +97,9 @@ async def build_context(
     turns = _turns(history.exchanges()[: fit.pieces])
     report = ContextReport(
         included=_included(frame, turns, await frame.query_tokens(bare), bare, fit.tokens),
-        dropped=tuple(_dropped(session, history, turns, budget_tokens - fit.tokens)),
+        dropped=tuple(
+            _dropped(session, history, turns, fit.tokens - bare, budget_tokens - fit.tokens)
+        ),
         tokens=fit.tokens,
         budget_tokens=budget_tokens,
         head=session.head,
@@ -167,23 +169,24 @@ def _included(
 
 
 def _dropped(
-    session: Session, history: History, included: Sequence[Turn], room: int
+    session: Session, history: History, included: Sequence[Turn], included_tokens: int, room: int
 ) -> Iterator[ContextItem]:
     last = session.head - len(included)
-    tail = _would_fit(history.turns[: len(history.turns) - len(included)], room)
-    tail_tokens = sum(turn.token_count for turn in tail)
-    kept_tokens = sum(turn.token_count for turn in included)
+    kept = sum(turn.token_count for turn in included)
+    # The model counts otherwise than the store: by how much is seen from what went in.
+    scale = included_tokens / kept if kept else 1.0
+    tail = _would_fit(history.turns[: len(history.turns) - len(included)], room / scale)
+    cut = sum(turn.token_count for turn in tail)
     if last > len(tail):
-        tokens = session.token_count - kept_tokens - tail_tokens
+        tokens = session.token_count - kept - cut
         yield ContextItem(ContextPart.TURN, tokens, 1, last - len(tail), DropReason.BUDGET)
     if tail:
         first = last - len(tail) + 1
-        why = DropReason.INCOMPLETE_EXCHANGE
-        yield ContextItem(ContextPart.TURN, tail_tokens, first, last, why)
+        yield ContextItem(ContextPart.TURN, cut, first, last, DropReason.INCOMPLETE_EXCHANGE)
 
 
-def _would_fit(turns: Sequence[Turn], room: int) -> Sequence[Turn]:
-    """The last turns that would fit by their stored counts, were they not cut off."""
+def _would_fit(turns: Sequence[Turn], room: float) -> Sequence[Turn]:
+    """The last turns that would fit but for the question that they belong to."""
     first = len(turns)
     while first and turns[first - 1].role is not Role.USER and turns[first - 1].token_count <= room:
         first -= 1
