@@ -11,7 +11,7 @@ from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 class Echo(pb_grpc.AdminServiceServicer):
     """Answers with an empty message."""
 
-    async def GetServerInfo(self, request, context):
+    async def GetServerInfo(self, request, context):  # noqa: N802
         return pb.GetServerInfoResponse()
 
 
