@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from groundwire_index import Collection, Index
-from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.records import (
     Document,
-    Fingerprint,
     Hit,
     Include,
     Metric,
@@ -19,6 +17,7 @@ from groundwire_index.records import (
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.embedder import Embedder, EmbedKind
+from groundwire_server.embedders.match import require_match
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.request import Grounding
 from groundwire_server.grounding.stopwatch import Stopwatch
@@ -42,7 +41,7 @@ class Retriever:
         collection = await run_blocking(self._index.collection, tenant, grounding.collection)
         spec = collection.spec
         if grounding.mode is not SearchMode.LEXICAL:
-            _require_same_model(spec.name, spec.fingerprint, self._embedder.fingerprint)
+            require_match(spec.name, spec.fingerprint, self._embedder.fingerprint)
         return SearchableCollection(collection, spec.metric, self._embedder)
 
 
@@ -117,17 +116,4 @@ def _passage(number: int, hit: Hit, document: Document | None, metric: Metric) -
         relevance=relevance(hit, metric),
         page=position.page if position else None,
         headings=position.headings if position else (),
-    )
-
-
-def _require_same_model(name: str, stored: Fingerprint | None, ours: Fingerprint) -> None:
-    if stored == ours:
-        return
-    made_by = f'made by "{stored.model}" ({stored.revision})' if stored else "of no known model"
-    raise FailedPreconditionError(
-        f'the vectors of collection "{name}" are {made_by}, and questions are embedded by '
-        f'"{ours.model}" ({ours.revision}): search it with SEARCH_MODE_LEXICAL, or store its '
-        "texts in a collection of this embedder",
-        reason="EMBEDDER_MISMATCH" if stored else "NO_EMBEDDER",
-        metadata={"resource_type": "collection", "resource_name": name},
     )
