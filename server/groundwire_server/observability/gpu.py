@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pynvml
 from prometheus_client.core import GaugeMetricFamily
@@ -12,37 +14,44 @@ from prometheus_client.registry import Collector
 class GpuReadings(Collector):
     """Asks the driver at each scrape. Without a driver there is nothing to report."""
 
-    def __init__(self) -> None:
-        try:
-            pynvml.nvmlInit()
-            self._gpus = [
-                pynvml.nvmlDeviceGetHandleByIndex(index)
-                for index in range(pynvml.nvmlDeviceGetCount())
-            ]
-        except pynvml.NVMLError:
-            self._gpus = []
+    def __init__(self, nvml: Any = pynvml) -> None:
+        self._nvml = nvml
+        self._gpus: list[Any] = []
+        with suppress(pynvml.NVMLError):
+            nvml.nvmlInit()
+            count = nvml.nvmlDeviceGetCount()
+            self._gpus = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Used and total memory in bytes, utilisation from 0 to 1, degrees Celsius, watts."""
-        if not self._gpus:
-            return
-        used = _family("memory_used_bytes", "GPU memory in use.")
-        total = _family("memory_total_bytes", "GPU memory.")
-        busy = _family("utilization_ratio", "Share of the time in which the GPU computed.")
-        heat = _family("temperature_celsius", "Temperature of the GPU.")
-        power = _family("power_watts", "Power drawn by the GPU.")
-        for number, gpu in enumerate(self._gpus):
-            label = (str(number),)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
-            used.add_metric(label, memory.used)
-            total.add_metric(label, memory.total)
-            busy.add_metric(label, pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
-            heat.add_metric(
-                label, pynvml.nvmlDeviceGetTemperature(gpu, pynvml.NVML_TEMPERATURE_GPU)
-            )
-            power.add_metric(label, pynvml.nvmlDeviceGetPowerUsage(gpu) / 1000)
-        yield from (used, total, busy, heat, power)
+        """One gauge a reading, with a sample for each GPU that has it."""
+        for name, (meaning, read) in _READINGS.items() if self._gpus else ():
+            family = GaugeMetricFamily(f"groundwire_gpu_{name}", meaning, labels=("gpu",))
+            for number, gpu in enumerate(self._gpus):
+                # A slice of a GPU, for one, has no temperature.
+                with suppress(pynvml.NVMLError):
+                    family.add_metric((str(number),), read(self._nvml, gpu))
+            yield family
 
 
-def _family(name: str, help_text: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"groundwire_gpu_{name}", help_text, labels=("gpu",))
+_READINGS: dict[str, tuple[str, Callable[[Any, Any], float]]] = {
+    "memory_used_bytes": (
+        "GPU memory in use.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
+    ),
+    "memory_total_bytes": (
+        "GPU memory.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total,
+    ),
+    "utilization_ratio": (
+        "Share of the time in which the GPU computed, 0 to 1.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
+    ),
+    "temperature_celsius": (
+        "Temperature of the GPU.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
+    ),
+    "power_watts": (
+        "Power that the GPU draws.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+    ),
+}

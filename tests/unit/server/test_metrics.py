@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from groundwire_server.components import Condition, State
+from groundwire_server.interceptors.errors import errors
+from groundwire_server.interceptors.method import Call, Context, Method
+from groundwire_server.interceptors.telemetry import Telemetry
+from groundwire_server.observability.gpu import GpuReadings
+from groundwire_server.observability.metrics import Metrics
+from prometheus_client import generate_latest
+
+from tests.unit.server.calls import serving, unary
+from tests.unit.server.test_gpu import TwoGpus
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_documentation_lists_every_metric_of_ours() -> None:
+    metrics = Metrics()
+    metrics.observe_components(lambda: [Condition("index", State.READY)])
+    metrics.registry.register(GpuReadings(TwoGpus()))
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    names = [
+        line.split()[2]
+        for line in generate_latest(metrics.registry).decode().splitlines()
+        if line.startswith("# TYPE groundwire_")
+    ]
+    assert len(names) > 10
+    for name in names:
+        assert f"`{name.removesuffix('_created')}`" in text
+
+
+async def test_calls_that_do_not_end_by_themselves_are_counted_by_why() -> None:
+    metrics = Metrics()
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: StringValue, context: object) -> StringValue:
+        began.set()
+        return await asyncio.Future()
+
+    def noting(method: Method, call: Call) -> Call:
+        async def noted(request: StringValue, context: Context) -> None:
+            try:
+                await call(request, context)
+            finally:
+                ended.set()
+
+        return noted
+
+    def count(code: str) -> float | None:
+        labels = {"service": "test.Echo", "method": "Hang", "code": code}
+        return metrics.registry.get_sample_value("groundwire_requests_total", labels)
+
+    handlers = {"Hang": unary(hang)}
+    async with (
+        asyncio.timeout(10),
+        serving([noting, Telemetry(metrics), errors], handlers) as calls,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await calls.unary("Hang")(StringValue(), timeout=0.05)
+        await ended.wait()
+        assert count("DEADLINE_EXCEEDED") == 1
+
+        began.clear()
+        ended.clear()
+        hanging = calls.unary("Hang")(StringValue())
+        await began.wait()
+        hanging.cancel()
+        await ended.wait()
+        assert count("CANCELLED") == 1
