@@ -11,6 +11,9 @@ from groundwire_server.grounding.words import STOP_WORDS, content_words, tokens,
 
 # Turns that a chain of follow-ups is traced back at most.
 LONGEST_CHAIN = 3
+# What is longer is searched for by its beginning and its end: a pasted text has its question at
+# either, and no embedder reads more.
+SEARCH_CHARACTERS = 4000
 # Content words below which a question cannot stand alone.
 SHORT_WORDS = 2
 
@@ -45,7 +48,7 @@ def question_of(conversation: Conversation, query: str = "") -> Question:
     chain = _leads_to(asked, conversation.earlier_questions)
     subject = subject_of(chain[0]) if chain else ""
     return Question(
-        search=query or " ".join([*chain, asked]),
+        search=_ends_of(query or " ".join([*chain, asked])),
         standalone=f"{subject}: {asked}" if subject else asked,
     )
 
@@ -58,6 +61,13 @@ def _leads_to(asked: str, earlier: Sequence[str]) -> list[str]:
             break
         chain.insert(0, turn.strip())
     return chain
+
+
+def _ends_of(text: str) -> str:
+    if len(text) <= SEARCH_CHARACTERS:
+        return text
+    half = SEARCH_CHARACTERS // 2
+    return f"{text[:half]} {text[-half:]}"
 
 
 def is_follow_up(text: str) -> bool:

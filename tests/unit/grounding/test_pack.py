@@ -8,6 +8,7 @@ from groundwire_server.engines.engine import Message, Role
 from groundwire_server.grounding.conversation import Conversation
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.pack import Packed, Packer
+from groundwire_server.grounding.prompt import prompt_of
 
 from tests.unit.grounding.scripted_engine import ScriptedEngine
 
@@ -31,6 +32,12 @@ def conversation(*sizes: int) -> Conversation:
     """Exchanges of these sizes, oldest first, before a question."""
     history = tuple(exchange(f"x{at}", size) for at, size in enumerate(sizes, start=1))
     return Conversation("How wide is it?", history=history)
+
+
+def frame() -> int:
+    """Tokens of a prompt with hardly any passage, and of its answer."""
+    messages = prompt_of(conversation(), (), passages(1))
+    return sum(len(message.content.split()) for message in messages) + 50
 
 
 def words(packed: Packed) -> set[str]:
@@ -67,13 +74,13 @@ async def test_all_goes_in_where_there_is_room() -> None:
 
 
 async def test_the_newest_exchange_comes_before_the_second_passage() -> None:
-    packed = await pack(530, passages(150, 150), conversation(100, 100))
+    packed = await pack(frame() + 340, passages(150, 150), conversation(100, 100))
     assert words(packed) & {"p1", "p2", "x1", "x2"} == {"p1", "x2"}
     assert packed.left_out == 1
 
 
 async def test_passages_come_before_the_older_exchanges() -> None:
-    packed = await pack(640, passages(150, 150), conversation(100, 100))
+    packed = await pack(frame() + 500, passages(150, 150), conversation(100, 100))
     assert words(packed) & {"p1", "p2", "x1", "x2"} == {"p1", "p2", "x2"}
 
 

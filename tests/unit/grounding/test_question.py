@@ -81,3 +81,11 @@ def test_tool_results_after_the_question_do_not_hide_it() -> None:
     conversation = conversation_of(chat)
     assert conversation.question == "How wide is the main mirror?"
     assert conversation.tail == (Message(Role.TOOL, "2.4", "call-1"),)
+
+
+def test_of_a_very_long_question_both_ends_are_searched_for() -> None:
+    text = f"How wide is the main mirror? {'filler ' * 100_000} And its weight in kilograms?"
+    search = question_of(conversation_of(asking(text))).search
+    assert search.startswith("How wide is the main mirror?")
+    assert search.endswith("And its weight in kilograms?")
+    assert len(search) < 5000
