@@ -1,0 +1,1 @@
+"""The commands: thin programs over the client, and a look at the machine."""

@@ -1,0 +1,169 @@
+"""What each command takes. Nothing heavy is imported here: ``--help`` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+SERVER_ENV = "GROUNDWIRE_SERVER"
+DEFAULT_SERVER = "localhost:50051"
+DEFAULT_COLLECTION = "documents"
+
+Parser = argparse.ArgumentParser
+Subparsers = argparse._SubParsersAction  # argparse gives this type no public name
+
+
+def parser() -> Parser:
+    """The parser of the whole command line."""
+    made = Parser(
+        prog="groundwire",
+        description="Generate, embed, retrieve and remember over one gRPC server.",
+        epilog=f"The server that commands talk to: --server, else ${SERVER_ENV}, "
+        f"else {DEFAULT_SERVER}.",
+        allow_abbrev=False,
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return made
+
+
+def _serve(commands: Subparsers[Parser]) -> None:
+    commands.add_parser("serve", help="Run a server.", add_help=False)
+
+
+def _settings(commands: Subparsers[Parser]) -> None:
+    commands.add_parser("settings", help="List the server's settings.", add_help=False)
+
+
+def _ingest(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "ingest", "Store documents: files, or folders of them.")
+    made.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    _collection(made, "Where to; created if it does not exist.")
+    made.add_argument("--force", action="store_true", help="Also what is stored already.")
+
+
+def _search(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "search", "Find passages.")
+    made.add_argument("query", metavar="QUERY")
+    _collection(made, "Where to search.")
+    made.add_argument("-k", "--top-k", type=_positive, default=5, metavar="N", help="Hits at most.")
+    made.add_argument(
+        "--mode", choices=("hybrid", "dense", "lexical"), help="How to rank; default: hybrid."
+    )
+
+
+def _ask(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "ask", "Answer a question from stored documents.")
+    made.add_argument("question", metavar="QUESTION")
+    _answering(made)
+
+
+def _chat(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "chat", "Ask, and ask further, in one session.")
+    _answering(made)
+    made.add_argument("--session", default="", metavar="ID", help="A session to continue.")
+
+
+def _collections(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "collections", "List, create and delete collections.")
+    actions = made.add_subparsers(dest="action", metavar="ACTION")
+    create = _client_command(actions, "create", "Create an empty collection.")
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--description", default="", metavar="TEXT", help="For people.")
+    delete = _client_command(actions, "delete", "Delete a collection with all its contents.")
+    delete.add_argument("name", metavar="NAME")
+    delete.add_argument("--yes", action="store_true", help="Do not ask.")
+
+
+def _doctor(commands: Subparsers[Parser]) -> None:
+    made = _command(commands, "doctor", "Check this machine, and say what each finding means.")
+    made.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("GROUNDWIRE_DATA_DIR") or "groundwire-data"),
+        metavar="DIR",
+        help="Folder that a server would keep its data in.",
+    )
+
+
+def _demo(commands: Subparsers[Parser]) -> None:
+    made = commands.add_parser(
+        "demo", help="See it work, from an empty server to a cited answer.", allow_abbrev=False
+    )
+    made.add_argument(
+        "--samples", type=Path, metavar="DIR", help="Documents to use; default: the handbook."
+    )
+
+
+COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
+    _serve,
+    _ingest,
+    _search,
+    _ask,
+    _chat,
+    _collections,
+    _doctor,
+    _settings,
+    _demo,
+)
+
+
+def _command(commands: Subparsers[Parser], name: str, says: str) -> Parser:
+    made = commands.add_parser(name, help=says, description=says, allow_abbrev=False)
+    made.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="Answer in lines of JSON."
+    )
+    made.set_defaults(json=False)
+    return made
+
+
+def _client_command(commands: Subparsers[Parser], name: str, says: str) -> Parser:
+    made = _command(commands, name, says)
+    group = made.add_argument_group("server")
+    # Unset ones are left out, so that `collections --server X list` keeps what came first.
+    group.add_argument("--server", default=argparse.SUPPRESS, metavar="HOST:PORT")
+    group.add_argument("--tenant", default=argparse.SUPPRESS, metavar="NAME")
+    group.add_argument("--subject", default=argparse.SUPPRESS, metavar="NAME", help="Who asks.")
+    group.add_argument(
+        "--timeout", type=_seconds, default=argparse.SUPPRESS, metavar="SECONDS", help="Of a call."
+    )
+    return made
+
+
+def _answering(made: Parser) -> None:
+    _collection(made, "Where to answer from.")
+    made.add_argument(
+        "--no-sources", action="store_true", help="Let the model answer without documents."
+    )
+    made.add_argument("--model", default="", metavar="NAME", help="Default: the server's.")
+    made.add_argument("-k", "--top-k", type=_positive, metavar="N", help="Passages at most.")
+    made.add_argument("--max-tokens", type=_positive, metavar="N", help="Length at most.")
+
+
+def _collection(made: Parser, says: str) -> None:
+    made.add_argument(
+        "-c",
+        "--collection",
+        default=DEFAULT_COLLECTION,
+        metavar="NAME",
+        help=f"{says} Default: {DEFAULT_COLLECTION}.",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds

@@ -1,0 +1,78 @@
+"""`groundwire ingest`: files and folders into a collection."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Literal
+
+from groundwire import Client, GroundwireError, IngestResult
+from groundwire.errors import AlreadyExistsError, NotFoundError
+
+from groundwire_server.cli.connection import connect
+from groundwire_server.cli.failure import is_unreachable, sentence
+from groundwire_server.cli.files import Found, find
+from groundwire_server.cli.ingest_report import Report, report
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file."""
+
+    path: str
+    document_id: str
+    status: Literal["ingested", "replaced", "unchanged", "failed"]
+    chunks: int = 0
+    error: str = ""
+
+
+def run(arguments: Namespace) -> int:
+    """Ingest everything that is named, past what fails; 1 if something did."""
+    with connect(arguments) as client:
+        ensure_collection(client, arguments.collection)
+        files = find(arguments.paths)
+        with report(len(files), arguments.collection, json=arguments.json) as progress:
+            for file in files:
+                progress.add(_ingest(client, file, arguments, progress))
+    return int(progress.failed or not files)
+
+
+def ensure_collection(client: Client, name: str) -> None:
+    """Create the collection unless it is there."""
+    try:
+        client.retrieve.get_collection(name)
+    except NotFoundError:
+        try:
+            client.retrieve.create_collection(name)
+        except AlreadyExistsError:
+            # Somebody else has just made it.
+            return
+
+
+def _ingest(client: Client, file: Found, arguments: Namespace, progress: Report) -> Outcome:
+    progress.begin(file.document_id)
+    try:
+        result = client.retrieve.ingest(
+            arguments.collection,
+            file.path,
+            document_id=file.document_id,
+            force=arguments.force,
+            on_progress=progress.step,
+        )
+    except OSError as error:
+        return _failed(file, f"cannot be read: {error.strerror or error}")
+    except GroundwireError as error:
+        if is_unreachable(error):
+            raise
+        return _failed(file, sentence(error, arguments))
+    return Outcome(str(file.path), file.document_id, _status(result), result.chunks)
+
+
+def _status(result: IngestResult) -> Literal["ingested", "replaced", "unchanged"]:
+    if result.skipped:
+        return "unchanged"
+    return "replaced" if result.replaced else "ingested"
+
+
+def _failed(file: Found, why: str) -> Outcome:
+    return Outcome(str(file.path), file.document_id, "failed", error=why)
