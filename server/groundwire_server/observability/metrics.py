@@ -37,7 +37,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "groundwire_request_seconds",
-            "Time from the first byte of a call to its status.",
+            "Time that a call takes in the server.",
             ("service", "method"),
             buckets=_BUCKETS,
             registry=self.registry,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -66,14 +66,14 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # It 
         self,
         request: health_pb2.HealthCheckRequest,
         context: Context,
-    ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
+    ) -> None:
         """Answer now and at each change; the stream stays open, for unknown services too."""
         told = None
         while True:
             changed = self._changed
             response = self._response(request.service)
             if response != told:
-                yield response
+                await context.write(response)
                 told = response
             else:
                 await changed.wait()

@@ -1,0 +1,139 @@
+"""The whole server, as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import grpc
+import psutil
+import pytest
+from groundwire.v1 import admin_service_pb2 as admin_pb
+from groundwire.v1 import admin_service_pb2_grpc as admin_grpc
+from groundwire.v1 import memory_service_pb2 as memory_pb
+from groundwire.v1 import memory_service_pb2_grpc as memory_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.e2e.serving import ServerProcess
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = [
+    "",
+    *(
+        f"groundwire.v1.{name}Service"
+        for name in ("Admin", "Embed", "Generate", "Memory", "Retrieve")
+    ),
+]
+
+
+@pytest.fixture
+def channel(server: ServerProcess) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address) as channel:
+        yield channel
+
+
+def until(channel: grpc.Channel, service: str, status: int) -> None:
+    """Watch a service until it has the status."""
+    health = health_pb2_grpc.HealthStub(channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest(service=service), timeout=30)
+    next(answer for answer in watch if answer.status == status)
+    watch.cancel()
+
+
+def test_every_service_serves(server: ServerProcess, channel: grpc.Channel) -> None:
+    health = health_pb2_grpc.HealthStub(channel)
+    statuses = health.List(health_pb2.HealthListRequest()).statuses
+    assert {name: answer.status for name, answer in statuses.items()} == dict.fromkeys(
+        SERVICES, SERVING
+    )
+    assert json.loads(server.ready_file.read_text())["grpc"] == server.address
+
+
+def test_it_says_what_it_is(channel: grpc.Channel) -> None:
+    admin = admin_grpc.AdminServiceStub(channel)
+    info = admin.GetServerInfo(admin_pb.GetServerInfoRequest())
+    assert info.default_model == "extractive"
+    assert info.default_embedder == "all-MiniLM-L6-v2"
+    assert {each.name: each.state for each in info.components} == dict.fromkeys(
+        ("sessions", "index", "embedder", "engine/extractive"), admin_pb.COMPONENT_STATE_READY
+    )
+    assert admin.GetLoad(admin_pb.GetLoadRequest()).resident_bytes < 900 * 2**20
+
+
+def test_metrics_are_scraped(server: ServerProcess, channel: grpc.Channel) -> None:
+    admin_grpc.AdminServiceStub(channel).ListModels(admin_pb.ListModelsRequest())
+    with urlopen(f"http://{server.metrics_address}/metrics") as answer:
+        page = answer.read().decode()
+    assert 'method="ListModels",service="groundwire.v1.AdminService"' in page
+    assert 'groundwire_component_ready{component="embedder"} 1.0' in page
+
+
+def test_a_second_server_on_the_data_folder_refuses_to_start(server: ServerProcess) -> None:
+    second = ServerProcess(server.data_dir).spawn()
+    assert second.wait() == 1
+    assert f"is in use by process {server.pid}" in second.log
+    assert f"listens on {server.address}" in second.log
+    assert "Traceback" not in second.log
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "sentence"),
+    [
+        (["--listen", "0.0.0.0:0"], 1, "groundwire: --listen 0.0.0.0:0 can be reached from other"),
+        (["--chunk-tokens", "1"], 2, "groundwire: --chunk-tokens: 1 is not allowed"),
+        (["--default-model", "gpt"], 1, 'groundwire: no model "gpt" is served here; there are'),
+        (["--data-dir", "/proc/groundwire"], 1, "data folder /proc/groundwire cannot be used"),
+    ],
+)
+def test_it_says_why_it_cannot_start(
+    tmp_path: Path, flags: list[str], code: int, sentence: str
+) -> None:
+    server = ServerProcess(tmp_path / "data", *flags).spawn()
+    assert server.wait() == code
+    assert sentence in server.log.splitlines()[-1]
+    assert "Traceback" not in server.log
+
+
+def test_told_to_stop_while_it_loads_it_stops_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data").spawn()
+    with grpc.insecure_channel(server.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        assert health.Check(health_pb2.HealthCheckRequest()).status == NOT_SERVING
+        with pytest.raises(grpc.RpcError) as refused:
+            admin_grpc.AdminServiceStub(channel).GetServerInfo(admin_pb.GetServerInfoRequest())
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    children = psutil.Process(server.pid).children(recursive=True)
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+    assert not any(child.is_running() for child in children)
+
+
+def test_it_survives_its_redis_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data") as server:
+        with grpc.insecure_channel(server.address) as channel:
+            memory = memory_grpc.MemoryServiceStub(channel)
+            created = memory.CreateSession(memory_pb.CreateSessionRequest(title="kept"))
+            request = memory_pb.GetSessionRequest(session_id=created.session.id)
+
+            (redis,) = psutil.Process(server.pid).children(recursive=True)
+            redis.send_signal(signal.SIGSTOP)
+            until(channel, "groundwire.v1.MemoryService", NOT_SERVING)
+            with pytest.raises(grpc.RpcError) as refused:
+                memory.GetSession(request)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            until(channel, "", SERVING)
+
+            redis.kill()
+            until(channel, "groundwire.v1.MemoryService", SERVING)
+            assert memory.GetSession(request).session.title == "kept"
+        assert server.stop() == 0
+        assert not psutil.pid_exists(redis.pid)
+
+        server.start()
+        with grpc.insecure_channel(server.address) as channel:
+            memory = memory_grpc.MemoryServiceStub(channel)
+            assert memory.GetSession(request).session.title == "kept"
