@@ -92,7 +92,7 @@ async def build_context(
     bare = await frame.count(())
     if bare > budget_tokens:
         raise _does_not_fit(bare, budget_tokens)
-    history = History(sessions, tenant, session)
+    history = History(sessions, tenant, session, budget_tokens - bare)
     fit = await _pack(frame, history, Fit(0, bare), budget_tokens)
     turns = _turns(history.exchanges()[: fit.pieces])
     report = ContextReport(
@@ -174,7 +174,7 @@ def _dropped(
     last = session.head - len(included)
     kept = sum(turn.token_count for turn in included)
     # The model counts otherwise than the store: by how much is seen from what went in.
-    scale = included_tokens / kept if kept else 1.0
+    scale = max(included_tokens, 1) / kept if kept else 1.0
     tail = _would_fit(history.turns[: len(history.turns) - len(included)], room / scale)
     cut = sum(turn.token_count for turn in tail)
     if last > len(tail):

@@ -6,19 +6,21 @@ from groundwire_server.engines.engine import Role
 from groundwire_server.memory.exchange import Exchange, exchanges_of
 from groundwire_server.memory.session import Session, Sessions, Turn
 
-_FIRST_READ = 32
-_MAX_READ = 512
+_LEAST_READ = 8
+_MOST_READ = 512
 
 
 class History:
     """The end of a session as it was at one time; what is appended meanwhile is not seen."""
 
-    def __init__(self, sessions: Sessions, tenant: str, session: Session) -> None:
+    def __init__(self, sessions: Sessions, tenant: str, session: Session, tokens: int) -> None:
+        """Take the session as it was; about ``tokens`` of it are going to be wanted."""
         self._sessions = sessions
         self._tenant = tenant
         self._session = session
         self._turns: tuple[Turn, ...] = ()
-        self._next_read = _FIRST_READ
+        average = max(1.0, session.token_count / max(1, session.head))
+        self._next_read = min(max(_LEAST_READ, int(tokens / average * 1.1) + 2), _MOST_READ)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -53,7 +55,7 @@ class History:
             self._tenant, self._session.id, limit=self._next_read, before=first
         )
         self._turns = older.turns + self._turns
-        self._next_read = min(self._next_read * 2, _MAX_READ)
+        self._next_read = min(self._next_read * 2, _MOST_READ)
 
     @property
     def _begins_whole(self) -> bool:

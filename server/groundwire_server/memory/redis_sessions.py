@@ -12,8 +12,9 @@ from groundwire_server.memory.keys import SessionKeys, claim_key, digest_of
 from groundwire_server.memory.redis_link import RedisLink, load_script
 from groundwire_server.memory.session import NewTurn, Session, Turns
 from groundwire_server.memory.turn_codec import (
+    Entry,
     digest_of_turns,
-    fields_of,
+    encoded,
     text_of_time,
     turns_of,
 )
@@ -168,20 +169,17 @@ class RedisSessions:
         ``expected_head`` is given and is not the head.
         """
         keys = SessionKeys(tenant, session_id)
+        now = self._clock()
         counts = [await self._count_tokens(turn.content) for turn in turns]
         outcome, *head = await self._link.run(
             self._append,
             [keys.session, keys.turns, *_answers(keys, "append", idempotency_key)],
             [
                 "" if expected_head is None else expected_head,
-                text_of_time(self._clock()),
                 digest_of_turns(turns, expected_head) if idempotency_key else "",
                 _ANSWER_TTL_MS,
-                *(
-                    field
-                    for turn, count in zip(turns, counts, strict=True)
-                    for field in fields_of(turn, count)
-                ),
+                sum(counts),
+                *(encoded(turn, now, count) for turn, count in zip(turns, counts, strict=True)),
             ],
             repeatable=bool(idempotency_key),
         )
@@ -217,17 +215,18 @@ class RedisSessions:
 
     async def _entries(
         self, tenant: str, session_id: str, direction: str, number: int, limit: int
-    ) -> tuple[int, list[tuple[bytes, list[bytes]]]]:
+    ) -> tuple[int, list[Entry]]:
         keys = SessionKeys(tenant, session_id)
-        head, entries = await self._link.run(
+        answer = await self._link.run(
             self._read,
             [keys.session, keys.turns],
             [direction, number, limit, MAX_READ_BYTES],
             repeatable=True,
         )
-        if head is None:
+        if not answer:
             raise _not_found(session_id)
-        return int(head), entries
+        head, numbers, turns = answer
+        return head, list(zip(map(int, numbers.split()), turns, strict=True))
 
     async def _claimed(
         self, key: str, digest: str, session_id: str, now: datetime

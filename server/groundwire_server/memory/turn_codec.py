@@ -13,34 +13,35 @@ from groundwire_server.engines.engine import Role
 from groundwire_server.memory.keys import digest_of
 from groundwire_server.memory.session import NewTurn, Turn
 
-Entry = tuple[bytes, Sequence[bytes]]
-"""An entry of a stream: its id, then names and values in turn."""
+Entry = tuple[int, bytes]
+"""A turn's number and what is stored under it."""
 
 
-def fields_of(turn: NewTurn, token_count: int) -> tuple[str, str, str, str, int]:
-    """Role, content, metadata, source ids and tokens, as ``append.lua`` takes them."""
-    return (
+def encoded(turn: NewTurn, time: datetime, token_count: int) -> str:
+    """A turn as it is stored: one value, because a client reads many of them slowly."""
+    parts = [
+        text_of_time(time),
         turn.role.value,
         turn.content,
-        _json(dict(turn.metadata)) if turn.metadata else "",
-        _json(turn.source_ids) if turn.source_ids else "",
+        dict(turn.metadata),
+        turn.source_ids,
         token_count,
-    )
+    ]
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 
-def turn_of(entry: Entry) -> Turn:
+def decoded(entry: Entry) -> Turn:
     """Read a turn."""
-    entry_id, flat = entry
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    metadata, sources = fields[b"metadata"], fields[b"sources"]
+    number, stored = entry
+    time, role, content, metadata, source_ids, token_count = json.loads(stored.decode())
     return Turn(
-        number=int(entry_id.partition(b"-")[0]),
-        role=Role(fields[b"role"].decode()),
-        content=fields[b"content"].decode(),
-        create_time=datetime.fromisoformat(fields[b"time"].decode()),
-        metadata=json.loads(metadata) if metadata else {},
-        source_ids=tuple(json.loads(sources)) if sources else (),
-        token_count=int(fields[b"tokens"]),
+        number=number,
+        role=Role(role),
+        content=content,
+        create_time=datetime.fromisoformat(time),
+        metadata=metadata,
+        source_ids=tuple(source_ids),
+        token_count=token_count,
     )
 
 
@@ -49,16 +50,16 @@ def turns_of(entries: Sequence[Entry], *, first: int, due: bool) -> tuple[Turn, 
 
     Raises DataLossError if one is missing.
     """
-    turns = tuple(map(turn_of, entries))
-    expected = range(first, first + max(len(turns), int(due)))
-    for number, turn in zip_longest(expected, turns):
-        if turn is None or turn.number != number:
+    numbers = [number for number, _ in entries]
+    expected = range(first, first + max(len(entries), int(due)))
+    for number, found in zip_longest(expected, numbers):
+        if found != number:
             raise DataLossError(
                 f"turn {number} of the session is missing: restore the session store from a "
                 "backup, and give it the policy noeviction",
                 reason="TURN_MISSING",
             )
-    return turns
+    return tuple(map(decoded, entries))
 
 
 def digest_of_turns(turns: Sequence[NewTurn], expected_head: int | None) -> str:
@@ -72,7 +73,3 @@ def digest_of_turns(turns: Sequence[NewTurn], expected_head: int | None) -> str:
 def text_of_time(time: datetime) -> str:
     """ISO 8601 in UTC, to the microsecond."""
     return time.astimezone(UTC).isoformat()
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

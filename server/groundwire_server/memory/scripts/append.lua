@@ -1,7 +1,7 @@
 -- Appends turns, all or none.
 -- KEYS: session, turns, and with an idempotency key: answer
--- ARGV: expected head or '', time, digest, lifetime of the answer in ms, then for each turn:
---       role, content, metadata, source ids, tokens
+-- ARGV: expected head or '', digest, lifetime of the answer in ms, tokens of all turns, then
+--       each turn as it is read back
 -- Answers 'appended' and the new head, 'again' and the head it was then, 'moved' and the head,
 -- 'clash' or 'missing'.
 local session = redis.call('HMGET', KEYS[1], 'head', 'birth', 'ttl')
@@ -14,7 +14,7 @@ if KEYS[3] then
   local first = redis.call('HMGET', KEYS[3], 'birth', 'digest', 'head')
   -- An answer about a session of this id that was deleted since is about another one.
   if first[1] == birth then
-    if first[2] ~= ARGV[3] then
+    if first[2] ~= ARGV[2] then
       return {'clash'}
     end
     return {'again', tonumber(first[3])}
@@ -24,19 +24,15 @@ if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= head then
   return {'moved', head}
 end
 
-local tokens = 0
-for turn = 5, #ARGV, 5 do
+for turn = 5, #ARGV do
   head = head + 1
-  tokens = tokens + tonumber(ARGV[turn + 4])
-  redis.call('XADD', KEYS[2], head .. '-0', 'time', ARGV[2], 'role', ARGV[turn],
-    'content', ARGV[turn + 1], 'metadata', ARGV[turn + 2], 'sources', ARGV[turn + 3],
-    'tokens', ARGV[turn + 4])
+  redis.call('XADD', KEYS[2], head .. '-0', 'turn', ARGV[turn])
 end
 redis.call('HSET', KEYS[1], 'head', head)
-redis.call('HINCRBY', KEYS[1], 'tokens', tokens)
+redis.call('HINCRBY', KEYS[1], 'tokens', ARGV[4])
 if KEYS[3] then
-  redis.call('HSET', KEYS[3], 'birth', birth, 'digest', ARGV[3], 'head', head)
-  redis.call('PEXPIRE', KEYS[3], ARGV[4])
+  redis.call('HSET', KEYS[3], 'birth', birth, 'digest', ARGV[2], 'head', head)
+  redis.call('PEXPIRE', KEYS[3], ARGV[3])
 end
 if ttl then
   -- One point in time for both, so that neither outlives the other.

@@ -1,12 +1,12 @@
 -- Reads consecutive turns, which is a use of the session.
 -- KEYS: session, turns
 -- ARGV: 'after' or 'before', a turn number, most turns, most bytes
--- Answers the head and the turns in the order they were read: 'after' upwards, 'before'
--- downwards. At least one turn, if there is one, whatever its size. Head is false if there is
--- no session.
+-- Answers the head, the numbers of the turns that were read, in order ('after' upwards, 'before'
+-- downwards), as one text, and what was stored under each. At least one turn, if there is one,
+-- whatever its size. Answers nothing if there is no session.
 local session = redis.call('HMGET', KEYS[1], 'head', 'ttl')
 if not session[1] then
-  return {false, {}}
+  return {}
 end
 local head, ttl = tonumber(session[1]), session[2]
 local number, limit, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -26,30 +26,24 @@ local function batch(from, count)
   return redis.call('XREVRANGE', KEYS[2], from .. '-0', '-', 'COUNT', count)
 end
 
-local function size_of(turn)
-  local size = 0
-  for _, part in ipairs(turn[2]) do
-    size = size + #part
-  end
-  return size
-end
-
 local step = ARGV[1] == 'after' and 1 or -1
-local turns = {}
+local numbers, turns = {}, {}
 -- A number past the head would lose digits as text.
 local from = math.min(number, head + 1) + step
-while #turns < limit and from >= 1 and from <= head do
-  local found = batch(from, math.min(limit - #turns, 16))
+while limit > 0 and room > 0 and from >= 1 and from <= head do
+  local found = batch(from, math.min(limit, 16))
   if #found == 0 then
     break
   end
-  for _, turn in ipairs(found) do
-    room = room - size_of(turn)
-    if room < 0 and #turns > 0 then
-      return {head, turns}
+  for _, entry in ipairs(found) do
+    local turn = entry[2][2]
+    room = room - #turn
+    if room >= 0 or #turns == 0 then
+      turns[#turns + 1] = turn
+      numbers[#numbers + 1] = string.match(entry[1], '^%d+')
     end
-    turns[#turns + 1] = turn
   end
+  limit = limit - #found
   from = from + step * #found
 end
-return {head, turns}
+return {head, table.concat(numbers, ' '), turns}
