@@ -38,7 +38,7 @@ def chunking_of(
     size = min(default.max_tokens, limit) if max_tokens is None else max_tokens
     if not _MIN_TOKENS <= size <= limit:
         raise InvalidArgumentError(
-            "header.chunking.max_tokens",
+            "chunking.max_tokens",
             f"{size:,} is not allowed: {_MIN_TOKENS} to {limit:,}, which the embedder reads",
         )
     largest_overlap = (size - 1) // 2
@@ -46,7 +46,7 @@ def chunking_of(
         return Chunking(size, min(default.overlap_tokens, largest_overlap))
     if overlap_tokens > largest_overlap:
         raise InvalidArgumentError(
-            "header.chunking.overlap_tokens",
+            "chunking.overlap_tokens",
             f"{overlap_tokens:,} is not allowed: at most {largest_overlap:,}, less than half of "
             f"a chunk of {size:,}",
         )

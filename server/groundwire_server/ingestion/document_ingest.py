@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from groundwire_index.collection import Collection
 from groundwire_index.errors import InvalidArgumentError
-from groundwire_index.ingest import Chunk, ParsedDocument, chunk, parse
+from groundwire_index.ingest import Chunk, ParsedDocument, ParseLimits, chunk, parse
 from groundwire_index.records import Document
 from numpy.typing import NDArray
 
@@ -51,7 +51,7 @@ class DocumentIngest:
         self._embedder = embedder
         self._spool_dir = spool_dir
         self._default = Chunking(chunk_tokens, chunk_overlap_tokens)
-        self._max_document_bytes = max_document_bytes
+        self._limits = ParseLimits(max_bytes=max_document_bytes)
         self._parsing = Slots(max_parsing)
         self._turns = KeyedLocks()
 
@@ -66,7 +66,7 @@ class DocumentIngest:
         name = collection.spec.name
         require_match(name, collection.spec.fingerprint, self._embedder.fingerprint)
         chunking = await run_blocking(self._chunking, request)
-        with Upload(self._spool_dir, self._max_document_bytes) as upload:
+        with Upload(self._spool_dir, self._limits.max_bytes) as upload:
             async for piece in data:
                 await upload.add(piece)
             yield Progress(Stage.RECEIVED, upload.size, upload.size)
@@ -90,7 +90,7 @@ class DocumentIngest:
                 yield present
                 return
 
-        parsed = await self._parsing.run(_parse, upload, request)
+        parsed = await self._parsing.run(self._parse, upload, request)
         pages = max(len(parsed.pages), 1)
         yield Progress(Stage.PARSED, pages, pages)
 
@@ -119,6 +119,14 @@ class DocumentIngest:
             limit=largest_chunk(self._embedder),
         )
 
+    def _parse(self, upload: Upload, request: IngestRequest) -> ParsedDocument:
+        return parse(
+            upload.read(),
+            filename=request.filename,
+            mime_type=request.mime_type,
+            limits=self._limits,
+        )
+
     def _cut(self, parsed: ParsedDocument, chunking: Chunking) -> Sequence[Chunk]:
         chunks = chunk(
             parsed,
@@ -131,10 +139,6 @@ class DocumentIngest:
                 "data", "the file holds no text that could be searched", reason="NO_TEXT"
             )
         return chunks
-
-
-def _parse(upload: Upload, request: IngestRequest) -> ParsedDocument:
-    return parse(upload.read(), filename=request.filename, mime_type=request.mime_type)
 
 
 def _document(

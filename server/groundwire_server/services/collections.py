@@ -16,12 +16,10 @@ from groundwire_index.records import (
 )
 
 from groundwire_server.services.enums import enum_of
-from groundwire_server.services.validate import require, require_name, require_range
+from groundwire_server.services.validate import require
 from groundwire_server.services.vectors import fingerprint_message
 
 NO_EMBEDDER = "none"
-MAX_DIMENSION = 65_536
-MAX_DESCRIPTION_CHARACTERS = 1024
 
 _METRICS: dict[int, Metric] = {
     collection_pb2.METRIC_UNSPECIFIED: Metric.COSINE,
@@ -52,14 +50,7 @@ _KINDS: dict[int, str] = {kind: name for name, kind in _KIND_MESSAGES.items()}
 def spec_of(
     request: retrieve_service_pb2.CreateCollectionRequest, embedder: Fingerprint
 ) -> CollectionSpec:
-    """Read what is to be created; ``embedder`` is the server's."""
-    require_name(request.name, "name")
-    require(
-        len(request.description) <= MAX_DESCRIPTION_CHARACTERS,
-        "description",
-        f"is {len(request.description):,} characters long; at most "
-        f"{MAX_DESCRIPTION_CHARACTERS:,} are allowed",
-    )
+    """Read what is to be created; ``embedder`` is the server's. The index checks the rest."""
     fingerprint = _fingerprint_of(request.embedder, embedder)
     return CollectionSpec(
         name=request.name,
@@ -110,8 +101,8 @@ def _fingerprint_of(name: str, embedder: Fingerprint) -> Fingerprint | None:
         raise NotFoundError(
             f'embedder "{name}" is not served here: leave it empty for "{embedder.model}", or '
             f'"{NO_EMBEDDER}" to bring your own vectors',
-            reason="EMBEDDER_NOT_FOUND",
-            metadata={"resource_type": "embedder", "resource_name": name},
+            reason="MODEL_NOT_FOUND",
+            metadata={"resource_type": "model", "resource_name": name},
         )
     return embedder
 
@@ -125,7 +116,6 @@ def _dimension_of(
             "dimension",
             f'is required with the embedder "{NO_EMBEDDER}"',
         )
-        require_range(request.dimension, "dimension", low=1, high=MAX_DIMENSION)
         return request.dimension
     if request.HasField("dimension"):
         require(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from groundwire.v1 import record_pb2
 from groundwire.v1 import retrieve_service_pb2 as pb
@@ -13,18 +14,8 @@ from groundwire_index.records import Document
 from groundwire_server.ingestion import Ingested, IngestEvent, IngestRequest, Progress, Stage
 from groundwire_server.services.collections import timestamp_message
 from groundwire_server.services.structs import dict_of, fill_struct
-from groundwire_server.services.validate import require, require_id
+from groundwire_server.services.validate import require_id
 from groundwire_server.services.violations import within
-
-MIME_TYPES = frozenset(
-    {
-        "application/pdf",
-        "text/html",
-        "text/markdown",
-        "text/plain",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    }
-)
 
 _STAGES = {
     Stage.RECEIVED: pb.INGEST_STAGE_RECEIVED,
@@ -44,6 +35,18 @@ async def header_of(requests: AsyncIterator[pb.IngestDocumentRequest]) -> pb.Ing
     return first.header
 
 
+@contextmanager
+def ingest_fields() -> Iterator[None]:
+    """Put the path of the header before refused fields, all of which are in it but the data."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        if error.violations[0].field in ("data", "header"):
+            raise
+        with within("header"):
+            raise
+
+
 async def data_of(
     requests: AsyncIterator[pb.IngestDocumentRequest],
 ) -> AsyncGenerator[bytes, None]:
@@ -55,23 +58,17 @@ async def data_of(
 
 
 def ingest_request_of(header: pb.IngestHeader, tenant: str) -> IngestRequest:
-    """Read and check a header."""
-    with within("header"):
-        check_filename(header.filename)
+    """Read and check a header; refused fields are relative to it."""
+    check_filename(header.filename)
     document_id = header.document_id or header.filename
-    require_id(document_id, "header.document_id")
-    require(
-        header.mime_type in MIME_TYPES or not header.mime_type,
-        "header.mime_type",
-        f'"{header.mime_type}" cannot be read; one of {", ".join(sorted(MIME_TYPES))}, or nothing',
-    )
+    require_id(document_id, "document_id")
     chunking = header.chunking
     return IngestRequest(
         tenant=tenant,
         document_id=document_id,
         filename=header.filename,
         mime_type=header.mime_type,
-        metadata=dict_of(header.metadata, "header.metadata"),
+        metadata=dict_of(header.metadata, "metadata"),
         max_tokens=chunking.max_tokens if chunking.HasField("max_tokens") else None,
         overlap_tokens=chunking.overlap_tokens if chunking.HasField("overlap_tokens") else None,
         force=header.force,

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from google.protobuf.struct_pb2 import Value
 from groundwire.v1 import filter_pb2
 from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.filter_checks import (
+    MAX_ALTERNATIVES,
+    MAX_FIELD_CHARACTERS,
+    MAX_LEVELS,
+    MAX_NODES,
+)
 from groundwire_index.filters import All, Any, Condition, Filter, Not, Operator, Scalar
 
 from groundwire_server.services.structs import value_of
 from groundwire_server.services.validate import require, require_count
-
-MAX_LEVELS = 16
-MAX_NODES = 256
-MAX_FIELD_CHARACTERS = 256
-MAX_ALTERNATIVES = 10_000
 
 
 def filter_of(message: filter_pb2.Filter, field: str) -> Filter:

@@ -22,6 +22,7 @@ from groundwire_server.services.documents import (
     data_of,
     event_message,
     header_of,
+    ingest_fields,
     ingest_request_of,
 )
 from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
@@ -135,15 +136,16 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         self, request_iterator: AsyncIterator[pb.IngestDocumentRequest], context: Context
     ) -> AsyncGenerator[pb.IngestDocumentResponse, None]:
         """Take a file in, and report how far it has come."""
-        header = await header_of(request_iterator)
-        request = ingest_request_of(header, _tenant())
-        collection = await self._collection(header.collection)
-        async with (
-            aclosing(data_of(request_iterator)) as data,
-            aclosing(self._documents.ingest(collection, request, data)) as events,
-        ):
-            async for event in events:
-                yield event_message(event)
+        with ingest_fields():
+            header = await header_of(request_iterator)
+            request = ingest_request_of(header, _tenant())
+            collection = await self._collection(header.collection)
+            async with (
+                aclosing(data_of(request_iterator)) as data,
+                aclosing(self._documents.ingest(collection, request, data)) as events,
+            ):
+                async for event in events:
+                    yield event_message(event)
 
     async def ListDocuments(
         self, request: pb.ListDocumentsRequest, context: Context

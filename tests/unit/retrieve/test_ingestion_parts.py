@@ -204,10 +204,10 @@ def test_the_default_size_gives_way_to_what_the_embedder_reads() -> None:
 @pytest.mark.parametrize(
     ("size", "overlap", "field"),
     [
-        (15, None, "header.chunking.max_tokens"),
-        (255, None, "header.chunking.max_tokens"),
-        (16, 8, "header.chunking.overlap_tokens"),
-        (None, 96, "header.chunking.overlap_tokens"),
+        (15, None, "chunking.max_tokens"),
+        (255, None, "chunking.max_tokens"),
+        (16, 8, "chunking.overlap_tokens"),
+        (None, 96, "chunking.overlap_tokens"),
     ],
 )
 def test_sizes_out_of_range_are_refused(size: int | None, overlap: int | None, field: str) -> None:

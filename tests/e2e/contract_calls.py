@@ -1,0 +1,125 @@
+"""One small request for every RPC of the contract, in an order in which they succeed.
+
+A newcomer can read it as "what does a call look like"; bytes are in base64, as JSON has them.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+COLLECTION = "contract"
+SESSION = "contract"
+GUIDE = base64.b64encode(b"The dome opens at dusk. The kitchen closes at nine.").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method, its request messages as JSON objects, and something its answer must hold."""
+
+    method: str
+    messages: tuple[dict[str, Any], ...]
+    answer: str
+
+
+def call(method: str, *messages: dict[str, Any], answer: str = "") -> Call:
+    return Call(f"groundwire.v1.{method}", messages or ({},), answer)
+
+
+def retrieve(method: str, answer: str = "", **fields: Any) -> Call:
+    return call(f"RetrieveService/{method}", fields, answer=answer)
+
+
+def memory(method: str, answer: str = "", **fields: Any) -> Call:
+    return call(f"MemoryService/{method}", fields, answer=answer)
+
+
+GROUNDED = {"prompt": "When does the dome open?", "grounding": {"collection": COLLECTION}}
+
+WORKING: tuple[Call, ...] = (
+    call("AdminService/GetServerInfo", answer="all-MiniLM-L6-v2"),
+    call("AdminService/ListModels", answer="extractive"),
+    call("AdminService/GetLoad", answer="residentBytes"),
+    call(
+        "EmbedService/Embed",
+        {"inputs": [{"text": "dusk"}], "kind": "EMBED_KIND_QUERY"},
+        answer="f32le",
+    ),
+    retrieve("CreateCollection", name=COLLECTION, answer="METRIC_COSINE"),
+    retrieve("GetCollection", name=COLLECTION, answer="all-MiniLM-L6-v2"),
+    retrieve("ListCollections", answer=COLLECTION),
+    retrieve(
+        "Upsert",
+        collection=COLLECTION,
+        records=[{"id": "a", "text": "The stars are out.", "metadata": {"year": 1999}}],
+        answer="sequence",
+    ),
+    call(
+        "RetrieveService/IngestDocument",
+        {"header": {"collection": COLLECTION, "filename": "guide.txt"}},
+        {"data": GUIDE},
+        answer="INGEST_STAGE_READY",
+    ),
+    retrieve("Get", collection=COLLECTION, ids=["a"], answer="The stars are out."),
+    retrieve("Scroll", collection=COLLECTION, answer="guide.txt#0"),
+    retrieve(
+        "Count",
+        collection=COLLECTION,
+        filter={"condition": {"field": "year", "gte": 1999}},
+        answer='"count": "1"',
+    ),
+    retrieve("Search", collection=COLLECTION, text="When does the dome open?", answer="dusk"),
+    retrieve(
+        "SearchBatch",
+        collection=COLLECTION,
+        searches=[{"text": "dome"}, {"recordId": "a"}],
+        answer="guide.txt#0",
+    ),
+    retrieve("ListDocuments", collection=COLLECTION, answer="guide.txt"),
+    call("GenerateService/CountTokens", {"text": "dusk"}, answer="tokenCount"),
+    call("GenerateService/Generate", GROUNDED, answer="dusk"),
+    call("GenerateService/Complete", {"request": GROUNDED}, answer="dusk"),
+    memory("CreateSession", sessionId=SESSION, answer=SESSION),
+    memory("GetSession", sessionId=SESSION, answer=SESSION),
+    memory(
+        "AppendMessages",
+        sessionId=SESSION,
+        messages=[{"role": "ROLE_USER", "content": "Hello"}],
+        answer='"head": "1"',
+    ),
+    memory("ListMessages", sessionId=SESSION, answer="Hello"),
+    memory("BuildContext", sessionId=SESSION, budgetTokens=100, answer="Hello"),
+    memory("DeleteSession", sessionId=SESSION, answer='"turns": "1"'),
+    retrieve("Delete", collection=COLLECTION, ids={"ids": ["a"]}, answer='"count": "1"'),
+    retrieve(
+        "DeleteDocument", collection=COLLECTION, documentId="guide.txt", answer='"chunks": "1"'
+    ),
+    retrieve("DeleteCollection", name=COLLECTION),
+)
+
+# Nothing runs under this id.
+NOT_FOUND: tuple[Call, ...] = (call("AdminService/Abort", {"requestId": "none"}),)
+
+# In the contract, and filled later.
+UNIMPLEMENTED: tuple[Call, ...] = (
+    call("AdminService/GetUsage"),
+    call("EmbedService/EmbedStream", {"id": "1", "input": {"text": "dusk"}}),
+    retrieve("UpdateCollection", name=COLLECTION),
+    call("RetrieveService/UpsertStream", {"collection": COLLECTION}),
+    retrieve("CreateSnapshot", collection=COLLECTION),
+    retrieve("ListSnapshots"),
+    retrieve("RestoreSnapshot", snapshotId="s"),
+    retrieve("DownloadSnapshot", snapshotId="s"),
+    call("RetrieveService/UploadSnapshot", {"chunk": {"file": "f"}}),
+    memory("ListSessions"),
+    memory("ForkSession", sessionId=SESSION),
+    memory("GetSessionStats", sessionId=SESSION),
+    memory("Remember", text="t"),
+    memory("Recall", query="q"),
+    memory("UpdateMemory", memoryId="m"),
+    memory("ListMemories"),
+    memory("Forget", memoryIds={"ids": ["m"]}),
+)
+
+EVERY = (*WORKING, *NOT_FOUND, *UNIMPLEMENTED)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+from groundwire.v1 import collection_pb2
+from groundwire.v1 import retrieve_service_pb2 as pb
+
+from tests.unit.retrieve.letters import LettersEmbedder
+from tests.unit.retrieve.serving import Served, record, refusal, serving
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_collection_has_the_servers_embedder_unless_it_says_otherwise(
+    served: Served, embedder: LettersEmbedder
+) -> None:
+    request = pb.CreateCollectionRequest(name="c", description="letters")
+    created = (await served.stub.CreateCollection(request)).collection
+    assert created.metric == collection_pb2.METRIC_COSINE
+    assert created.dimension == embedder.fingerprint.dimension
+    assert created.fingerprint.model == "letters"
+    assert created.state == collection_pb2.COLLECTION_STATE_READY
+    assert created.description == "letters"
+    assert created.create_time.seconds > 0
+    found = await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))
+    assert found.collection == created
+
+
+async def test_a_collection_for_own_vectors_has_no_fingerprint(served: Served) -> None:
+    request = pb.CreateCollectionRequest(
+        name="c", embedder="none", dimension=3, metric=collection_pb2.METRIC_EUCLIDEAN
+    )
+    created = (await served.stub.CreateCollection(request)).collection
+    assert created.dimension == 3
+    assert created.metric == collection_pb2.METRIC_EUCLIDEAN
+    assert not created.HasField("fingerprint")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "a b"}, "name"),
+        ({"name": "../c"}, "name"),
+        ({"name": "-c"}, "name"),
+        ({"name": "c" * 129}, "name"),
+        ({"metric": 99}, "metric"),
+        ({"dimension": 5}, "dimension"),
+        ({"embedder": "none"}, "dimension"),
+        ({"embedder": "none", "dimension": 0}, "dimension"),
+        ({"embedder": "none", "dimension": 65_537}, "dimension"),
+        ({"description": "x" * 1025}, "description"),
+        ({"idempotency_key": "x" * 257}, "idempotency_key"),
+        ({"index": collection_pb2.IndexConfig(kind=99)}, "index.kind"),
+    ],
+)
+async def test_a_wrong_field_is_named(served: Served, fields: dict, field: str) -> None:
+    request = pb.CreateCollectionRequest(**{"name": "c", **fields})
+    refused = await refusal(served.stub.CreateCollection(request))
+    assert (refused.code, refused.fields) == (INVALID, (field,))
+    listed = await served.stub.ListCollections(pb.ListCollectionsRequest())
+    assert len(listed.collections) == 0
+
+
+async def test_an_unknown_embedder_is_not_found(served: Served) -> None:
+    request = pb.CreateCollectionRequest(name="c", embedder="other")
+    refused = await refusal(served.stub.CreateCollection(request))
+    assert refused.code == grpc.StatusCode.NOT_FOUND
+    assert '"letters"' in refused.message
+
+
+async def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(served: Served) -> None:
+    await served.create()
+    await served.upsert(record("a", "text"))
+    refused = await refusal(served.stub.CreateCollection(pb.CreateCollectionRequest(name="c")))
+    assert refused.code == grpc.StatusCode.ALREADY_EXISTS
+    assert await served.count() == 1
+
+
+async def test_the_same_key_and_request_give_the_first_answer_again(served: Served) -> None:
+    request = pb.CreateCollectionRequest(name="c", idempotency_key="k")
+    first = await served.stub.CreateCollection(request)
+    assert await served.stub.CreateCollection(request) == first
+    other = pb.CreateCollectionRequest(name="c", idempotency_key="k", description="other")
+    refused = await refusal(served.stub.CreateCollection(other))
+    assert refused.code == grpc.StatusCode.ALREADY_EXISTS
+
+
+async def test_collections_are_listed_by_name_page_by_page(served: Served) -> None:
+    for name in ("b", "a", "d", "c"):
+        await served.create(name)
+    names, cursor = [], ""
+    while True:
+        request = pb.ListCollectionsRequest(page_size=2, cursor=cursor)
+        page = await served.stub.ListCollections(request)
+        names.append([collection.name for collection in page.collections])
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    assert names == [["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"), [({"page_size": 1001}, "page_size"), ({"cursor": "!"}, "cursor")]
+)
+async def test_a_wrong_page_is_refused(served: Served, fields: dict, field: str) -> None:
+    refused = await refusal(served.stub.ListCollections(pb.ListCollectionsRequest(**fields)))
+    assert (refused.code, refused.fields) == (INVALID, (field,))
+
+
+async def test_a_deleted_collection_is_gone_with_its_records(served: Served) -> None:
+    await served.create()
+    await served.upsert(record("a", "text"), record("b", "text"))
+    deleted = await served.stub.DeleteCollection(pb.DeleteCollectionRequest(name="c"))
+    assert deleted.records == 2
+    for call in (
+        served.stub.GetCollection(pb.GetCollectionRequest(name="c")),
+        served.stub.DeleteCollection(pb.DeleteCollectionRequest(name="c")),
+        served.stub.Count(pb.CountRequest(collection="c")),
+    ):
+        assert (await refusal(call)).code == grpc.StatusCode.NOT_FOUND
+    await served.create()
+    assert await served.count() == 0
+
+
+async def test_tenants_do_not_see_each_other(served: Served) -> None:
+    await served.create()
+    other = (("groundwire-tenant", "other"),)
+    listed = await served.stub.ListCollections(pb.ListCollectionsRequest(), metadata=other)
+    assert len(listed.collections) == 0
+    call = served.stub.GetCollection(pb.GetCollectionRequest(name="c"), metadata=other)
+    assert (await refusal(call)).code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_another_embedder_may_not_embed_for_a_collection(tmp_path: Path) -> None:
+    async with serving(tmp_path, LettersEmbedder("first")) as served:
+        await served.create()
+        await served.upsert(record("a", "text"))
+    async with serving(tmp_path, LettersEmbedder("second")) as served:
+        upsert = pb.UpsertRequest(collection="c", records=[record("b", "text")])
+        search = pb.SearchRequest(collection="c", text="text")
+        ingest = served.stub.IngestDocument(_one_file())
+        for call in (served.stub.Upsert(upsert), served.stub.Search(search), ingest):
+            refused = await refusal(call)
+            assert refused.code == grpc.StatusCode.FAILED_PRECONDITION
+            assert '"first"' in refused.message
+            assert '"second"' in refused.message
+        search.mode = pb.SEARCH_MODE_LEXICAL
+        assert len((await served.stub.Search(search)).hits) == 1
+
+
+async def _one_file():
+    yield pb.IngestDocumentRequest(header=pb.IngestHeader(collection="c", filename="a.txt"))
