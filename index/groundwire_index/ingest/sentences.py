@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Span", "sentences"]
+__all__ = ["Span", "sentences", "trimmed"]
 
 
 class Span(NamedTuple):
@@ -82,10 +82,10 @@ def _logical_lines(text: str) -> Iterator[Span]:
             end = match.end()
             continue
         if start >= 0:
-            yield _trimmed(text, start, end)
+            yield trimmed(text, start, end)
         start, end = match.span()
     if start >= 0:
-        yield _trimmed(text, start, end)
+        yield trimmed(text, start, end)
 
 
 def _continues(text: str, start: int, end: int, following: int) -> bool:
@@ -129,10 +129,10 @@ def _within(text: str, line: Span) -> Iterator[Span]:
     for match in _END.finditer(text, search_from, stop):
         end = match.end()
         if end < stop and _ends_here(text, start, match, stop):
-            yield _trimmed(text, start, end)
+            yield trimmed(text, start, end)
             start = end
     if start < stop:
-        yield _trimmed(text, start, stop)
+        yield trimmed(text, start, stop)
 
 
 def _ends_here(text: str, start: int, match: re.Match[str], stop: int) -> bool:
@@ -185,7 +185,8 @@ def _first_word(text: str) -> str:
     return match[0] if match else ""
 
 
-def _trimmed(text: str, start: int, end: int) -> Span:
+def trimmed(text: str, start: int, end: int) -> Span:
+    """A range without the white space at its ends; empty if there is nothing else in it."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
