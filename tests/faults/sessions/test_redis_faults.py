@@ -13,6 +13,7 @@ import pytest
 from groundwire_index.errors import (
     DataLossError,
     InvalidArgumentError,
+    NotFoundError,
     ResourceExhaustedError,
     UnavailableError,
 )
@@ -29,6 +30,7 @@ from tests.conformance.sessions.servers import (
     sessions_at,
     tcp_server,
 )
+from tests.faults.sessions.lossy_network import LossyNetwork
 
 SAY = [NewTurn(Role.USER, "hello there")]
 
@@ -157,6 +159,63 @@ async def test_callers_that_give_up_do_not_spoil_the_answers_of_others(
             if not isinstance(outcome, asyncio.CancelledError):
                 assert not isinstance(outcome, BaseException)
                 assert outcome.title == str(number % 5)
+
+
+# --- answers that are lost ---
+
+
+@pytest.fixture
+def network(server: RedisServer, tmp_path: Path) -> LossyNetwork:
+    return LossyNetwork(tmp_path / "redis/redis.sock")
+
+
+async def test_a_lost_answer_is_asked_for_again_where_that_is_safe(
+    network: LossyNetwork, tenant: str
+) -> None:
+    async with network.listening() as url, closing(sessions_at(url)) as store:
+        await store.create(tenant, "ada", session_id="s")
+        network.lose_answers(1)
+        assert await store.append(tenant, "s", SAY, idempotency_key="k") == 1
+        network.lose_answers(1)
+        assert (await store.get(tenant, "s")).head == 1
+        network.lose_answers(1)
+        created = await store.create(tenant, "ada", idempotency_key="k")
+        assert network.lost == 3
+        assert await contents_of(store, tenant) == ["hello there"]
+        assert await store.create(tenant, "ada", idempotency_key="k") == created
+
+
+async def test_a_write_without_a_key_is_sent_once_and_its_outcome_left_open(
+    network: LossyNetwork, tenant: str
+) -> None:
+    async with network.listening() as url, closing(sessions_at(url)) as store:
+        await store.create(tenant, "ada", session_id="s")
+        for call in (
+            lambda: store.append(tenant, "s", SAY),
+            lambda: store.create(tenant, "ada", session_id="new"),
+            lambda: store.delete(tenant, "new"),
+        ):
+            await store.check()  # so that there is a connection, and it is the answer that is lost
+            network.lose_answers(1)
+            with pytest.raises(UnavailableError) as raised:
+                await call()
+            assert raised.value.reason == "OUTCOME_UNKNOWN"
+        assert await contents_of(store, tenant) == ["hello there"]
+        with pytest.raises(NotFoundError):
+            await store.get(tenant, "new")
+
+
+async def test_answers_that_stay_lost_end_a_call(network: LossyNetwork, tenant: str) -> None:
+    async with network.listening() as url, closing(sessions_at(url)) as store:
+        await store.create(tenant, "ada", session_id="s")
+        network.lose_answers(1000)
+        with pytest.raises(UnavailableError):
+            await store.append(tenant, "s", SAY, idempotency_key="k")
+        with pytest.raises(UnavailableError):
+            await store.get(tenant, "s")
+        network.lose_answers(0)
+        assert await store.append(tenant, "s", SAY, idempotency_key="k") == 1
+        assert await contents_of(store, tenant) == ["hello there"]
 
 
 # --- changed ---

@@ -191,6 +191,17 @@ async def test_a_model_that_counts_otherwise_than_the_store_fills_its_budget_too
     assert count.of([*one_more, built.messages[-1]]) > 1000
 
 
+async def test_an_exchange_of_which_only_the_end_was_read_is_not_taken_for_a_whole_one(
+    sessions: RedisSessions, tenant: str
+) -> None:
+    session_id = await session_of(sessions, tenant, [(USER, 1), *[(ASSISTANT, 20)] * 60])
+    built = await context_of(sessions, tenant, session_id, 200, count=WordCounter(10))
+    assert built.messages == ()
+    (older, newer) = built.report.dropped
+    assert (older.first_turn, newer.last_turn) == (1, 61)
+    assert older.last_turn + 1 == newer.first_turn
+
+
 async def test_the_work_does_not_grow_with_the_session(
     sessions: RedisSessions, tenant: str
 ) -> None:
