@@ -66,11 +66,14 @@ async def test_a_task_is_cancelled_by_the_event_and_may_go_on() -> None:
     await asyncio.sleep(0)
 
 
-async def test_an_event_that_comes_too_late_cancels_nothing() -> None:
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_an_event_that_comes_too_late_cancels_nothing(turns: int) -> None:
     aborted = asyncio.Event()
     with cancelled_by(aborted):
         await asyncio.sleep(0)
         aborted.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
