@@ -189,18 +189,22 @@ async def test_a_write_without_a_key_is_sent_once_and_its_outcome_left_open(
     network: LossyNetwork, tenant: str
 ) -> None:
     async with network.listening() as url, closing(sessions_at(url)) as store:
-        await store.create(tenant, "ada", session_id="s")
+        for session_id in ("old", "s"):
+            await store.create(tenant, "ada", session_id=session_id)
+            await store.append(tenant, session_id, SAY)
+        await store.delete(tenant, "old")
         for call in (
             lambda: store.append(tenant, "s", SAY),
             lambda: store.create(tenant, "ada", session_id="new"),
             lambda: store.delete(tenant, "new"),
         ):
-            await store.check()  # so that there is a connection, and it is the answer that is lost
+            # A connection that is there: it is the answer that is lost.
+            await store.check()
             network.lose_answers(1)
             with pytest.raises(UnavailableError) as raised:
                 await call()
             assert raised.value.reason == "OUTCOME_UNKNOWN"
-        assert await contents_of(store, tenant) == ["hello there"]
+        assert await contents_of(store, tenant) == ["hello there"] * 2
         with pytest.raises(NotFoundError):
             await store.get(tenant, "new")
 
