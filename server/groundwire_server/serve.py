@@ -36,6 +36,8 @@ def serve(argv: Sequence[str]) -> int:
     except BadSettingsError as error:
         return _complain(error.problems, BAD_SETTINGS)
     logs.configure(settings.log_level, settings.log_format)
+    # gRPC would watch over every fork, and log that it cannot; ours only start other programs.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     return run(settings, _composed)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import grpc
 from groundwire_index.errors import FailedPreconditionError
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from groundwire_server.addresses import Address
 from groundwire_server.interceptors.methods import Methods
 from groundwire_server.services.health import HealthService
+from groundwire_server.services.reflection import add_reflection
 
 ChannelOptions = list[tuple[str, int]]
 
@@ -47,9 +47,7 @@ def grpc_server(
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers((methods,))
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
-    reflection.enable_server_reflection(
-        (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
+    add_reflection(server, (*services, health.SERVICE_NAME))
     return server
 
 

@@ -99,11 +99,11 @@ class ServerProcess:
     def wait_for(self, event: str) -> dict[str, Any]:
         """Wait for a line of the log, by its event; the line. Fails if the server ends first."""
         with self._written:
-            assert self._written.wait_for(
-                lambda: self._logged(event) or self._ended, timeout=TIMEOUT_S
-            ), f"no {event!r} within {TIMEOUT_S:g} s:\n{self.log}"
+            self._written.wait_for(lambda: self._logged(event) or self._ended, timeout=TIMEOUT_S)
             line = self._logged(event)
-        assert line is not None, f"the server ended without {event!r}:\n{self.log}"
+        if line is None:
+            self.kill()
+            raise AssertionError(f"the server did not come to {event!r}:\n{self.log}")
         return line
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -111,10 +111,11 @@ class ServerProcess:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait until the server has ended; its exit code."""
-        code = self.process.wait(TIMEOUT_S)
-        self._reader.join(TIMEOUT_S)
-        return code
+        """Wait until the server has ended; its exit code. It is killed if that takes too long."""
+        try:
+            return self.process.wait(TIMEOUT_S)
+        finally:
+            self.kill()
 
     def stop(self) -> int:
         """Stop the server as an operator would; its exit code."""
@@ -122,9 +123,10 @@ class ServerProcess:
         return self.wait()
 
     def kill(self) -> None:
-        """End the server as a crash would."""
+        """End the server as a crash would. Idempotent."""
         self.process.kill()
-        self.wait()
+        self.process.wait()
+        self._reader.join()
 
     @property
     def log(self) -> str:

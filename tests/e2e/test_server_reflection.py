@@ -30,7 +30,7 @@ CALLS = {
 
 def buf_curl(server: ServerProcess, *arguments: str) -> str:
     ended = subprocess.run(
-        [BUF, "curl", "--http2-prior-knowledge", *arguments],
+        [BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -61,6 +61,7 @@ def test_a_reflection_client_gets_the_whole_contract(server: ServerProcess) -> N
         ]
         answers = list(stub.ServerReflectionInfo(iter(asked)))
     for name, answer in zip(SERVICES, answers, strict=True):
-        (data,) = answer.file_descriptor_response.file_descriptor_proto
+        # The file that was asked for comes first, and those that it imports after it.
+        data = answer.file_descriptor_response.file_descriptor_proto[0]
         file = descriptor_pb2.FileDescriptorProto.FromString(data)
         assert [f"{file.package}.{service.name}" for service in file.service] == [name]
