@@ -90,12 +90,8 @@ def _doctor(commands: Subparsers[Parser]) -> None:
 
 
 def _demo(commands: Subparsers[Parser]) -> None:
-    made = commands.add_parser(
-        "demo", help="See it work, from an empty server to a cited answer.", allow_abbrev=False
-    )
-    made.add_argument(
-        "--samples", type=Path, metavar="DIR", help="Documents to use; default: the handbook."
-    )
+    says = "See it work, from an empty server to a cited answer."
+    commands.add_parser("demo", help=says, description=says, allow_abbrev=False)
 
 
 COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (

@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
         with report(len(files), arguments.collection, json=arguments.json) as progress:
             for file in files:
                 progress.add(_ingest(client, file, arguments, progress))
-    return int(progress.failed or not files)
+    return int(progress.failed > 0 or not files)
 
 
 def ensure_collection(client: Client, name: str) -> None:

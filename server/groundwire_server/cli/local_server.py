@@ -12,20 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from groundwire.errors import UnavailableError
-
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 POLL_S = 0.05
 LAST_LINES = 15
 
 
+class CannotStartError(Exception):
+    """The server did not come to serve; the message is what it last said."""
+
+
 @contextmanager
 def local_server() -> Iterator[str]:
     """Serve on a free port of this machine, with data in a temporary folder; the address.
 
-    Ends the server and removes the folder on the way out. Raises UnavailableError, with what
-    the server last said, if it does not come to serve.
+    Ends the server and removes the folder on the way out. Raises CannotStartError if
+    it does not come to serve.
     """
     with tempfile.TemporaryDirectory(prefix="groundwire-demo-") as folder:
         log = Path(folder, "server.log")
@@ -62,7 +64,7 @@ def _address(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > give_up:
             said = log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
-            raise UnavailableError("\n".join(["the server did not start; it said:", *said]))
+            raise CannotStartError("\n".join(["the server did not start; it said:", *said]))
         time.sleep(POLL_S)
     return str(json.loads(ready.read_text())["grpc"])
 

@@ -41,10 +41,11 @@ PATIENCE_S = 20.0
 
 
 @contextmanager
-def serving(servicer: Servicer) -> Iterator[str]:
+def serving(*servicers: Servicer) -> Iterator[str]:
     """Serve on a free port; the address."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
-    ADD[type(servicer).__mro__[1].__name__](servicer, server)
+    for servicer in servicers:
+        ADD[type(servicer).__mro__[1].__name__](servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

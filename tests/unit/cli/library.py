@@ -1,0 +1,169 @@
+"""A small server for the commands to talk to: it remembers, and answers by a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+from groundwire.v1 import (
+    collection_pb2,
+    generate_service_pb2,
+    generate_service_pb2_grpc,
+    generation_pb2,
+    memory_service_pb2,
+    memory_service_pb2_grpc,
+    record_pb2,
+    retrieve_service_pb2,
+    retrieve_service_pb2_grpc,
+    session_pb2,
+)
+
+from tests.unit.client.scripted import failure
+
+TEXT = "The dome opens at dusk. It closes at dawn."
+PASSAGE = generation_pb2.Passage(
+    number=1, chunk_id="c1", document_id="guide.pdf", title="Guide", text=TEXT, page=3
+)
+ANSWER = "The dome opens at dusk [1]."
+
+
+class Library(retrieve_service_pb2_grpc.RetrieveServiceServicer):
+    """Collections by name, and the documents that were sent."""
+
+    def __init__(self, *collections: str) -> None:
+        self.collections = dict.fromkeys(collections, 7)
+        self.documents: dict[str, bytes] = {}
+        self.searches: list[retrieve_service_pb2.SearchRequest] = []
+
+    def GetCollection(self, request, context):  # noqa: N802
+        self._require(request.name, context)
+        return retrieve_service_pb2.GetCollectionResponse(collection=self._described(request.name))
+
+    def ListCollections(self, request, context):  # noqa: N802
+        return retrieve_service_pb2.ListCollectionsResponse(
+            collections=[self._described(name) for name in sorted(self.collections)]
+        )
+
+    def CreateCollection(self, request, context):  # noqa: N802
+        self.collections[request.name] = 0
+        return retrieve_service_pb2.CreateCollectionResponse(
+            collection=self._described(request.name)
+        )
+
+    def DeleteCollection(self, request, context):  # noqa: N802
+        self._require(request.name, context)
+        return retrieve_service_pb2.DeleteCollectionResponse(
+            records=self.collections.pop(request.name)
+        )
+
+    def Search(self, request, context):  # noqa: N802
+        self._require(request.collection, context)
+        self.searches.append(request)
+        if request.text == "nothing":
+            return retrieve_service_pb2.SearchResponse()
+        position = record_pb2.ChunkPosition(page=3, headings=["Domes", "Hours"])
+        record = record_pb2.Record(id="c1", document_id="guide.pdf", text=TEXT, position=position)
+        return retrieve_service_pb2.SearchResponse(
+            hits=[retrieve_service_pb2.Hit(id="c1", score=0.5, record=record)],
+            plan=retrieve_service_pb2.SearchPlan(strategy="exact"),
+        )
+
+    def Get(self, request, context):  # noqa: N802
+        record = record_pb2.Record(id="c1", text=TEXT)
+        return retrieve_service_pb2.GetResponse(
+            results=[
+                retrieve_service_pb2.GetResult(id=name, record=record if name == "c1" else None)
+                for name in request.ids
+            ]
+        )
+
+    def IngestDocument(self, requests, context) -> Iterator:  # noqa: N802
+        header = next(requests).header
+        data = b"".join(request.data for request in requests)
+        if data == b"damaged":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "data: the file is damaged")
+        known = self.documents.get(header.document_id)
+        self.documents[header.document_id] = data
+        for stage in (1, 2, 3, 4, 4, 5, 6):
+            yield retrieve_service_pb2.IngestDocumentResponse(
+                progress=retrieve_service_pb2.IngestProgress(stage=stage, done=1, total=2)
+            )
+        yield retrieve_service_pb2.IngestDocumentResponse(
+            result=retrieve_service_pb2.IngestResult(
+                chunks=2,
+                replaced=known is not None and known != data,
+                skipped=known == data and not header.force,
+            )
+        )
+
+    def _require(self, name: str, context) -> None:
+        if name not in self.collections:
+            context.abort_with_status(
+                failure(
+                    grpc.StatusCode.NOT_FOUND,
+                    f'there is no collection "{name}"',
+                    reason="NOT_FOUND",
+                )
+            )
+
+    def _described(self, name: str) -> collection_pb2.Collection:
+        return collection_pb2.Collection(
+            name=name,
+            dimension=384,
+            counts=collection_pb2.CollectionCounts(records=self.collections[name]),
+        )
+
+
+class Oracle(generate_service_pb2_grpc.GenerateServiceServicer):
+    """Answers every question alike; "break" breaks off, "unknown" finds nothing."""
+
+    def __init__(self) -> None:
+        self.requests: list[generate_service_pb2.GenerateRequest] = []
+
+    def Generate(self, request, context) -> Iterator:  # noqa: N802
+        self.requests.append(request)
+        respond = generate_service_pb2.GenerateResponse
+        yield respond(started=generate_service_pb2.Started(request_id="r", model="m", engine="e"))
+        asked = request.chat.messages[-1].content
+        if asked == "unknown":
+            reason = generation_pb2.FINISH_REASON_NO_SOURCES
+            yield respond(finished=generation_pb2.Finished(finish_reason=reason))
+            return
+        yield respond(sources=generate_service_pb2.Sources(passages=[PASSAGE]))
+        if asked == "break":
+            context.abort_with_status(
+                failure(grpc.StatusCode.UNAVAILABLE, "the engine is down", reason="ENGINE_DOWN")
+            )
+        for word in ANSWER.split(" "):
+            text = word if word == "[1]." else word + " "
+            yield respond(text_delta=generate_service_pb2.TextDelta(text=text, token_count=1))
+        yield respond(
+            citation=generation_pb2.Citation(
+                source=1, answer_start=0, answer_end=22, source_start=0, source_end=23
+            )
+        )
+        yield respond(
+            finished=generation_pb2.Finished(
+                finish_reason=generation_pb2.FINISH_REASON_STOP, confidence=0.9
+            )
+        )
+
+
+class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):
+    """One session after the other."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def CreateSession(self, request, context):  # noqa: N802
+        self.made += 1
+        return memory_service_pb2.CreateSessionResponse(
+            session=session_pb2.Session(id=f"s{self.made}")
+        )
+
+    def GetSession(self, request, context):  # noqa: N802
+        if request.session_id == "missing":
+            context.abort(grpc.StatusCode.NOT_FOUND, 'there is no session "missing"')
+        return memory_service_pb2.GetSessionResponse(
+            session=session_pb2.Session(id=request.session_id)
+        )
