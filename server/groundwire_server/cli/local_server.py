@@ -45,6 +45,7 @@ def _start(folder: Path, output: int) -> subprocess.Popen[bytes]:
         "--listen": "127.0.0.1:0",
         "--metrics-listen": "off",
         "--data-dir": str(folder / "data"),
+        "--log-format": "console",
         "--ready-file": str(folder / "ready.json"),
     }
     return subprocess.Popen(

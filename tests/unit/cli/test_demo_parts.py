@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(CannotStartError, match="out of luck"), local_server():
         pytest.fail("It served.")
-    assert os.listdir(tmp_path) == ["python"]
+    assert [path.name for path in tmp_path.iterdir()] == ["python"]
 
 
 def test_the_handbook_is_found_in_a_checkout() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,14 +113,17 @@ def test_without_vllm_it_is_said_what_answers_then(monkeypatch: pytest.MonkeyPat
     assert "extractive" in finding.meaning
 
 
+def same(finding: Finding) -> Finding:
+    return finding
+
+
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch):
     """Lets `doctor` find these things, and nothing else."""
 
     def find(*findings: Finding) -> None:
-        monkeypatch.setattr(doctor, "machine", lambda data_dir: [lambda: one for one in ()])
-        probes = [lambda one=one: one for one in findings]
-        monkeypatch.setattr(doctor, "software", lambda: probes)
+        monkeypatch.setattr(doctor, "machine", lambda data_dir: [])
+        monkeypatch.setattr(doctor, "software", lambda: [partial(same, one) for one in findings])
 
     return find
 
