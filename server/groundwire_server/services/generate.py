@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from typing import Any
 
-import grpc
 from groundwire.v1 import generate_service_pb2, generate_service_pb2_grpc
 from groundwire_index.errors import InvalidArgumentError
 
@@ -18,14 +16,14 @@ from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.events import AnswerEvent
 from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.identity import current_identity
+from groundwire_server.interceptors.method import Context
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.coalesce import coalesced
 from groundwire_server.services.generation_events import Gathered, event_message
 from groundwire_server.services.generation_messages import messages_of
 from groundwire_server.services.generation_requests import answer_request_of
 from groundwire_server.services.validate import MAX_TEXT_BYTES, require_bytes
-
-Context = grpc.aio.ServicerContext[Any, Any]
+from groundwire_server.services.violations import within
 
 # gRPC ends a call at its deadline by itself; what it has not ended so much later ends here.
 _DEADLINE_SLACK_S = 0.05
@@ -54,7 +52,8 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         self, request: generate_service_pb2.CompleteRequest, context: Context
     ) -> generate_service_pb2.CompleteResponse:
         """Give one answer as one message."""
-        asked = answer_request_of(request.request, "request.")
+        with within("request"):
+            asked = answer_request_of(request.request)
         engine = self._engines.get(request.request.model)
         gathered = Gathered()
         with self._answering(engine, asked, context) as answer:

@@ -273,9 +273,3 @@ def test_a_tool_choice_that_demands_nothing_is_allowed(mode: str) -> None:
 
 def test_a_wrong_field_is_named_before_an_unsupported_one() -> None:
     assert refusal(tools=[{"name": "look"}], sampling={"top_k": 0}) == "sampling.top_k"
-
-
-def test_paths_say_where_a_wrapped_request_is_wrong() -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        answer_request_of(GenerateRequest(prompt=" "), "request.")
-    assert caught.value.violations[0].field == "request.prompt"
