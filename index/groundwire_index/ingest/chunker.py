@@ -7,6 +7,7 @@ that is larger than a chunk is cut inside. A heading stays with what follows it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.ingest.document import Chunk, ParsedDocument
@@ -37,11 +38,10 @@ def chunk(
     units = measured(document.text, sentences(document.text), max_tokens, count_tokens)
     outline = Outline(document, units)
     ranges = list(_packed(outline, max_tokens, overlap_tokens))
+    sized = _within_limit(outline, ranges, max_tokens, count_tokens)
     return [
-        outline.chunk(ordinal, first, stop, tokens)
-        for ordinal, (first, stop, tokens) in enumerate(
-            _within_limit(outline, ranges, max_tokens, count_tokens)
-        )
+        outline.chunk(ordinal, one.first, one.stop, tokens)
+        for ordinal, (one, tokens) in enumerate(sized)
     ]
 
 
@@ -58,20 +58,29 @@ def _check(max_tokens: int, overlap_tokens: int) -> None:
         )
 
 
-def _packed(outline: Outline, largest: int, overlap: int) -> Iterator[tuple[int, int]]:
+class _Range(NamedTuple):
+    """Units that make a chunk; those before ``fresh`` are in the chunk before, too."""
+
+    first: int
+    fresh: int
+    stop: int
+
+
+def _packed(outline: Outline, largest: int, overlap: int) -> Iterator[_Range]:
     """Ranges of units that make good chunks."""
-    first = 0
+    first = fresh = 0
     for unit in range(1, len(outline.units)):
         if not _ends_before(outline, first, unit, largest):
             continue
-        stop = _before_headings(outline, first, unit)
-        yield first, stop
+        stop = _before_headings(outline, fresh, unit)
+        yield _Range(first, fresh, stop)
+        fresh = stop
         first = stop if stop < unit else _with_overlap(outline, first, unit, largest, overlap)
-        if first < unit and not outline.fits(first, unit + 1, largest):
-            yield first, unit
-            first = unit
+        if fresh < unit and not outline.fits(first, unit + 1, largest):
+            yield _Range(first, fresh, unit)
+            first = fresh = unit
     if outline.units:
-        yield first, len(outline.units)
+        yield _Range(first, fresh, len(outline.units))
 
 
 def _ends_before(outline: Outline, first: int, unit: int, largest: int) -> bool:
@@ -122,28 +131,37 @@ def _with_overlap(outline: Outline, first: int, unit: int, largest: int, overlap
 
 
 def _within_limit(
-    outline: Outline,
-    ranges: list[tuple[int, int]],
-    largest: int,
-    count_tokens: CountTokens,
-) -> list[tuple[int, int, int]]:
-    """Ranges with their sizes as a whole, halving those that are more than their parts.
+    outline: Outline, ranges: list[_Range], largest: int, count_tokens: CountTokens
+) -> list[tuple[_Range, int]]:
+    """Ranges with their sizes as a whole; one that is more than its parts is made smaller.
 
     A tokenizer may need more tokens for a text than for its sentences one by one.
     """
-    done: list[tuple[int, int, int]] = []
+    done: list[tuple[_Range, int]] = []
     while ranges:
-        spans = [outline.span(*bounds) for bounds in ranges]
-        sizes = counted(outline.text, spans, count_tokens)
-        larger = []
-        for (first, stop), tokens in zip(ranges, sizes, strict=True):
-            if tokens <= largest or stop - first == 1:
-                done.append((first, stop, tokens))
-            else:
-                larger.append((first, stop))
-        ranges = [
-            half
-            for first, stop in larger
-            for half in ((first, (first + stop) // 2), ((first + stop) // 2, stop))
-        ]
-    return sorted(done)
+        spans = [outline.span(one.first, one.stop) for one in ranges]
+        sized = list(zip(ranges, counted(outline.text, spans, count_tokens), strict=True))
+        done += (pair for pair in sized if pair[1] <= largest or _is_single(pair[0]))
+        larger = [one for one, tokens in sized if tokens > largest and not _is_single(one)]
+        ranges = [smaller for one in larger for smaller in _smaller(one)]
+    return list(_not_repeated(done))
+
+
+def _not_repeated(sized: list[tuple[_Range, int]]) -> Iterator[tuple[_Range, int]]:
+    """In order, without the parts of a range that the overlap of the next repeats whole."""
+    reached = 0
+    for one, tokens in sorted(sized, key=lambda pair: (pair[0].first, -pair[0].stop)):
+        if one.stop > reached:
+            yield one, tokens
+            reached = one.stop
+
+
+def _is_single(one: _Range) -> bool:
+    return one.stop - one.first == 1
+
+
+def _smaller(one: _Range) -> tuple[_Range, ...]:
+    if one.first < one.fresh:
+        return (_Range(one.fresh, one.fresh, one.stop),)
+    middle = (one.first + one.stop) // 2
+    return _Range(one.first, one.first, middle), _Range(middle, middle, one.stop)
