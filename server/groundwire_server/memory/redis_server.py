@@ -55,6 +55,7 @@ class RedisServer:
         self._process: Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._ready = False
+        self._last_words = "it was not started"
 
     @property
     def url(self) -> str:
@@ -72,7 +73,12 @@ class RedisServer:
         Raises FailedPreconditionError if it cannot be run, UnavailableError, with its last
         words, if it ends or does not get ready in time.
         """
-        await run_blocking(self._folder.prepare, self._fsync)
+        try:
+            await run_blocking(self._folder.prepare, self._fsync)
+        except OSError as error:
+            raise FailedPreconditionError(
+                f"the folder of redis-server cannot be written: {error}", reason="REDIS_START"
+            ) from error
         await stop_leftover(self._folder, grace_s=self._stop_grace_s)
         try:
             async with asyncio.timeout(self._start_timeout_s):
@@ -89,7 +95,7 @@ class RedisServer:
         """Raise UnavailableError unless redis-server runs and is loaded."""
         if not self._ready:
             raise UnavailableError(
-                f"redis-server is being started again: see {self._folder.log}",
+                f"redis-server does not run: {self._last_words}; see {self._folder.log}",
                 reason="REDIS_START",
             )
 
@@ -115,19 +121,20 @@ class RedisServer:
             self._ready = False
             if loop.time() - began > _SETTLED_S:
                 backoff_s = self._backoff_s
-            why = await run_blocking(self._folder.last_words)
+            self._last_words = await run_blocking(self._folder.last_words)
             log.error(
-                "redis-server ended with status %s: starting it again",
+                "redis-server ended with status %s and is started again: %s",
                 status,
-                extra={"last_words": why, "log": str(self._folder.log)},
+                self._last_words,
             )
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
             try:
                 await self._launch()
-            except (UnavailableError, FailedPreconditionError):
-                continue
-            log.info("redis-server is back")
+            except (UnavailableError, FailedPreconditionError) as error:
+                log.warning("%s", error)
+            else:
+                log.info("redis-server is back")
 
     async def _launch(self) -> None:
         self._process = await self._spawn()
@@ -136,33 +143,32 @@ class RedisServer:
         ) as client:
             while not await _is_loaded(client):
                 if self._process.returncode is not None:
-                    why = await run_blocking(self._folder.last_words)
+                    self._last_words = await run_blocking(self._folder.last_words)
                     raise UnavailableError(
-                        f"redis-server ended at its start: {why}", reason="REDIS_START"
+                        f"redis-server ended at its start: {self._last_words}",
+                        reason="REDIS_START",
                     )
                 await asyncio.sleep(_POLL_S)
         self._ready = True
 
     async def _spawn(self) -> Process:
         executable = self._executable or bundled_executable()
-        output = await run_blocking(self._folder.log.open, "ab")
         try:
-            return await asyncio.create_subprocess_exec(
-                executable,
-                self._folder.config.absolute(),
-                cwd=self._folder.path,
-                stdin=DEVNULL,
-                stdout=output,
-                stderr=STDOUT,
-                # Ctrl-C at a terminal reaches the group: the server has to stop first.
-                start_new_session=True,
-            )
+            with await run_blocking(self._folder.log.open, "ab") as output:
+                return await asyncio.create_subprocess_exec(
+                    executable,
+                    self._folder.config.absolute(),
+                    cwd=self._folder.path,
+                    stdin=DEVNULL,
+                    stdout=output,
+                    stderr=STDOUT,
+                    # Ctrl-C at a terminal reaches the group: the server has to stop first.
+                    start_new_session=True,
+                )
         except OSError as error:
             raise FailedPreconditionError(
-                f"{executable} cannot be run: {error}", reason="REDIS_NOT_INSTALLED"
+                f"{executable} cannot be run in {self._folder.path}: {error}", reason="REDIS_START"
             ) from error
-        finally:
-            output.close()
 
     async def _end(self, process: Process) -> None:
         with suppress(ProcessLookupError):

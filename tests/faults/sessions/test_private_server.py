@@ -151,7 +151,7 @@ async def test_closing_before_it_was_started_does_nothing(tmp_path: Path) -> Non
 
 
 async def test_the_server_of_an_owner_that_was_killed_is_taken_over(
-    tmp_path: Path, tenant: str
+    tmp_path: Path, tenant: str, request: pytest.FixtureRequest
 ) -> None:
     folder = tmp_path / "redis"
     owner = await asyncio.create_subprocess_exec(
@@ -159,6 +159,7 @@ async def test_the_server_of_an_owner_that_was_killed_is_taken_over(
     )
     assert owner.stdout
     orphan = int(await owner.stdout.readline())
+    request.addfinalizer(lambda: is_running(orphan) and os.kill(orphan, signal.SIGKILL))
     async with closing(sessions_at(RedisFolder(folder).url)) as sessions:
         await sessions.create(tenant, "ada", session_id="s")
         await append_until_stored(sessions, tenant, "before")
@@ -266,6 +267,37 @@ async def test_an_executable_that_cannot_be_run_is_named(tmp_path: Path) -> None
         with pytest.raises(FailedPreconditionError, match=str(executable)):
             await server.start()
         await server.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    server = RedisServer(tmp_path / "file/redis")
+    with pytest.raises(FailedPreconditionError, match="file/redis"):
+        await server.start()
+    await server.close()
+
+
+async def test_it_is_tried_again_until_it_can_be_run(tmp_path: Path, tenant: str) -> None:
+    """Also when what it needs is away for a while."""
+    link = tmp_path / "redis-server"
+    link.symlink_to(bundled_executable())
+    server = RedisServer(tmp_path / "redis", executable=link, backoff_s=0.001)
+    await server.start()
+    link.unlink()
+    assert server.pid
+    os.kill(server.pid, signal.SIGKILL)
+
+    async def is_down() -> bool:
+        return not await is_ready(server)
+
+    await until(is_down, "it is down")
+    with pytest.raises(UnavailableError, match="does not run"):
+        await server.check()
+    link.symlink_to(bundled_executable())
+    await until(partial(is_ready, server), "it is back")
+    async with closing(sessions_at(server.url)) as sessions:
+        await sessions.create(tenant, "ada")
+    await server.close()
 
 
 async def test_one_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Path) -> None:
