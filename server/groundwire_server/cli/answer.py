@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from groundwire_server.cli.flow import Flow
+
 NO_SOURCES = "The documents hold no answer to this."
 QUOTE = 300
 
@@ -39,15 +41,18 @@ def options(arguments: Namespace, session_id: str = "") -> GenerateOptions:
 
 def stream(answer: Generation, screen: Console) -> None:
     """Write the answer word by word."""
-    for event in answer:
-        match event:
-            case TextDelta(text=text, choice=0):
-                _write(text, screen)
-            case ReasoningDelta(text=text, choice=0):
-                _write(text, screen, style="faint")
-    if not answer.answer:
-        screen.print(NO_SOURCES, end="")
-    screen.print()
+    flow = Flow(screen)
+    try:
+        for event in answer:
+            match event:
+                case TextDelta(text=text, choice=0):
+                    flow.write(text)
+                case ReasoningDelta(text=text, choice=0):
+                    flow.write(text, style="faint")
+        if not answer.answer:
+            flow.write(NO_SOURCES)
+    finally:
+        flow.end()
 
 
 def show_sources(answer: Generation, screen: Console) -> None:
@@ -121,8 +126,3 @@ def _by_source(citations: Iterable[Citation]) -> dict[int, list[Citation]]:
     for citation in sorted(citations, key=lambda one: (one.source, one.source_start)):
         by_source.setdefault(citation.source, []).append(citation)
     return by_source
-
-
-def _write(text: str, screen: Console, style: str | None = None) -> None:
-    screen.print(Text(text, style=style or ""), end="", soft_wrap=True)
-    screen.file.flush()
