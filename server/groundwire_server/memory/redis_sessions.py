@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from groundwire_index.errors import AlreadyExistsError, ConflictError, NotFoundError
 
+from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.keys import SessionKeys, claim_key, digest_of
 from groundwire_server.memory.redis_link import RedisLink, load_script
 from groundwire_server.memory.session import NewTurn, Session, Turns
 from groundwire_server.memory.turn_codec import (
     Entry,
-    digest_of_turns,
+    StoredTurns,
     encoded,
     text_of_time,
     turns_of,
@@ -26,6 +27,8 @@ _ANSWER_TTL_MS = 24 * 3600 * 1000
 # A key is forgotten as a whole: what it created answers longer than the claim that leads there.
 _CREATED_TTL_MS = _ANSWER_TTL_MS + 3600 * 1000
 _NO_NUMBER = 2**53
+# Characters that take longer to encode than to hand to another thread.
+_LARGE = 2**16
 
 CountTokens = Callable[[str], Awaitable[int]]
 Clock = Callable[[], datetime]
@@ -169,17 +172,17 @@ class RedisSessions:
         ``expected_head`` is given and is not the head.
         """
         keys = SessionKeys(tenant, session_id)
-        now = self._clock()
         counts = [await self._count_tokens(turn.content) for turn in turns]
+        stored = await _encoded(turns, counts, self._clock())
         outcome, *head = await self._link.run(
             self._append,
             [keys.session, keys.turns, *_answers(keys, "append", idempotency_key)],
             [
                 "" if expected_head is None else expected_head,
-                digest_of_turns(turns, expected_head) if idempotency_key else "",
+                digest_of(expected_head, stored.digest),
                 _ANSWER_TTL_MS,
                 sum(counts),
-                *(encoded(turn, now, count) for turn, count in zip(turns, counts, strict=True)),
+                *stored.values,
             ],
             repeatable=bool(idempotency_key),
         )
@@ -241,6 +244,14 @@ class RedisSessions:
         if first_digest.decode() != digest:
             raise _key_taken()
         return first_id.decode(), datetime.fromisoformat(first_time.decode())
+
+
+async def _encoded(
+    turns: Sequence[NewTurn], token_counts: Sequence[int], time: datetime
+) -> StoredTurns:
+    if sum(len(turn.content) for turn in turns) < _LARGE:
+        return encoded(turns, token_counts, time)
+    return await run_blocking(encoded, turns, token_counts, time)
 
 
 def _answers(keys: SessionKeys, operation: str, idempotency_key: str) -> list[str]:

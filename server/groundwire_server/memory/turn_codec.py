@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
 
 from groundwire_index.errors import DataLossError
 
 from groundwire_server.engines.engine import Role
-from groundwire_server.memory.keys import digest_of
 from groundwire_server.memory.session import NewTurn, Turn
 
 Entry = tuple[int, bytes]
 """A turn's number and what is stored under it."""
 
 
-def encoded(turn: NewTurn, time: datetime, token_count: int) -> str:
-    """A turn as it is stored: one value, because a client reads many of them slowly."""
-    parts = [
-        text_of_time(time),
-        turn.role.value,
-        turn.content,
-        dict(turn.metadata),
-        turn.source_ids,
-        token_count,
+@dataclass(frozen=True, slots=True)
+class StoredTurns:
+    """Turns as they are stored: each one value, because a client reads many of them slowly."""
+
+    values: tuple[bytes, ...]
+    digest: str
+    """SHA-256 of what was said, in hex: equal for a retry, whenever it comes."""
+
+
+def encoded(turns: Sequence[NewTurn], token_counts: Sequence[int], time: datetime) -> StoredTurns:
+    """Turns as they are stored; the counts are theirs, in order."""
+    spoken = [_spoken(turn) for turn in turns]
+    digest = hashlib.sha256(str(len(spoken)).encode())
+    for each in spoken:
+        digest.update(hashlib.sha256(each).digest())
+    values = [
+        b'["%b",%d,%b]' % (text_of_time(time).encode(), count, each)
+        for count, each in zip(token_counts, spoken, strict=True)
     ]
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return StoredTurns(tuple(values), digest.hexdigest())
+
+
+def _spoken(turn: NewTurn) -> bytes:
+    parts = [turn.role.value, turn.content, dict(turn.metadata), turn.source_ids]
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text.encode()
 
 
 def decoded(entry: Entry) -> Turn:
     """Read a turn."""
     number, stored = entry
-    time, role, content, metadata, source_ids, token_count = json.loads(stored.decode())
+    time, token_count, (role, content, metadata, source_ids) = json.loads(stored.decode())
     return Turn(
         number=number,
         role=Role(role),
@@ -60,14 +76,6 @@ def turns_of(entries: Sequence[Entry], *, first: int, due: bool) -> tuple[Turn, 
                 reason="TURN_MISSING",
             )
     return tuple(map(decoded, entries))
-
-
-def digest_of_turns(turns: Sequence[NewTurn], expected_head: int | None) -> str:
-    """What makes two appends the same request."""
-    return digest_of(
-        expected_head,
-        [[t.role.value, t.content, dict(t.metadata), list(t.source_ids)] for t in turns],
-    )
 
 
 def text_of_time(time: datetime) -> str:
