@@ -177,15 +177,19 @@ async def run(settings: Settings, application: Application) -> AsyncIterator[Run
     listening.cancel()
     if life.done():
         life.result()
-    async with grpc.aio.insecure_channel(server.addresses["grpc"]) as channel:
-        yield Running(server, stopping, life, channel, ticks)
+    try:
+        async with (
+            asyncio.timeout(30),
+            grpc.aio.insecure_channel(server.addresses["grpc"]) as channel,
+        ):
+            yield Running(server, stopping, life, channel, ticks)
+    finally:
         application.generate.release.set()
         stopping.set()
-        while not life.done():
-            await asyncio.wait(
-                (life, asyncio.create_task(ticks.wake(settings.stop_delay_s))),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+        delay = asyncio.create_task(ticks.wake(settings.stop_delay_s))
+        await asyncio.wait((life, delay), return_when=asyncio.FIRST_COMPLETED)
+        delay.cancel()
+        await life
 
 
 def _piece(text: str) -> generate_pb.GenerateResponse:

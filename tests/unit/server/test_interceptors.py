@@ -84,13 +84,16 @@ async def test_all_kinds_of_methods_pass_all_interceptors_in_order() -> None:
 @pytest.mark.parametrize("kind", ["Server", "Both"])
 async def test_a_generator_is_closed_when_its_client_goes_away(kind: str) -> None:
     closed = asyncio.Event()
+    tasks = []
 
     async def endless(request: object, context: object):
+        tasks.append(asyncio.current_task())
         try:
             while True:
                 yield StringValue(value="more")
         finally:
             await asyncio.sleep(0)  # Closing may take awaiting: the engine is told.
+            tasks.append(asyncio.current_task())
             closed.set()
 
     handlers = {"Server": server_stream(endless), "Both": both_stream(endless)}
@@ -103,6 +106,8 @@ async def test_a_generator_is_closed_when_its_client_goes_away(kind: str) -> Non
         call.cancel()
         async with asyncio.timeout(5):
             await closed.wait()
+    # By the call itself, rather than by the garbage collector at some later time.
+    assert tasks[0] is tasks[1]
 
 
 async def test_a_call_is_cancelled_at_its_deadline() -> None:
@@ -199,7 +204,7 @@ async def test_a_call_too_many_is_refused_before_headers_and_says_when_to_retry(
     async with serving([errors, admission], {"Wait": unary(wait)}) as calls:
         first = calls.unary("Wait")(StringValue(value="first"))
         await running.wait()
-        second = calls.unary("Wait")(StringValue())
+        second = calls.unary("Wait")(StringValue(), timeout=5)
         error = await refusal(second)
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert details_of(error)["ErrorInfo"].reason == "TOO_MANY_CALLS"

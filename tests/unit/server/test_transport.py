@@ -58,6 +58,14 @@ async def test_a_message_over_the_limit_is_refused_and_the_server_lives() -> Non
         assert (await calls.unary("Echo")(StringValue(value=fits))).value == fits
 
 
+async def test_a_port_is_never_shared_with_another_server() -> None:
+    options = channel_options(MIB)
+    async with listening(options) as address:
+        second = grpc_server(options, Methods([]), HealthService([]), [])
+        with pytest.raises(RuntimeError, match="Failed to bind"):
+            second.add_insecure_port(str(address))
+
+
 class Frames:
     """A client of HTTP/2 frames, for what gRPC clients do by themselves."""
 
