@@ -2,32 +2,259 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from groundwire_index.catalog import Catalog, Entry, not_found
+from groundwire_index.checks import check_id, check_key, check_spec, require
 from groundwire_index.collection import Collection
-from groundwire_index.records import CollectionInfo, CollectionSpec
+from groundwire_index.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    GroundwireError,
+    UnavailableError,
+)
+from groundwire_index.purge import RETENTION_S, Retention
+from groundwire_index.records import CollectionInfo, CollectionSpec, CollectionState
+from groundwire_index.segments import SEGMENT_BYTES
+from groundwire_index.state import read_state
+from groundwire_index.storage.connections import ConnectionPool, Role
+from groundwire_index.storage.databases import check_version
+from groundwire_index.storage.failures import storage_errors
+from groundwire_index.storage.folders import bytes_on_disk, make_folder, sync_folder
+from groundwire_index.storage.lock import FolderLock
+from groundwire_index.storage.schema import DATABASE, SEGMENTS, VERSION, create_collection_database
+
+CATALOG = "catalog.db"
+COLLECTIONS = "collections"
 
 
 class Index:
-    """All methods block and are thread-safe."""
+    """All collections of all tenants, in one folder. All methods block and are thread-safe.
+
+    Use it as a context manager, or call `close`. One process at a time may have a folder open.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        retention_s: float = RETENTION_S,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """See `open`."""
+        self._path = path
+        self._retention = Retention(now, retention_s)
+        self._segment_bytes = segment_bytes
+        self._changing = threading.Lock()
+        self._open: dict[tuple[str, str], Collection] = {}
+        self._closed = False
+        self._connections = ConnectionPool()
+        with storage_errors(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = FolderLock(path)
+        try:
+            self._catalog = self._prepared(now)
+        except BaseException:
+            self._lock.close()
+            raise
 
     @classmethod
-    def open(cls, path: Path) -> Self: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
+    def open(
+        cls,
+        path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        retention_s: float = RETENTION_S,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> Self:
+        """Open a folder, which is made if it is not there.
+
+        ``now`` gives seconds since the epoch. Deleted and replaced records are kept
+        ``retention_s`` seconds for scrolls that began before. Vectors lie in files of at most
+        ``segment_bytes``. Raises FailedPreconditionError, naming the holder, if the folder is
+        open already, and UnavailableError if it cannot be written to.
+        """
+        return cls(path, now=now, retention_s=retention_s, segment_bytes=segment_bytes)
+
+    def close(self) -> None:
+        """Finish the writes in progress and let the folder go."""
+        with self._changing:
+            self._closed = True
+            collections = list(self._open.values())
+            self._open.clear()
+        for collection in collections:
+            collection.close(_closed())
+        self._connections.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
+
     def create_collection(
         self, tenant: str, spec: CollectionSpec, *, idempotency_key: str = ""
-    ) -> CollectionInfo: ...
-    def collection(self, tenant: str, name: str) -> Collection: ...
+    ) -> CollectionInfo:
+        """Create an empty collection.
+
+        Raises AlreadyExistsError if the tenant has one of that name, or if the idempotency key
+        came with another spec; with the same spec it gives the first answer again.
+        """
+        check_id(tenant, "tenant")
+        check_key(idempotency_key)
+        check_spec(spec)
+        with self._changing:
+            self._require_open()
+            answered = None
+            if idempotency_key:
+                answered = self._catalog.answered(tenant, idempotency_key, spec)
+            entry = answered or self._create(tenant, spec, idempotency_key)
+            return self._empty(entry, CollectionState.READY)
+
+    def collection(self, tenant: str, name: str) -> Collection:
+        """One collection of a tenant. Raises NotFoundError."""
+        known = self._open.get((tenant, name))
+        if known is not None:
+            return known
+        with self._changing:
+            self._require_open()
+            known = self._open.get((tenant, name))
+            if known is None:
+                known = self._opened(tenant, self._catalog.find(tenant, name))
+            return known
+
     def list_collections(
         self, tenant: str, *, after: str = "", limit: int = 100
-    ) -> list[CollectionInfo]: ...
-    def delete_collection(self, tenant: str, name: str) -> int: ...
+    ) -> list[CollectionInfo]:
+        """The first ``limit`` collections whose names come after ``after``, in order of name."""
+        require(limit >= 1, "limit", "must be at least 1")
+        self._require_open()
+        return [self._info(tenant, entry) for entry in self._catalog.page(tenant, after, limit)]
+
+    def delete_collection(self, tenant: str, name: str) -> int:
+        """Delete a collection with everything in it; how many live records it had.
+
+        Raises NotFoundError. Reads in progress finish; what comes later is NotFoundError.
+        """
+        with self._changing:
+            self._require_open()
+            entry = self._catalog.find(tenant, name)
+            self._catalog.remove(tenant, name)
+            collection = self._open.pop((tenant, name), None)
+        if collection is not None:
+            collection.close(not_found(name))
+        records = self._count_left(entry)
+        # What cannot be removed now is swept when the index is opened next.
+        shutil.rmtree(self._folder(entry), ignore_errors=True)
+        return records
+
+    def purge(self) -> int:
+        """Remove for good what was deleted or replaced longer ago than the retention.
+
+        Writes do this as they go; call it now and then for the collections that are open and
+        not written to. Returns how many rows were removed.
+        """
+        with self._changing:
+            collections = list(self._open.values())
+        return sum(collection.purge() for collection in collections)
+
+    def _prepared(self, now: Callable[[], float]) -> Catalog:
+        collections = self._path / COLLECTIONS
+        with storage_errors(self._path):
+            if not collections.exists():
+                make_folder(collections)
+            catalog = Catalog(self._path / CATALOG, self._connections, now)
+            known = catalog.folders()
+            for folder in collections.iterdir():
+                if folder.name not in known:
+                    shutil.rmtree(folder, ignore_errors=True)
+        return catalog
+
+    def _create(self, tenant: str, spec: CollectionSpec, key: str) -> Entry:
+        self._catalog.require_free(tenant, spec.name)
+        folder = self._path / COLLECTIONS / uuid.uuid4().hex
+        try:
+            with storage_errors(folder):
+                make_folder(folder)
+                make_folder(folder / SEGMENTS)
+                create_collection_database(folder / DATABASE)
+                sync_folder(folder)
+            return self._catalog.add(tenant, folder.name, spec, key)
+        except GroundwireError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _opened(self, tenant: str, entry: Entry) -> Collection:
+        database = self._folder(entry) / DATABASE
+        if not database.exists():
+            raise DataLossError(
+                f"{database} is missing: restore it from a copy, or delete the collection",
+                reason="FILE_MISSING",
+                metadata={"file": str(database)},
+            )
+        with self._connections.lend(database, Role.READER) as connection:
+            check_version(connection, database, VERSION)
+        collection = Collection(
+            self._folder(entry),
+            entry.spec,
+            entry.created,
+            self._connections,
+            self._retention,
+            self._segment_bytes,
+        )
+        self._open[tenant, entry.spec.name] = collection
+        return collection
+
+    def _info(self, tenant: str, entry: Entry) -> CollectionInfo:
+        try:
+            return self.collection(tenant, entry.spec.name).info()
+        except DataLossError:
+            # One that cannot be read is listed nevertheless: how else would it be deleted?
+            return self._empty(entry, CollectionState.DAMAGED)
+
+    def _empty(self, entry: Entry, state: CollectionState) -> CollectionInfo:
+        folder = self._folder(entry)
+        return CollectionInfo(
+            spec=entry.spec,
+            records=0,
+            vectors=0,
+            documents=0,
+            disk_bytes=bytes_on_disk(folder) if folder.exists() else 0,
+            state=state,
+            sequence=0,
+            create_time=entry.created,
+        )
+
+    def _count_left(self, entry: Entry) -> int:
+        database = self._folder(entry) / DATABASE
+        try:
+            with self._connections.lend(database, Role.READER) as connection:
+                return read_state(connection).records
+        except (DataLossError, UnavailableError):
+            # A collection that cannot be read can be deleted all the same.
+            return 0
+
+    def _folder(self, entry: Entry) -> Path:
+        return self._path / COLLECTIONS / entry.folder
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise _closed()
+
+
+def _closed() -> FailedPreconditionError:
+    return FailedPreconditionError("the index is closed: open it again", reason="INDEX_CLOSED")

@@ -1,0 +1,178 @@
+"""Which collections there are: tenant and name -> folder and spec."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from groundwire_index.errors import AlreadyExistsError, NotFoundError
+from groundwire_index.records import CollectionSpec, Fingerprint, Metric
+from groundwire_index.storage.connections import ConnectionPool, Role
+from groundwire_index.storage.databases import check_version, create_database
+from groundwire_index.storage.folders import sync_folder
+
+VERSION = 1
+REMEMBERED_S = 24 * 3600.0
+
+_SCHEMA = """
+CREATE TABLE collections (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    folder TEXT NOT NULL UNIQUE,
+    spec TEXT NOT NULL,
+    created REAL NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+CREATE TABLE answers (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created REAL NOT NULL,
+    time REAL NOT NULL,
+    PRIMARY KEY (tenant, key)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One collection of the catalog."""
+
+    folder: str
+    spec: CollectionSpec
+    created: datetime
+
+
+class Catalog:
+    """The catalog of an index folder. Thread-safe; each change is durable when it returns."""
+
+    def __init__(self, path: Path, connections: ConnectionPool, now: Callable[[], float]) -> None:
+        self._path = path
+        self._connections = connections
+        self._now = now
+        if not path.exists():
+            _create(path)
+        with connections.lend(path, Role.READER) as connection:
+            check_version(connection, path, VERSION)
+
+    def find(self, tenant: str, name: str) -> Entry:
+        """Raises NotFoundError."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            row = connection.execute(
+                "SELECT folder, spec, created FROM collections WHERE tenant = ? AND name = ?",
+                (tenant, name),
+            ).fetchone()
+        if row is None:
+            raise not_found(name)
+        return _entry(*row)
+
+    def require_free(self, tenant: str, name: str) -> None:
+        """Raises AlreadyExistsError if the tenant has a collection of that name."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            if connection.execute(
+                "SELECT 1 FROM collections WHERE tenant = ? AND name = ?", (tenant, name)
+            ).fetchone():
+                raise _taken(name)
+
+    def page(self, tenant: str, after: str, limit: int) -> list[Entry]:
+        """Collections of a tenant in order of name."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            rows = connection.execute(
+                "SELECT folder, spec, created FROM collections WHERE tenant = ? AND name > ? "
+                "ORDER BY name LIMIT ?",
+                (tenant, after, limit),
+            ).fetchall()
+        return [_entry(*row) for row in rows]
+
+    def folders(self) -> set[str]:
+        """Folders of all collections of all tenants."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            return {folder for (folder,) in connection.execute("SELECT folder FROM collections")}
+
+    def answered(self, tenant: str, key: str, spec: CollectionSpec) -> Entry | None:
+        """What was made when this key came first. Raises AlreadyExistsError for another spec."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            row = connection.execute(
+                "SELECT folder, spec, created FROM answers WHERE tenant = ? AND key = ?",
+                (tenant, key),
+            ).fetchone()
+        if row is None:
+            return None
+        if row[1] != _encode(spec):
+            raise AlreadyExistsError(
+                f'idempotency key "{key}" was used for another request: use a new key',
+                reason="IDEMPOTENCY_KEY_REUSED",
+            )
+        return _entry(*row)
+
+    def add(self, tenant: str, folder: str, spec: CollectionSpec, key: str) -> Entry:
+        """Raises AlreadyExistsError if the name is taken."""
+        now = self._now()
+        row = (folder, _encode(spec), now)
+        with self._connections.lend(self._path, Role.WRITER) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.execute(
+                    "INSERT INTO collections (tenant, name, folder, spec, created) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (tenant, spec.name, *row),
+                )
+            except sqlite3.IntegrityError:
+                raise _taken(spec.name) from None
+            connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
+            if key:
+                connection.execute(
+                    "INSERT INTO answers (tenant, key, folder, spec, created, time) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (tenant, key, *row, now),
+                )
+            connection.execute("COMMIT")
+        return _entry(*row)
+
+    def remove(self, tenant: str, name: str) -> None:
+        """The name is free again."""
+        with self._connections.lend(self._path, Role.WRITER) as connection:
+            connection.execute(
+                "DELETE FROM collections WHERE tenant = ? AND name = ?", (tenant, name)
+            )
+
+
+def not_found(name: str) -> NotFoundError:
+    """There is no such collection."""
+    return NotFoundError(
+        f'there is no collection "{name}": create it first, or check the name',
+        metadata={"resource_type": "collection", "resource_name": name},
+    )
+
+
+def _taken(name: str) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f'collection "{name}" is there already: choose another name, or delete it first',
+        metadata={"resource_type": "collection", "resource_name": name},
+    )
+
+
+def _create(path: Path) -> None:
+    building = path.with_suffix(".new")
+    building.unlink(missing_ok=True)
+    create_database(building, _SCHEMA, VERSION)
+    building.replace(path)
+    sync_folder(path.parent)
+
+
+def _encode(spec: CollectionSpec) -> str:
+    fields = asdict(spec) | {"metric": spec.metric.value}
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False)
+
+
+def _entry(folder: str, spec: str, created: float) -> Entry:
+    fields = json.loads(spec)
+    fingerprint = fields["fingerprint"]
+    fields["metric"] = Metric(fields["metric"])
+    fields["fingerprint"] = None if fingerprint is None else Fingerprint(**fingerprint)
+    return Entry(folder, CollectionSpec(**fields), datetime.fromtimestamp(created, UTC))

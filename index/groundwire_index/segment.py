@@ -1,0 +1,107 @@
+"""A segment: the vectors of one file and what is known of each.
+
+A slot is the number of a vector in its segment. ``died`` holds the number of the write that
+ended its row, so one array serves readers of every sequence number: the writer only ever
+changes an entry from "alive" to a write that they do not see yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundwire_index.storage.segment_file import Matrix, SegmentFile
+
+ALIVE = np.iinfo(np.int64).max
+NEVER = 0
+_FIRST_ROOM = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentView:
+    """A segment as of one sequence number; it never changes for who holds it."""
+
+    number: int
+    vectors: Matrix
+    """Shape (slots, dimension), mapped from the file."""
+    norms: NDArray[np.float32]
+    """Euclidean length of each vector."""
+    rows: NDArray[np.int64]
+    """Row of each vector, ascending."""
+    live: NDArray[np.bool_]
+    """Whether each vector counts."""
+
+    def slots_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Slots of those of ``rows`` (ascending) whose vectors are here and count."""
+        places = np.searchsorted(self.rows, rows)
+        inside = places < len(self.rows)
+        places, wanted = places[inside], rows[inside]
+        places = places[self.rows[places] == wanted]
+        slots: NDArray[np.int64] = places[self.live[places]].astype(np.int64, copy=False)
+        return slots
+
+
+class Segment:
+    """The writer's side of a segment. Used by one thread at a time; views are for all."""
+
+    def __init__(self, number: int, file: SegmentFile) -> None:
+        self.number = number
+        self.file = file
+        self.slots = 0
+        self._vectors: Matrix | None = None
+        self._norms = np.ones(_FIRST_ROOM, np.float32)
+        self._rows = np.zeros(_FIRST_ROOM, np.int64)
+        self._died = np.full(_FIRST_ROOM, NEVER, np.int64)
+
+    def grow(self, slots: int) -> None:
+        """Have ``slots`` slots; what no `fill` names never counts."""
+        if slots > len(self._rows):
+            room = max(slots, 2 * len(self._rows))
+            self._norms = _extended(self._norms, room, 1)
+            self._rows = _extended(self._rows, room, 0)
+            self._died = _extended(self._died, room, NEVER)
+        self.slots = slots
+        if self._vectors is None or len(self._vectors) < slots:
+            self._vectors = self.file.map()
+
+    def fill(
+        self, slots: NDArray[np.int64], rows: NDArray[np.int64], norms: NDArray[np.float32]
+    ) -> None:
+        """Say whose vectors are at ``slots`` (ascending, as ``rows`` are), after `grow`."""
+        self._rows[slots] = rows
+        self._norms[slots] = norms
+        self._died[slots] = ALIVE
+        # Rows stay ascending over slots that none has.
+        np.maximum.accumulate(self._rows[: self.slots], out=self._rows[: self.slots])
+
+    def end(self, slot: int, sequence: int) -> None:
+        """A vector does not count any more from ``sequence`` on."""
+        self._died[slot] = sequence
+
+    def view(self, sequence: int) -> SegmentView:
+        """The segment as of ``sequence``, the last write."""
+        slots = self.slots
+        vectors = self._vectors
+        if vectors is None:
+            vectors = self._vectors = self.file.map()
+        return SegmentView(
+            number=self.number,
+            vectors=vectors[:slots],
+            norms=self._norms[:slots],
+            rows=self._rows[:slots],
+            live=self._died[:slots] > sequence,
+        )
+
+
+def live_vectors(views: Iterable[SegmentView]) -> int:
+    """How many vectors count."""
+    return sum(int(np.count_nonzero(view.live)) for view in views)
+
+
+def _extended(array: NDArray, room: int, filler: int) -> NDArray:  # type: ignore[type-arg]
+    extended = np.full(room, filler, array.dtype)
+    extended[: len(array)] = array
+    return extended

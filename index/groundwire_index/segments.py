@@ -1,0 +1,165 @@
+"""All segments of a collection, as the writer keeps them."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundwire_index.errors import DataLossError
+from groundwire_index.segment import Segment, SegmentView
+from groundwire_index.storage.schema import SEGMENTS
+from groundwire_index.storage.segment_file import Matrix, SegmentFile, segment_path
+
+SEGMENT_BYTES = 64 * 2**20
+# What is read and computed in one piece, in numbers.
+_PIECE = 2**22
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Vectors that one write puts side by side into one segment."""
+
+    segment: int
+    first: int
+    """Slot of the first."""
+    vectors: Matrix
+    norms: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a collection's vectors are, and how large a segment gets."""
+
+    folder: Path
+    dimension: int
+    segment_bytes: int = SEGMENT_BYTES
+
+    @property
+    def capacity(self) -> int:
+        """Vectors in a full segment."""
+        return max(1, self.segment_bytes // (4 * self.dimension))
+
+    def segment(self, number: int) -> SegmentFile:
+        """The file of one segment."""
+        return SegmentFile(segment_path(self.folder, number), self.dimension, self.capacity)
+
+    def sweep(self, manifest: Mapping[int, int]) -> None:
+        """Drop what a crash left beyond the committed end, given slots by segment."""
+        for path in (self.folder / SEGMENTS).glob("*.f32"):
+            slots = manifest.get(int(path.stem))
+            if slots is None:
+                path.unlink()
+            else:
+                self.segment(int(path.stem)).cut(slots)
+
+
+class Segments:
+    """The segments and what is wrong with them. Used by one thread at a time."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._segments: dict[int, Segment] = {}
+        self.damage: DataLossError | None = None
+        """The first vectors that failed their checksum, if any did."""
+
+    @classmethod
+    def load(cls, connection: sqlite3.Connection, files: Files) -> Segments:
+        """Map the files, check every vector that counts, and leave out those that fail."""
+        segments = cls(files)
+        manifest = dict(connection.execute("SELECT number, slots FROM segments ORDER BY number"))
+        files.sweep(manifest)
+        for number, slots in manifest.items():
+            segments._load(connection, number, slots)
+        return segments
+
+    def add(self, part: Part) -> None:
+        """Take in vectors that are on stable storage."""
+        segment = self._segments.get(part.segment)
+        if segment is None:
+            segment = Segment(part.segment, self._files.segment(part.segment))
+            self._segments[part.segment] = segment
+        end = part.first + len(part.rows)
+        segment.grow(end)
+        segment.fill(np.arange(part.first, end), part.rows, part.norms)
+
+    def end(self, number: int, slot: int, sequence: int) -> None:
+        """A vector does not count any more from ``sequence`` on."""
+        self._segments[number].end(slot, sequence)
+
+    def views(self, sequence: int) -> tuple[SegmentView, ...]:
+        """All segments as of ``sequence``, the last write."""
+        return tuple(segment.view(sequence) for segment in self._segments.values())
+
+    def _load(self, connection: sqlite3.Connection, number: int, slots: int) -> None:
+        file = self._files.segment(number)
+        vectors = (
+            file.map() if file.path.exists() else np.empty((0, self._files.dimension), np.float32)
+        )
+        held = np.array(
+            connection.execute(
+                "SELECT slot, row, checksum FROM rows WHERE segment = ? AND died IS NULL "
+                "ORDER BY slot",
+                (number,),
+            ).fetchall(),
+            np.int64,
+        ).reshape(-1, 3)
+        sound = _sound(vectors, held)
+        if not sound.all():
+            self._report(file.path, int(held[~sound][0, 0]), int(np.count_nonzero(~sound)))
+        segment = Segment(number, file)
+        segment.grow(min(slots, len(vectors)))
+        segment.fill(held[sound, 0], held[sound, 1], _norms(vectors, held[sound, 0]))
+        self._segments[number] = segment
+
+    def _report(self, path: Path, slot: int, count: int) -> None:
+        error = DataLossError(
+            f"{path} is damaged: {count:,} of its vectors fail their checksum, the first at "
+            f"byte {4 * self._files.dimension * slot:,}. Searches leave them out and writes are "
+            "refused: restore the collection from a copy, or delete it and fill it again",
+            reason="VECTORS_DAMAGED",
+            metadata={"file": str(path)},
+        )
+        _log.error("%s", error)
+        self.damage = self.damage or error
+
+
+def checksum(vector: bytes | memoryview) -> int:
+    """CRC-32 of a vector's bytes."""
+    return zlib.crc32(vector)
+
+
+def norms_of(vectors: Matrix) -> NDArray[np.float64]:
+    """Euclidean lengths, summed in double precision."""
+    exact = vectors.astype(np.float64)
+    norms: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", exact, exact))
+    return norms
+
+
+def _sound(vectors: Matrix, held: NDArray[np.int64]) -> NDArray[np.bool_]:
+    present = len(vectors)
+    return np.fromiter(
+        (
+            slot < present and checksum(vectors[slot].data) == expected
+            for slot, expected in held[:, (0, 2)].tolist()
+        ),
+        np.bool_,
+        len(held),
+    )
+
+
+def _norms(vectors: Matrix, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+    step = max(1, _PIECE // max(1, vectors.shape[1]))
+    norms = np.empty(len(slots), np.float32)
+    for start in range(0, len(slots), step):
+        norms[start : start + step] = norms_of(vectors[slots[start : start + step]])
+    return norms

@@ -1,0 +1,1 @@
+"""Files: folders, locks, SQLite connections and vector files."""

@@ -1,0 +1,120 @@
+"""SQLite connections, few of which stay open however many collections there are."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from urllib.parse import quote
+
+from groundwire_index.storage.failures import storage_errors
+
+MAX_IDLE = 32
+_BUSY_TIMEOUT_S = 10.0
+_MAX_LOG_BYTES = 32 * 2**20
+
+
+class Role(Enum):
+    """What a connection is for."""
+
+    READER = (
+        "PRAGMA query_only = ON",
+        "PRAGMA temp_store = MEMORY",
+    )
+    WRITER = (
+        "PRAGMA synchronous = FULL",
+        # Pages that are rewritten anyway are cleared of what was deleted from them.
+        "PRAGMA secure_delete = FAST",
+        "PRAGMA temp_store = MEMORY",
+        f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}",
+    )
+
+
+_Key = tuple[Path, Role]
+
+
+class ConnectionPool:
+    """Lends connections; keeps at most ``max_idle`` open that nobody uses. Thread-safe.
+
+    A connection is lent to one thread at a time. One that failed is closed, not kept.
+    """
+
+    def __init__(self, max_idle: int = MAX_IDLE) -> None:
+        self._max_idle = max_idle
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[sqlite3.Connection, _Key] = OrderedDict()
+        self._retired: set[Path] = set()
+        self._closed = False
+
+    @contextmanager
+    def lend(self, path: Path, role: Role) -> Iterator[sqlite3.Connection]:
+        """A connection to the database at ``path``, outside any transaction.
+
+        What goes wrong with the database comes out as a domain error, and a transaction that
+        is still open at the end is rolled back.
+        """
+        with storage_errors(path):
+            connection = self._take((path, role)) or connect(path, role)
+            sound = False
+            try:
+                yield connection
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                sound = True
+            finally:
+                self._give_back(connection, (path, role), sound=sound)
+
+    def retire(self, path: Path) -> None:
+        """Close the connections to ``path``: idle ones now, lent ones when they come back."""
+        with self._lock:
+            self._retired.add(path)
+            leaving = [one for one, (held, _) in self._idle.items() if held == path]
+            for connection in leaving:
+                del self._idle[connection]
+        for connection in leaving:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the idle connections now, and lent ones when they come back."""
+        with self._lock:
+            self._closed = True
+            leaving = list(self._idle)
+            self._idle.clear()
+        for connection in leaving:
+            connection.close()
+
+    def _take(self, key: _Key) -> sqlite3.Connection | None:
+        with self._lock:
+            for connection in reversed(self._idle):
+                if self._idle[connection] == key:
+                    del self._idle[connection]
+                    return connection
+        return None
+
+    def _give_back(self, connection: sqlite3.Connection, key: _Key, *, sound: bool) -> None:
+        leaving: sqlite3.Connection | None = connection
+        with self._lock:
+            if sound and not self._closed and key[0] not in self._retired:
+                self._idle[connection] = key
+                full = len(self._idle) > self._max_idle
+                leaving = self._idle.popitem(last=False)[0] if full else None
+        if leaving is not None:
+            leaving.close()
+
+
+def connect(path: Path, role: Role) -> sqlite3.Connection:
+    """Open an existing database in autocommit mode, usable from any one thread at a time."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    for pragma in role.value:
+        connection.execute(pragma)
+    return connection
