@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire_index.checks import check_query
 from groundwire_index.collection import Collection
 from groundwire_index.index import Index
+from groundwire_index.records import SearchQuery
 
 from groundwire_server.services.collections import collection_message
 from groundwire_server.services.cursors import cursor_after, name_before
@@ -70,21 +72,21 @@ def count(collection: Collection, request: pb.CountRequest) -> pb.CountResponse:
     return pb.CountResponse(count=counted.count, sequence=counted.sequence)
 
 
-def search(collection: Collection, search: Search) -> pb.SearchResponse:
+def search(collection: Collection, asked: Search) -> pb.SearchResponse:
     """The best records for one query."""
-    query = search.query
-    if search.record_id:
-        query = replace(query, vector=collection.vector_of(search.record_id))
-    return search_message(collection.search(query))
+    return search_message(collection.search(_query_of(collection, asked)))
 
 
-def search_batch(collection: Collection, searches: Sequence[Search]) -> pb.SearchBatchResponse:
-    """The best records for each query, in request order."""
-    responses = []
-    for number, one in enumerate(searches):
+def search_batch(collection: Collection, asked: Sequence[Search]) -> pb.SearchBatchResponse:
+    """The best records for each query, in request order, all from one state."""
+    queries = []
+    for number, one in enumerate(asked):
         with within(f"searches[{number}]"):
-            responses.append(search(collection, one))
-    return pb.SearchBatchResponse(responses=responses)
+            query = _query_of(collection, one)
+            # The index checks them too, but does not say which of many it refuses.
+            queries.append(check_query(query, collection.spec.metric, collection.spec.dimension))
+    results = collection.search_many(queries)
+    return pb.SearchBatchResponse(responses=map(search_message, results))
 
 
 def list_documents(
@@ -98,3 +100,9 @@ def list_documents(
         documents=map(document_message, page),
         next_cursor=cursor_after(page[-1].id) if len(documents) > size else "",
     )
+
+
+def _query_of(collection: Collection, asked: Search) -> SearchQuery:
+    if not asked.record_id:
+        return asked.query
+    return replace(asked.query, vector=collection.vector_of(asked.record_id))

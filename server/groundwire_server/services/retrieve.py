@@ -28,6 +28,7 @@ from groundwire_server.services.documents import (
 from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
 from groundwire_server.services.search import search_of, searches_of
 from groundwire_server.services.validate import require_idempotency_key
+from groundwire_server.services.violations import within
 
 # How long a read without a deadline waits for the write it must have seen.
 _MAX_WAIT_S = 60.0
@@ -124,8 +125,9 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         """Find the best records for each of many queries."""
         searches = searches_of(request)
         collection = await self._collection(request.collection)
-        for search in request.searches:
-            await self._wait(collection, search.consistency, context)
+        for number, search in enumerate(request.searches):
+            with within(f"searches[{number}]"):
+                await self._wait(collection, search.consistency, context)
             require_model(collection.spec, search.embedding_model)
         complete = await with_query_vectors(searches, collection, self._embedder)
         return await run_blocking(reads.search_batch, collection, complete)
@@ -177,7 +179,8 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
     ) -> None:
         if consistency.HasField("at_least_sequence"):
             timeout_s = seconds_left(context, at_most=_MAX_WAIT_S)
-            await run_blocking(collection.wait_for, consistency.at_least_sequence, timeout_s)
+            with within("consistency"):
+                await run_blocking(collection.wait_for, consistency.at_least_sequence, timeout_s)
 
 
 def _tenant() -> str:

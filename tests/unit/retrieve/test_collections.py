@@ -24,8 +24,21 @@ async def test_a_collection_has_the_servers_embedder_unless_it_says_otherwise(
     assert created.state == collection_pb2.COLLECTION_STATE_READY
     assert created.description == "letters"
     assert created.create_time.seconds > 0
-    found = await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))
-    assert found.collection == created
+    found = (await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))).collection
+    assert found.counts.records == 0
+    found.ClearField("counts")
+    created.ClearField("counts")
+    assert found == created
+
+
+async def test_counts_say_what_a_collection_holds(served: Served) -> None:
+    await served.create()
+    await served.upsert(record("a", "text"), record("b", "text"))
+    await served.ingest(b"A short text.")
+    found = (await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))).collection
+    assert (found.counts.records, found.counts.vectors, found.counts.documents) == (3, 3, 1)
+    assert found.counts.disk_bytes > 0
+    assert found.sequence == 2
 
 
 async def test_a_collection_for_own_vectors_has_no_fingerprint(served: Served) -> None:

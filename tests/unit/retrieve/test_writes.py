@@ -126,7 +126,8 @@ async def test_metadata_may_be_sixteen_levels_deep(served: Served) -> None:
     assert (await served.get("a"))[0].metadata == deepest.metadata
     request = pb.UpsertRequest(collection="c", records=[record("a", vector=[1, 0], **deep(17))])
     refused = await refusal(served.stub.Upsert(request))
-    assert (refused.code, refused.fields) == (INVALID, ("records[0].metadata",))
+    assert refused.code == INVALID
+    assert refused.fields[0].startswith("records[0].metadata")
 
 
 @pytest.mark.parametrize("number", [0, 10_001])
