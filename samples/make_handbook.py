@@ -19,13 +19,18 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A5
-from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
+from reportlab.lib.units import inch
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 HERE = Path(__file__).parent
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 # The oldest time that a ZIP entry can carry.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+# So that five columns of a table fit on a page without breaking words.
+MARGIN = 0.75 * inch
+CELL = ParagraphStyle("Cell", fontName="Helvetica", fontSize=8, leading=10)
 
 FORMATS = {
     "01-the-observatory": "md",
@@ -119,12 +124,18 @@ def pdf(source: str) -> bytes:
                 style = styles["Bullet" if bullet else "BodyText"]
                 story.append(Paragraph(text, style, bulletText="\u2022" if bullet else None))
             case Rows(rows):
-                cells = [[Paragraph(cell, styles["BodyText"]) for cell in row] for row in rows]
+                cells = [[Paragraph(cell, CELL) for cell in row] for row in rows]
                 grid = TableStyle([("GRID", (0, 0), (-1, -1), 0.5, colors.grey)])
                 story += [Spacer(1, 6), Table(cells, style=grid)]
     out = io.BytesIO()
     SimpleDocTemplate(
-        out, pagesize=A5, title=title, author="Marrick Astronomical Trust", invariant=True
+        out,
+        pagesize=A5,
+        leftMargin=MARGIN,
+        rightMargin=MARGIN,
+        title=title,
+        author="Marrick Astronomical Trust",
+        invariant=True,
     ).build(story)
     return out.getvalue()
 

@@ -29,6 +29,8 @@ _BLOCKS = _HEADINGS.keys() | _names(
     " figcaption figure footer form head header hgroup hr html legend li main ol p pre search"
     " section summary table tbody td tfoot th thead tr ul"
 )
+# A footer inside one of these belongs to it; outside, it is the one that every page repeats.
+_OWN_FOOTER = _names("article blockquote section")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _WHITE_SPACE = re.compile(r"[ \t\r\n\f]+")
 _FEED = 65_536
@@ -69,6 +71,7 @@ class _PageReader:
         self._out = out
         self._inline: list[str] = []
         self._skipping = 0
+        self._owners_of_footers = 0
         self._preformatted = 0
         self._in_title = False
         self._heading = 0
@@ -78,7 +81,7 @@ class _PageReader:
         self._tables: list[_Table] = []
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        if self._skipping or tag in _SKIPPED or _is_hidden(attributes):
+        if self._skipping or self._is_skipped(tag) or _is_hidden(attributes):
             self._skipping += 1
         elif tag == "br":
             self._inline.append("\n")
@@ -116,8 +119,13 @@ class _PageReader:
     def close(self) -> None:
         self._flush()
 
+    def _is_skipped(self, tag: str) -> bool:
+        return tag in _SKIPPED or (tag == "footer" and not self._owners_of_footers)
+
     def _open(self, tag: str, attributes: Mapping[str, str]) -> None:
-        if tag in _HEADINGS:
+        if tag in _OWN_FOOTER:
+            self._owners_of_footers += 1
+        elif tag in _HEADINGS:
             self._heading = _HEADINGS[tag]
             self._lay_out()
         elif tag == "pre":
@@ -136,7 +144,9 @@ class _PageReader:
             self._tables[-1].cell = []
 
     def _close(self, tag: str) -> None:
-        if tag in _HEADINGS:
+        if tag in _OWN_FOOTER:
+            self._owners_of_footers -= 1
+        elif tag in _HEADINGS:
             self._heading = 0
         elif tag == "pre":
             self._preformatted = max(0, self._preformatted - 1)

@@ -10,20 +10,25 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from groundwire_index.ingest.sentences import Span, trimmed
+
 __all__ = ["Line", "page_lines"]
 
 # What PDFium puts for a hyphen that ends a line; it leaves out the end of the line then.
 _LINE_HYPHEN = "\ufffe"
 _LINE = re.compile(rf"[^\r\n{_LINE_HYPHEN}]+{_LINE_HYPHEN}?")
 _HYPHENATED = re.compile(r"[^\W\d_]-\Z")
-_SPACE = re.compile(r" +")
+_SPACE = re.compile(r"\s+")
 # Wider than spaces between words, even of justified text, in heights of the line.
 _COLUMN_GAP = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line as it is printed. Lengths are in points; y counts up from the bottom edge."""
+    """What is printed on one line, up to a gap as wide as between columns.
+
+    Lengths are in points; y counts up from the bottom edge.
+    """
 
     text: str
     left: float
@@ -33,8 +38,6 @@ class Line:
     """Height of the line of its font, about the font size."""
     bold: bool
     """From the first character to the last."""
-    cells: tuple[str, ...]
-    """The text in pieces, if gaps as wide as between columns divide it."""
     hyphenated: bool
     """It ends with a hyphen, and a word may go on in the next line."""
     page_height: float
@@ -52,42 +55,43 @@ def page_lines(text_page: Any, page_height: float) -> list[Line]:
     """Read the lines of a ``pypdfium2.PdfTextPage`` in the order of the file."""
     text = text_page.get_text_range()
     place = _Place(text_page, text)
-    return [line for match in _LINE.finditer(text) for line in _lines(match, place, page_height)]
+    return [
+        _line(text, span, place, page_height)
+        for match in _LINE.finditer(text)
+        for span in _pieces(text, trimmed(text, *match.span()), place)
+    ]
 
 
-def _lines(match: re.Match[str], place: _Place, page_height: float) -> Iterator[Line]:
-    text = match[0].replace(_LINE_HYPHEN, "-")
-    stripped = text.strip()
-    if not stripped:
+def _pieces(text: str, span: Span, place: _Place) -> Iterator[Span]:
+    """A printed line, divided at its widest gaps."""
+    if span.start == span.end:
         return
-    start = match.start() + len(text) - len(text.lstrip())
-    end = start + len(stripped)
-    first, middle, last = (place.box(at) for at in (start, (start + end) // 2, end - 1))
-    # A bullet, an initial or a footnote mark at one end is of another size than the line.
-    size = median(box.top - box.bottom for box in (first, middle, last))
-    yield Line(
-        text=stripped,
+    if place.runs(span) > 1:
+        box = place.box(span.start)
+        widest = _COLUMN_GAP * (box.top - box.bottom)
+        for space in _SPACE.finditer(text, *span):
+            if place.box(space.end()).left - place.box(space.start() - 1).right > widest:
+                yield Span(span.start, space.start())
+                span = Span(space.end(), span.end)
+    yield span
+
+
+def _line(text: str, span: Span, place: _Place, page_height: float) -> Line:
+    first, middle, last = (
+        place.box(at) for at in (span.start, (span.start + span.end) // 2, span.end - 1)
+    )
+    words = text[span.start : span.end].replace(_LINE_HYPHEN, "-")
+    return Line(
+        text=words,
         left=first.left,
         right=last.right,
+        # A bullet, an initial or a footnote mark at one end stands apart from the rest.
         bottom=median((first.bottom, middle.bottom, last.bottom)),
-        size=size,
-        bold=place.is_bold(start) and place.is_bold(end - 1),
-        cells=_cells(stripped, start, place, size),
-        hyphenated=_HYPHENATED.search(stripped) is not None,
+        size=median(box.top - box.bottom for box in (first, middle, last)),
+        bold=place.is_bold(span.start) and place.is_bold(span.end - 1),
+        hyphenated=_HYPHENATED.search(words) is not None,
         page_height=page_height,
     )
-
-
-def _cells(text: str, start: int, place: _Place, size: float) -> tuple[str, ...]:
-    if place.runs(start, len(text)) < 2:
-        return (text,)
-    cells, cell_start = [], 0
-    for space in _SPACE.finditer(text):
-        before, after = place.box(start + space.start() - 1), place.box(start + space.end())
-        if after.left - before.right > _COLUMN_GAP * size:
-            cells.append(text[cell_start : space.start()])
-            cell_start = space.end()
-    return (*cells, text[cell_start:])
 
 
 class _Place:
@@ -124,9 +128,10 @@ class _Place:
             or self._pdfium.FPDFText_GetFontWeight(self._page, index) >= 600
         )
 
-    def runs(self, position: int, length: int) -> int:
+    def runs(self, span: Span) -> int:
         """How many separately placed pieces some characters are in."""
-        return int(self._pdfium.FPDFText_CountRects(self._page, self._index(position), length))
+        first, length = self._index(span.start), span.end - span.start
+        return int(self._pdfium.FPDFText_CountRects(self._page, first, length))
 
     def _index(self, position: int) -> int:
         units = position + bisect_left(self._wide, position)

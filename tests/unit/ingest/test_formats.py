@@ -6,9 +6,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import pytest
 from groundwire_index.ingest import ParsedDocument, parse
+from reportlab.lib.pagesizes import A5
+from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
+from reportlab.platypus import (
+    BaseDocTemplate,
+    Frame,
+    PageTemplate,
+    Paragraph,
+    SimpleDocTemplate,
+    Table,
+    TableStyle,
+)
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -93,6 +105,34 @@ def test_words_divided_at_the_end_of_a_line_or_page_are_put_together(
     )
     pages = [document.text[page.start : page.end] for page in document.pages]
     assert pages[1:] == ["eras are rare.", ""]
+
+
+def test_cells_of_several_lines_stay_cells() -> None:
+    small = ParagraphStyle("Cell", fontSize=8, leading=10)
+    rows = [
+        ["Dome", "Instrument", "Limit"],
+        ["North", "long-slit spectrograph of low resolution", "18 metres per second"],
+        ["South and south-east", "camera", "14 metres per second, measured on the mast"],
+    ]
+    cells = [[Paragraph(cell, small) for cell in row] for row in rows]
+    for alignment in ("TOP", "MIDDLE", "BOTTOM"):
+        table = Table(cells, colWidths=[70, 90, 90])
+        table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), alignment)]))
+        out = BytesIO()
+        SimpleDocTemplate(out, invariant=1).build([table])
+        document = parse(out.getvalue(), filename="a.pdf")
+        assert document.text == "\n".join(" | ".join(row) for row in rows)
+
+
+def test_columns_of_text_are_read_one_after_the_other() -> None:
+    style = getSampleStyleSheet()["BodyText"]
+    short = [f"Paragraph {number} of the first column." for number in range(8)]
+    long = ("the last words of a column and the first ones of the next " * 40).strip()
+    out = BytesIO()
+    document = BaseDocTemplate(out, pagesize=A5, invariant=1)
+    document.addPageTemplates(PageTemplate(frames=[Frame(x, 40, 160, 500) for x in (30, 220)]))
+    document.build([Paragraph(text, style) for text in (*short, long)])
+    assert blocks(parse(out.getvalue(), filename="a.pdf")) == [*short, long]
 
 
 def test_pdfs_are_read_from_many_threads_at_once(pdf_file: bytes) -> None:
@@ -187,8 +227,9 @@ def test_what_a_page_does_not_show_is_not_read() -> None:
         "<p>Shown</p><script>var a = '<p>no</p>'</script><style>p {}</style><nav>menu</nav>"
         "<!-- note --><div hidden>no<p>no</p></div><p style='Display: none'>no</p>"
         "<span aria-hidden=true>no</span><template><p>no</p></template><p>also</p>"
+        "<article><footer>By Ada</footer></article><footer>Imprint</footer>"
     )
-    assert document.text == "Shown\n\nalso"
+    assert document.text == "Shown\n\nalso\n\nBy Ada"
 
 
 def test_a_table_that_lays_out_a_page_is_not_taken_for_data() -> None:
