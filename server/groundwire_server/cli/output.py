@@ -22,8 +22,7 @@ THEME = Theme(
         "note": "yellow",
         "bad": "red",
         "command": "bold cyan",
-    },
-    inherit=False,
+    }
 )
 
 
