@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import grpc
@@ -26,6 +23,7 @@ from groundwire_server.interceptors.methods import Methods
 from groundwire_server.interceptors.telemetry import Telemetry
 from groundwire_server.observability.endpoint import HttpMetrics, MetricsEndpoint, NoMetrics
 from groundwire_server.observability.metrics import Metrics
+from groundwire_server.ready_file import NoReadyFile, ReadyFile
 from groundwire_server.services.health import OVERALL, HealthService
 from groundwire_server.settings import NO_METRICS, Settings
 from groundwire_server.stop_signals import run_until
@@ -80,6 +78,7 @@ class Server:
             channel_options(settings.max_message_bytes), self._methods, self._health, names
         )
         self._endpoint = _endpoint(settings, metrics)
+        self._ready_file = ReadyFile(settings.ready_file) if settings.ready_file else NoReadyFile()
         self.addresses: dict[str, str | None] = {}
         """Where it listens, once it does: "grpc", and "metrics" or None."""
         self._was_serving = False
@@ -103,6 +102,7 @@ class Server:
 
     async def _listen(self, data_dir: DataDir) -> None:
         """Take the ports first: health can be asked, and calls are told to come back."""
+        self._ready_file.prepare()
         if not self._settings.insecure:
             _require_loopback(self._settings)
         for service in self._application.services:
@@ -124,8 +124,7 @@ class Server:
         self._health.set(OVERALL, True)
         self._report_health()
         self._was_serving = True
-        if self._settings.ready_file:
-            _write_ready_file(self._settings.ready_file, self.addresses)
+        self._ready_file.write(self.addresses)
         seconds = time.time() - psutil.Process().create_time()
         log.info("serving", extra={**self.addresses, "seconds": round(seconds, 1)})
 
@@ -148,8 +147,7 @@ class Server:
         await self._admission.wait_idle(LET_GO_S)
         await self._components.close()
         await run_blocking(self._endpoint.close)
-        if self._settings.ready_file:
-            self._settings.ready_file.unlink(missing_ok=True)
+        self._ready_file.remove()
         log.info("stopped")
 
     async def _serve_late_requests(self) -> None:
@@ -173,10 +171,3 @@ def _require_loopback(settings: Settings) -> None:
     Address.parse(settings.listen).require_loopback("--listen")
     if settings.metrics_listen != NO_METRICS:
         Address.parse(settings.metrics_listen).require_loopback("--metrics-listen")
-
-
-def _write_ready_file(path: Path, addresses: Mapping[str, str | None]) -> None:
-    """Whoever sees the file sees all of it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(addresses))
-    partial.replace(path)

@@ -132,8 +132,3 @@ def test_it_survives_its_redis_and_keeps_what_was_acknowledged(tmp_path: Path) -
             assert memory.GetSession(request).session.title == "kept"
         assert server.stop() == 0
         assert not psutil.pid_exists(redis.pid)
-
-        server.start()
-        with grpc.insecure_channel(server.address) as channel:
-            memory = memory_grpc.MemoryServiceStub(channel)
-            assert memory.GetSession(request).session.title == "kept"

@@ -57,6 +57,7 @@ async def test_while_it_starts_health_says_so_and_calls_are_told_to_come_back(
 ) -> None:
     application = Application(started=False)
     ready = tmp_path / "ready.json"
+    ready.write_text("left by a crash")
     async with run(settings_of(tmp_path, ready_file=ready), application) as running:
         for service in ("", GENERATE, MEMORY):
             assert await running.status(service) == NOT_SERVING
@@ -74,6 +75,17 @@ async def test_while_it_starts_health_says_so_and_calls_are_told_to_come_back(
         assert (await running.generate.CountTokens(COUNT)).token_count == 4
         assert json.loads(ready.read_text()) == running.server.addresses
     assert not ready.exists()
+
+
+async def test_a_ready_file_that_cannot_be_written_is_said_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    application = Application(started=False)
+    settings = settings_of(tmp_path, ready_file=tmp_path / "nowhere" / "ready.json")
+    with pytest.raises(FailedPreconditionError, match=r"--ready-file .* cannot be written: No such"):
+        async with run(settings, application):
+            pass
+    assert not application.store.starting.is_set()
 
 
 async def test_it_stops_in_order_and_a_stream_in_flight_finishes(tmp_path: Path) -> None:
