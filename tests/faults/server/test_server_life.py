@@ -82,7 +82,7 @@ async def test_a_ready_file_that_cannot_be_written_is_said_before_anything_is_lo
 ) -> None:
     application = Application(started=False)
     settings = settings_of(tmp_path, ready_file=tmp_path / "nowhere" / "ready.json")
-    with pytest.raises(FailedPreconditionError, match=r"--ready-file .* cannot be written: No such"):
+    with pytest.raises(FailedPreconditionError, match=r"--ready-file .* cannot be written: No"):
         async with run(settings, application):
             pass
     assert not application.store.starting.is_set()
