@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 HANDBOOK = ROOT / "samples/handbook"
 COLLECTION = "command-line"
 PATIENCE_S = 60.0
+SERVING = re.compile(r"Serving on ([\d.]+):(\d+)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 
 
@@ -80,10 +82,11 @@ def test_an_answer_quotes_its_source(handbook: ServerProcess) -> None:
 
 
 def test_a_follow_up_in_a_chat_is_understood(handbook: ServerProcess) -> None:
-    asked = "Who is the safety officer?\nWhat is his phone number?\n"
+    asked = "What is the field of view of PETREL?\nAnd how long does it take to read out?\n"
     done = groundwire_command(handbook, "chat", "-c", COLLECTION, "--json", stdin=asked)
     first, second = lines(done)
-    assert "Oskar Lind" in first["answer"]
+    assert "1.6 degrees" in first["answer"]
+    assert "28 seconds" in second["answer"]
     assert first["session"] == second["session"]
     assert second["finished"]["stored"] == "stored"
 
@@ -236,12 +239,12 @@ def test_the_demo_can_be_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout is not None
-    for line in process.stdout:
-        if "Serving on" in line:
-            process.send_signal(signal.SIGINT)
-            break
+    serving = next(found for line in process.stdout if (found := SERVING.search(line)))
+    process.send_signal(signal.SIGINT)
     said = process.stdout.read()
     assert process.wait(PATIENCE_S) == 130
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((serving[1], int(serving[2])))
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
 
