@@ -98,6 +98,7 @@ class Server:
                     await run_until(stopping, self._watch_components())
             finally:
                 await self._stop()
+        log.info("stopped")
         return self._was_serving
 
     async def _listen(self, data_dir: DataDir) -> None:
@@ -148,7 +149,6 @@ class Server:
         await self._components.close()
         await run_blocking(self._endpoint.close)
         self._ready_file.remove()
-        log.info("stopped")
 
     async def _serve_late_requests(self) -> None:
         """Load balancers take a moment to see NOT_SERVING, and go on sending until then."""
