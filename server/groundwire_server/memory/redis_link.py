@@ -63,6 +63,7 @@ class RedisLink:
         self._url = url
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(max_connections)
+        self._joining = asyncio.Lock()
         self._options = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
@@ -73,7 +74,8 @@ class RedisLink:
             pool = _Pool.from_url(url, retry=_never(), **self._options)
         except ValueError as error:
             raise InvalidArgumentError("redis_url", str(error)) from error
-        self._client: Redis | RedisCluster = Redis.from_pool(pool)
+        self._single = Redis.from_pool(pool)
+        self._client: Redis | RedisCluster = self._single
 
     async def run(
         self,
@@ -95,10 +97,6 @@ class RedisLink:
                     return await self._evaluate(*call)
                 except (exceptions.MovedError, exceptions.AskError):
                     await self._join_cluster()
-                except exceptions.ReadOnlyError:
-                    # The address may belong to another server by now: connect anew.
-                    await self._disconnect()
-                    raise
                 except exceptions.ConnectionError as error:
                     if not repeatable or isinstance(error, NotConnectedError):
                         raise
@@ -112,6 +110,7 @@ class RedisLink:
     async def close(self) -> None:
         """Close the connections. Idempotent."""
         await self._client.aclose()
+        await self._single.aclose()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -135,16 +134,20 @@ class RedisLink:
             return await self._client.eval(script.source, len(keys), *keys, *arguments)
 
     async def _join_cluster(self) -> None:
-        if isinstance(self._client, Redis):
-            single = self._client
-            self._client = RedisCluster.from_url(self._url, retry=_never(), **self._options)
-            await single.aclose()
+        async with self._joining:
+            if self._client is self._single:
+                # It would send what comes first to any node, before it knows which is whose.
+                self._client = await self._cluster().initialize()
 
-    async def _disconnect(self) -> None:
-        if isinstance(self._client, Redis):
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+    def _cluster(self) -> RedisCluster:
+        # Learning anew who has which slots, after so many steps, would cut off other calls.
+        return RedisCluster.from_url(
+            self._url, retry=_never(), reinitialize_steps=0, **self._options
+        )
 
 
 def _never() -> Retry:
-    # The client cannot know which commands may be sent twice.
-    return Retry(NoBackoff(), 0)
+    # The client cannot know which commands may be sent twice. It drops the connection on these
+    # errors; one to a replica may be to what was the primary, and is behind that address no more.
+    dropped = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
+    return Retry(NoBackoff(), 0, supported_errors=dropped)

@@ -35,11 +35,14 @@ async def on_tcp_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 
 @pytest.fixture(scope="session")
-async def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisSessions]:
-    async with (
-        cluster(tmp_path_factory.mktemp("cluster")) as port,
-        closing(sessions_at(f"redis://127.0.0.1:{port}")) as store,
-    ):
+async def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with cluster(tmp_path_factory.mktemp("cluster")) as port:
+        yield f"redis://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+async def on_cluster(cluster_url: str) -> AsyncIterator[RedisSessions]:
+    async with closing(sessions_at(cluster_url)) as store:
         yield store
 
 
