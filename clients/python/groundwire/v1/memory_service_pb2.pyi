@@ -86,10 +86,14 @@ class CreateSessionRequest(_message.Message):
     title: _builtins.str
     """At most 256 characters."""
     idempotency_key: _builtins.str
-    """Same key and same request: the first answer again. Same key, other request: ALREADY_EXISTS."""
+    """Remembered for at least 24 hours, per subject. Same key and same request: the first answer
+    again. Same key, other request: ALREADY_EXISTS.
+    """
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """The session is deleted after this long without use; absent: never. At least 1 second."""
+        """The session is deleted after this long without use (GetSession is no use); absent: never.
+        1 second to 100 years.
+        """
 
     def __init__(
         self,
@@ -274,7 +278,9 @@ class NewMessage(_message.Message):
         """At most 16 KiB when serialised."""
 
     @_builtins.property
-    def source_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def source_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 1,000."""
+
     def __init__(
         self,
         *,
@@ -303,8 +309,8 @@ class AppendMessagesRequest(_message.Message):
     expected_head: _builtins.int
     """Absent: append at whatever the head is."""
     idempotency_key: _builtins.str
-    """Remembered for at least 24 hours. Same key and same request: the first answer again.
-    Same key, other request: ALREADY_EXISTS. At most 256 bytes.
+    """Remembered for at least 24 hours, per session. Same key and same request: the first answer
+    again. Same key, other request: ALREADY_EXISTS. At most 256 bytes.
     """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewMessage]:
@@ -386,7 +392,9 @@ class ListMessagesResponse(_message.Message):
     """Pass as `after` for the next page; 0 on the last page."""
     head: _builtins.int
     @_builtins.property
-    def turns(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Turn]: ...
+    def turns(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Turn]:
+        """Fewer than `page_size` when they are large: `next_after` says whether there are more."""
+
     def __init__(
         self,
         *,
