@@ -15,7 +15,7 @@ from groundwire_server.services.collections import collection_message
 from groundwire_server.services.cursors import cursor_after, name_before
 from groundwire_server.services.documents import document_message
 from groundwire_server.services.filters import filter_of
-from groundwire_server.services.records import include_of, record_message
+from groundwire_server.services.records import fill_record, include_of
 from groundwire_server.services.search import Search, search_message
 from groundwire_server.services.validate import page_size_of, require_count
 from groundwire_server.services.violations import within
@@ -44,11 +44,12 @@ def check_get(request: pb.GetRequest) -> None:
 def get(collection: Collection, request: pb.GetRequest) -> pb.GetResponse:
     """Records by id, in request order."""
     records = collection.get(tuple(request.ids), include_of(request.include))
-    results = [
-        pb.GetResult(id=record_id, record=record_message(record) if record else None)
-        for record_id, record in zip(request.ids, records, strict=True)
-    ]
-    return pb.GetResponse(results=results)
+    response = pb.GetResponse()
+    for record_id, record in zip(request.ids, records, strict=True):
+        result = response.results.add(id=record_id)
+        if record is not None:
+            fill_record(result.record, record)
+    return response
 
 
 def scroll(collection: Collection, request: pb.ScrollRequest) -> pb.ScrollResponse:
@@ -59,9 +60,10 @@ def scroll(collection: Collection, request: pb.ScrollRequest) -> pb.ScrollRespon
         limit=page_size_of(request.page_size),
         include=include_of(request.include),
     )
-    return pb.ScrollResponse(
-        records=map(record_message, page.records), next_cursor=page.next_cursor
-    )
+    response = pb.ScrollResponse(next_cursor=page.next_cursor)
+    for record in page.records:
+        fill_record(response.records.add(), record)
+    return response
 
 
 def count(collection: Collection, request: pb.CountRequest) -> pb.CountResponse:

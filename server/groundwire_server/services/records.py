@@ -19,16 +19,19 @@ def records_of(messages: Iterable[record_pb2.Record], field: str) -> list[Record
     return [_record_of(message, f"{field}[{number}]") for number, message in enumerate(messages)]
 
 
-def record_message(record: Record) -> record_pb2.Record:
-    """Write what a record has."""
-    message = record_pb2.Record(id=record.id, text=record.text, document_id=record.document_id)
+def fill_record(message: record_pb2.Record, record: Record) -> None:
+    """Write what a record has into an empty message: in place, for there can be thousands."""
+    message.id = record.id
+    if record.text is not None:
+        message.text = record.text
     if record.vector is not None:
         message.vector.f32le = vector_bytes(record.vector)
     if record.metadata:
         fill_struct(message.metadata, record.metadata)
+    if record.document_id:
+        message.document_id = record.document_id
     if record.position is not None:
-        message.position.CopyFrom(_position_message(record.position))
-    return message
+        _fill_position(message.position, record.position)
 
 
 def include_of(message: retrieve_service_pb2.Include) -> Include:
@@ -77,13 +80,14 @@ def _position_of(message: record_pb2.ChunkPosition) -> ChunkPosition:
     )
 
 
-def _position_message(position: ChunkPosition) -> record_pb2.ChunkPosition:
-    return record_pb2.ChunkPosition(
-        ordinal=position.ordinal,
-        start=position.start,
-        end=position.end,
-        page=position.page,
-        last_page=position.last_page,
-        headings=position.headings,
-        token_count=position.token_count,
-    )
+def _fill_position(message: record_pb2.ChunkPosition, position: ChunkPosition) -> None:
+    message.SetInParent()
+    message.ordinal = position.ordinal
+    message.start = position.start
+    message.end = position.end
+    if position.page is not None:
+        message.page = position.page
+    if position.last_page is not None:
+        message.last_page = position.last_page
+    message.headings.extend(position.headings)
+    message.token_count = position.token_count

@@ -13,7 +13,7 @@ from groundwire_index.records import Hit, SearchMode, SearchQuery, SearchResult,
 
 from groundwire_server.services.enums import enum_of
 from groundwire_server.services.filters import filter_of
-from groundwire_server.services.records import include_of, record_message
+from groundwire_server.services.records import fill_record, include_of
 from groundwire_server.services.validate import (
     require,
     require_count,
@@ -95,26 +95,28 @@ def search_message(result: SearchResult) -> pb.SearchResponse:
     plan = result.plan
     took = Duration()
     took.FromNanoseconds(round(plan.took_s * 1e9))
-    return pb.SearchResponse(
-        hits=[_hit_message(hit) for hit in result.hits],
+    message = pb.SearchResponse(
         plan=pb.SearchPlan(
             strategy=plan.strategy,
             scanned=plan.scanned,
             filtered=plan.filtered,
             took=took,
             sequence=plan.sequence,
-        ),
+        )
     )
+    for hit in result.hits:
+        _fill_hit(message.hits.add(), hit)
+    return message
 
 
-def _hit_message(hit: Hit) -> pb.Hit:
-    return pb.Hit(
-        id=hit.id,
-        score=hit.score,
-        dense_score=hit.dense_score,
-        lexical_score=hit.lexical_score,
-        record=record_message(hit.record),
-    )
+def _fill_hit(message: pb.Hit, hit: Hit) -> None:
+    message.id = hit.id
+    message.score = hit.score
+    if hit.dense_score is not None:
+        message.dense_score = hit.dense_score
+    if hit.lexical_score is not None:
+        message.lexical_score = hit.lexical_score
+    fill_record(message.record, hit.record)
 
 
 def _mode_of(request: pb.SearchRequest, kind: str) -> SearchMode:
