@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from groundwire_index.encoding import MAX_METADATA_LEVELS
 from groundwire_index.filter_checks import check_filter
 from groundwire_index.filters import (
     DOCUMENT_ID,
@@ -192,6 +193,8 @@ def _target_of(field: str) -> _Target:
         present = Sql("CASE r.document_id WHEN '' THEN NULL ELSE 'text' END")
         return _Target(present, Sql("r.document_id"), None)
     keys = field.split(".")
+    if len(keys) > MAX_METADATA_LEVELS:
+        return _Target(Sql("NULL"), Sql("NULL"), None)
     if all(_is_plain(key) for key in keys):
         path = ("$" + "".join(f'."{key}"' for key in keys),)
         return _Target(

@@ -243,8 +243,9 @@ class Index:
         database = self._folder(entry) / DATABASE
         try:
             with self._connections.lend(database, Role.READER) as connection:
+                check_version(connection, database, VERSION)
                 return read_state(connection).records
-        except (DataLossError, UnavailableError):
+        except (DataLossError, FailedPreconditionError, UnavailableError):
             # A collection that cannot be read can be deleted all the same.
             return 0
 

@@ -102,9 +102,7 @@ class Segments:
 
     def _load(self, connection: sqlite3.Connection, number: int, slots: int) -> None:
         file = self._files.segment(number)
-        vectors = (
-            file.map() if file.path.exists() else np.empty((0, self._files.dimension), np.float32)
-        )
+        vectors = file.map()
         held = np.array(
             connection.execute(
                 "SELECT slot, row, checksum FROM rows WHERE segment = ? AND died IS NULL "

@@ -122,9 +122,10 @@ class Writer:
             before = transaction.state
             for job in jobs:
                 job.attempt(transaction)
-            if transaction.state != before:
+            if transaction.state.sequence != before.sequence:
                 forget_answers(transaction)
                 purge(transaction, self._retention)
+            if transaction.state != before:
                 self._store(transaction)
             # Should the commit fail, it could still show after a crash: its slots stay taken.
             self._tail = transaction.tail

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from groundwire_index.errors import FailedPreconditionError
+from groundwire_index.errors import DataLossError, FailedPreconditionError
 
 
 def create_database(path: Path, script: str, version: int) -> None:
@@ -20,6 +20,12 @@ def create_database(path: Path, script: str, version: int) -> None:
 def check_version(connection: sqlite3.Connection, path: Path, expected: int) -> None:
     """Raise FailedPreconditionError for a database that another release wrote."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        raise DataLossError(
+            f"{path} is damaged (it is empty): restore it from a copy",
+            reason="FILE_DAMAGED",
+            metadata={"file": str(path)},
+        )
     if version != expected:
         raise FailedPreconditionError(
             f"{path} has format {version}, this release reads format {expected}: open it with "

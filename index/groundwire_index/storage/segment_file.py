@@ -55,9 +55,13 @@ class SegmentFile:
     def map(self) -> Matrix:
         """All vectors for which there is room, shape (room, dimension), read-only, not copied.
 
-        What is written into the file later shows in it.
+        What is written into the file later shows in it. A file that is missing has room for
+        none.
         """
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return np.empty((0, self._dimension), np.float32)
         try:
             rows = os.fstat(file).st_size // self._width
             if rows == 0:
@@ -68,8 +72,11 @@ class SegmentFile:
         return np.frombuffer(mapped, "<f4").reshape(rows, self._dimension)
 
     def read(self, slots: Sequence[int]) -> list[bytes]:
-        """The bytes of some vectors; those that lie past the end of the file are short."""
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        """The bytes of some vectors; fewer of those that lie past the end of the file."""
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return [b""] * len(slots)
         try:
             return [os.pread(file, self._width, slot * self._width) for slot in slots]
         finally:

@@ -1,0 +1,156 @@
+"""Files that changed behind the index's back: found, named, left out, never served wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from groundwire_index import Collection, CollectionSpec, CollectionState, Index, Metric, SearchMode
+from groundwire_index.errors import DataLossError, FailedPreconditionError
+from groundwire_index.records import SearchQuery
+
+from tests.unit.index.samples import TENANT, WITH_VECTOR, record, vector
+
+SPEC = CollectionSpec("c", Metric.COSINE, 3)
+WIDTH = 12
+
+
+def make(folder: Path) -> None:
+    with Index.open(folder, segment_bytes=4 * WIDTH) as index:
+        for name in ("c", "other"):
+            index.create_collection(TENANT, CollectionSpec(name, Metric.COSINE, 3))
+            collection = index.collection(TENANT, name)
+            collection.upsert([record(f"r{n}", vector(1, n, n * n), f"word{n}") for n in range(10)])
+
+
+def collection_folder(folder: Path) -> Path:
+    with Index.open(folder) as index:
+        return index.collection(TENANT, "c")._folder
+
+
+def flip(path: Path, offset: int, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def check_damaged(collection: Collection, lost: set[str], name: str) -> None:
+    found = collection.search(SearchQuery(vector(1, 2, 3), top_k=100))
+    assert {hit.id for hit in found.hits} == {f"r{n}" for n in range(10)} - lost
+    assert collection.info().state is CollectionState.DAMAGED
+    for key in lost:
+        with pytest.raises(DataLossError, match=name):
+            collection.get([key], WITH_VECTOR)
+    words = SearchQuery(text="word1 word5 word9", mode=SearchMode.LEXICAL)
+    assert len(collection.search(words).hits) == 3
+    assert collection.count().count == 10
+    for write in (
+        lambda: collection.upsert([record("new")]),
+        lambda: collection.delete_ids(["r0"]),
+    ):
+        with pytest.raises(DataLossError, match="restore") as caught:
+            write()
+        assert caught.value.metadata["file"].endswith(name)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_flipped_bit_is_found_and_the_rest_served(tmp_path: Path, seed: int) -> None:
+    make(tmp_path)
+    random = np.random.default_rng(seed)
+    segment, offset = int(random.integers(1, 3)), int(random.integers(4 * WIDTH))
+    file = collection_folder(tmp_path) / "segments" / f"{segment}.f32"
+    flip(file, offset, int(random.integers(8)))
+    with Index.open(tmp_path) as index:
+        lost = {f"r{(segment - 1) * 4 + offset // WIDTH}"}
+        check_damaged(index.collection(TENANT, "c"), lost, f"{segment}.f32")
+        other = index.collection(TENANT, "other")
+        assert other.info().state is CollectionState.READY
+        other.upsert([record("new")])
+
+
+def test_damage_is_remembered_until_the_file_is_mended(tmp_path: Path) -> None:
+    make(tmp_path)
+    file = collection_folder(tmp_path) / "segments" / "1.f32"
+    flip(file, 5, 5)
+    with Index.open(tmp_path) as index:
+        index.collection(TENANT, "c").search(SearchQuery(vector(1, 2, 3)))
+    with Index.open(tmp_path) as index:
+        assert index.collection(TENANT, "c").info().state is CollectionState.DAMAGED
+    flip(file, 5, 5)
+    with Index.open(tmp_path) as index:
+        collection = index.collection(TENANT, "c")
+        assert len(collection.search(SearchQuery(vector(1, 2, 3), top_k=20)).hits) == 10
+        assert collection.info().state is CollectionState.READY
+        collection.upsert([record("new")])
+
+
+@pytest.mark.parametrize(
+    ("break_it", "lost"),
+    [
+        (lambda file: cut(file, 2 * WIDTH), {"r6", "r7"}),
+        (lambda file: cut(file, 2 * WIDTH + 3), {"r6", "r7"}),
+        (lambda file: cut(file, 0), {"r4", "r5", "r6", "r7"}),
+        (lambda file: file.unlink(), {"r4", "r5", "r6", "r7"}),
+    ],
+)
+def test_a_file_that_is_too_short_is_found(
+    tmp_path: Path, break_it: Callable[[Path], object], lost: set[str]
+) -> None:
+    make(tmp_path)
+    break_it(collection_folder(tmp_path) / "segments" / "2.f32")
+    with Index.open(tmp_path) as index:
+        check_damaged(index.collection(TENANT, "c"), lost, "2.f32")
+
+
+def test_a_write_finds_damage_before_any_search_does(tmp_path: Path) -> None:
+    make(tmp_path)
+    flip(collection_folder(tmp_path) / "segments" / "1.f32", 0, 0)
+    with Index.open(tmp_path) as index, pytest.raises(DataLossError, match=r"1\.f32"):
+        index.collection(TENANT, "c").upsert([record("new")])
+
+
+def test_a_vector_that_is_damaged_while_in_use_is_never_given_out(tmp_path: Path) -> None:
+    make(tmp_path)
+    with Index.open(tmp_path) as index:
+        collection = index.collection(TENANT, "c")
+        collection.search(SearchQuery(vector(1, 2, 3)))
+        with (collection._folder / "segments" / "1.f32").open("r+b") as file:
+            file.write(b"\xff")
+        with pytest.raises(DataLossError, match=r"1\.f32"):
+            collection.get(["r0"], WITH_VECTOR)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100, None])
+def test_a_database_that_cannot_be_read_is_named_and_can_be_deleted(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    make(tmp_path)
+    database = collection_folder(tmp_path) / "collection.db"
+    if content is None:
+        database.unlink()
+    else:
+        database.write_bytes(content)
+    with Index.open(tmp_path) as index:
+        with pytest.raises(DataLossError, match=r"collection\.db"):
+            index.collection(TENANT, "c").count()
+        listed = {info.name: info.state for info in index.list_collections(TENANT)}
+        assert listed == {"c": CollectionState.DAMAGED, "other": CollectionState.READY}
+        index.delete_collection(TENANT, "c")
+        assert [info.name for info in index.list_collections(TENANT)] == ["other"]
+        assert not database.parent.exists()
+
+
+def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
+    make(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as catalog:
+        catalog.execute("PRAGMA user_version = 99")
+    with pytest.raises(FailedPreconditionError, match="format 99"):
+        Index.open(tmp_path)
