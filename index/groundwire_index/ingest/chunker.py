@@ -1,7 +1,7 @@
 """Cuts a document into chunks of a size in tokens.
 
 Cut first between sections, then between paragraphs, then between sentences; only a sentence
-that is larger than a chunk is cut inside. A heading stays with what follows it.
+that nearly fills a chunk is cut inside. A heading stays with what follows it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from groundwire_index.ingest.units import CountTokens, counted, measured
 __all__ = ["chunk"]
 
 MIN_TOKENS = 16
+# A sentence over this share of a chunk comes in parts, so that its heading fits in with the
+# first of them.
+_LARGEST_UNIT = 0.75
 
 
 def chunk(
@@ -35,7 +38,8 @@ def chunk(
     on ``max_tokens`` (at least 16) or ``overlap_tokens`` (under half of that).
     """
     _check(max_tokens, overlap_tokens)
-    units = measured(document.text, sentences(document.text), max_tokens, count_tokens)
+    spans = sentences(document.text)
+    units = measured(document.text, spans, round(_LARGEST_UNIT * max_tokens), count_tokens)
     outline = Outline(document, units)
     ranges = list(_packed(outline, max_tokens, overlap_tokens))
     sized = _within_limit(outline, ranges, max_tokens, count_tokens)
@@ -70,15 +74,9 @@ def _packed(outline: Outline, largest: int, overlap: int) -> Iterator[_Range]:
     """Ranges of units that make good chunks."""
     first = fresh = 0
     for unit in range(1, len(outline.units)):
-        if not _ends_before(outline, first, unit, largest):
-            continue
-        stop = _before_headings(outline, fresh, unit)
-        yield _Range(first, fresh, stop)
-        fresh = stop
-        first = stop if stop < unit else _with_overlap(outline, first, unit, largest, overlap)
-        if fresh < unit and not outline.fits(first, unit + 1, largest):
+        if _ends_before(outline, first, unit, largest):
             yield _Range(first, fresh, unit)
-            first = fresh = unit
+            first, fresh = _with_overlap(outline, first, unit, largest, overlap), unit
     if outline.units:
         yield _Range(first, fresh, len(outline.units))
 
@@ -106,14 +104,6 @@ def _goes_on(outline: Outline, first: int, unit: int, largest: int) -> bool:
         and 4 * outline.tokens(first, unit) < largest
         and outline.fits(first, outline.section_end(unit), largest)
     )
-
-
-def _before_headings(outline: Outline, first: int, stop: int) -> int:
-    """Moves the end of a chunk before the headings it would end with, if anything is left."""
-    cut = stop
-    while cut > first and outline.is_heading[cut - 1]:
-        cut -= 1
-    return cut if cut > first else stop
 
 
 def _with_overlap(outline: Outline, first: int, unit: int, largest: int, overlap: int) -> int:

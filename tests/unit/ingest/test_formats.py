@@ -196,6 +196,30 @@ def test_text_boxes_and_nested_tables_of_a_docx_are_read(
     assert blocks(parse(data, filename="a.docx")) == ["In a box", "Around", "a | x, y"]
 
 
+def test_nested_lists_of_a_docx_are_numbered_as_a_word_processor_does(
+    zipped: Callable[[dict[str, bytes]], bytes],
+) -> None:
+    space = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    levels = "".join(
+        f'<w:lvl w:ilvl="{depth}"><w:numFmt w:val="{style}"/></w:lvl>'
+        for depth, style in enumerate(("decimal", "decimal", "bullet"))
+    )
+    numbering = (
+        f'<w:numbering {space}><w:abstractNum w:abstractNumId="7">{levels}</w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="7"/></w:num></w:numbering>'
+    )
+    items = "".join(
+        f'<w:p><w:pPr><w:numPr><w:ilvl w:val="{depth}"/><w:numId w:val="{number}"/></w:numPr>'
+        f"</w:pPr><w:r><w:t>at {depth}</w:t></w:r></w:p>"
+        for depth, number in ((0, 1), (1, 1), (1, 1), (2, 1), (0, 1), (1, 1), (0, 0))
+    )
+    body = f"<w:document {space}><w:body>{items}</w:body></w:document>"
+    data = zipped({"word/document.xml": body.encode(), "word/numbering.xml": numbering.encode()})
+    assert parse(data, filename="a.docx").text == (
+        "1. at 0\n1. at 1\n2. at 1\n- at 2\n2. at 0\n1. at 1\n\nat 0"
+    )
+
+
 # --- HTML ---
 
 
@@ -238,6 +262,10 @@ def test_a_table_that_lays_out_a_page_is_not_taken_for_data() -> None:
         "<table><tr><td>North</td><td>18 m/s</td></tr></table></td></tr></table>"
     )
     assert blocks(document) == ["Menu", "Domes", "Open at dusk.", "North | 18 m/s"]
+    document = parse_html(
+        "<table><tr><td>Menu</td><td>Domes<table><tr><td>North<td>18 m/s</table></table>"
+    )
+    assert blocks(document) == ["Menu", "Domes", "North | 18 m/s"]
 
 
 @pytest.mark.parametrize(

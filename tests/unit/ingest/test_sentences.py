@@ -79,6 +79,13 @@ def test_white_space_has_no_sentences(text: str) -> None:
     assert sentences(text) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["." * 1_000_000, '."' * 500_000, "." + '"' * 1_000_000, " " * 1_000_000]
+)
+def test_a_megabyte_of_marks_is_read_once(text: str) -> None:
+    assert len(sentences(text)) == bool(text.strip())
+
+
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
