@@ -13,7 +13,6 @@ from groundwire_index.errors import (
     LimitExceededError,
     UnavailableError,
 )
-
 from groundwire_server.engines.engine import (
     ChoiceEnd,
     EngineEvent,
@@ -26,6 +25,7 @@ from groundwire_server.engines.engine import (
     TextPiece,
 )
 from groundwire_server.engines.vllm import VllmEngine
+
 from tests.models import CONTEXT_LENGTH, small_llama
 
 pytestmark = pytest.mark.vllm
@@ -303,11 +303,12 @@ async def test_a_dead_engine_core_is_unavailable_and_leaves_no_process() -> None
     assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
-async def test_closing_while_it_starts_ends_the_processes(tmp_path_factory: object) -> None:
+async def test_closing_while_it_starts_ends_the_processes() -> None:
     before = children()
     engine = VllmEngine(str(small_llama()), args=ARGS)
     start = asyncio.create_task(engine.start())
-    while children() == before:
+    # Nothing tells us when a process has been started, so look until one has.
+    while children() == before and not start.done():  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
     start.cancel()

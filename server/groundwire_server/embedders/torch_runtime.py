@@ -19,7 +19,7 @@ _OPENMP_CHOICES = frozenset({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"})
 def import_torch() -> Any:
     """The torch module, set up once for inference beside a server. Takes over a second."""
     spin = {} if _OPENMP_CHOICES & os.environ.keys() else _OPENMP
-    with _environment(spin):
+    with temporary_environment(spin):
         import torch
     quota = cpu_quota()
     if quota and quota < torch.get_num_threads():
@@ -40,11 +40,15 @@ def cpu_quota(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    # Taken back, so that processes started later decide for themselves.
+def temporary_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that are not set, and take them back.
+
+    For what a library takes from the environment alone. Processes that are started later are
+    not to find it there.
+    """
     os.environ.update(variables)
     try:
         yield
     finally:
         for name in variables:
-            del os.environ[name]
+            os.environ.pop(name, None)

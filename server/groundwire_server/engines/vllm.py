@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from groundwire_index.errors import (
@@ -22,9 +23,9 @@ from groundwire_server.engines.vllm_output import ChoiceStreams
 from groundwire_server.engines.vllm_sampling import sampling_arguments
 from groundwire_server.engines.vllm_start import (
     clean_up,
+    core_processes,
     import_vllm,
     start_vllm,
-    stop_core_processes,
 )
 
 # The engine core gets so long to let go of its memory before it is killed.
@@ -56,6 +57,7 @@ class VllmEngine:
         self._args = dict(args or {})
         self._max_tokens_default = max_tokens_default
         self._starting: asyncio.Future[Any] | None = None
+        self._other_cores: frozenset[BaseProcess] = frozenset()
         self._vllm: Any = None
         self._running: set[str] = set()
         self._defaults: Mapping[str, Any] = {}
@@ -73,6 +75,7 @@ class VllmEngine:
     async def start(self) -> None:
         """Load the model. Raises FailedPreconditionError if that cannot be."""
         await run_blocking(import_vllm)
+        self._other_cores = core_processes()
         self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, self._args))
         # Cancelled, this leaves the thread that loads to `close`.
         self._vllm = await asyncio.shield(self._starting)
@@ -140,16 +143,20 @@ class VllmEngine:
         if starting is None:
             return
         while not starting.done():
-            stop_core_processes()
+            for process in core_processes() - self._other_cores:
+                process.terminate()
             await asyncio.wait({starting}, timeout=_STOP_PERIOD_S)
         # A start that failed has told whoever waited for it.
         with contextlib.suppress(GroundwireError):
             vllm = await starting
             await vllm.abort(list(self._running))
+            if vllm.output_handler is not None:
+                # Else it takes the end of the engine core for its death.
+                vllm.output_handler.cancel()
             await run_blocking(vllm.shutdown, _SHUTDOWN_S)
         self._vllm = vllm = None
         del starting
-        await run_blocking(clean_up, _SHUTDOWN_S)
+        await run_blocking(clean_up, core_processes() - self._other_cores, _SHUTDOWN_S)
 
     def _alive(self) -> Any:
         if self._vllm is None:

@@ -8,9 +8,12 @@ import logging
 import multiprocessing
 import os
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from groundwire_index.errors import FailedPreconditionError
@@ -52,7 +55,7 @@ def import_vllm() -> None:
     installed.
     """
     require_vllm()
-    with temporary_environment(_unset(_ENVIRONMENT)):
+    with temporary_environment(_unset(_ENVIRONMENT)), _warnings_ignored():
         import_torch()
         import_module("vllm.v1.engine.async_llm")
     _route_logs()
@@ -70,37 +73,44 @@ def start_vllm(model: str, args: Mapping[str, Any]) -> Any:
     _require_known(args, {field.name for field in dataclasses.fields(AsyncEngineArgs)})
     on_cpu = bool(current_platform.is_cpu())
     settings = {**_ENVIRONMENT, **(_CPU_CACHE if on_cpu else {})}
-    with temporary_environment({**_unset(settings), SERVER_PID: str(os.getpid())}):
+    environment = {**_unset(settings), SERVER_PID: str(os.getpid())}
+    with temporary_environment(environment), _warnings_ignored():
         try:
             return AsyncLLM.from_engine_args(
                 AsyncEngineArgs(model=model, **{**_defaults(args, on_cpu), **args})
             )
-        # Its own errors, and those of what it calls, are all of these.
+        # Its own errors, and those of what it calls, are all of these. The traceback is let go
+        # of here, because it holds sockets.
         except (RuntimeError, ValueError, OSError, ImportError, TimeoutError) as error:
-            raise FailedPreconditionError(
-                f'vLLM cannot serve "{model}": {error}. Its own lines in the log say more; '
-                "vllm_model must be a folder or hub name in reach, and vllm_args fit it",
-                reason="VLLM_NOT_STARTED",
-            ) from error
+            problem = str(error)
         finally:
             # It has set up its own once more.
             _route_logs()
+        gc.collect()
+    raise FailedPreconditionError(
+        f'vLLM cannot serve "{model}": {problem}. Its own lines in the log say more; '
+        "vllm_model must be a folder or hub name in reach, and vllm_args fit it",
+        reason="VLLM_NOT_STARTED",
+    )
 
 
-def stop_core_processes() -> None:
-    """End engine cores that are still being started, which fails their start."""
-    for process in multiprocessing.active_children():
-        if process.name.startswith(_CORE_PROCESS):
-            process.terminate()
+def core_processes() -> frozenset[BaseProcess]:
+    """The engine cores that this process has started and that have not ended."""
+    return frozenset(
+        process
+        for process in multiprocessing.active_children()
+        if process.name.startswith(_CORE_PROCESS)
+    )
 
 
-def clean_up(timeout_s: float) -> None:
+def clean_up(cores: Iterable[BaseProcess], timeout_s: float) -> None:
     """Wait for engine cores that have been told to stop, and let go of their AsyncLLM. Blocking."""
-    for process in multiprocessing.active_children():
-        if process.name.startswith(_CORE_PROCESS):
-            process.join(timeout_s)
-    # Its parts refer to each other, and what is left of them when Python exits complains.
-    gc.collect()
+    for process in cores:
+        process.join(timeout_s)
+    # Its parts refer to each other and leave sockets to the collector. What is left of them
+    # when Python exits complains.
+    with _warnings_ignored():
+        gc.collect()
 
 
 def _defaults(args: Mapping[str, Any], on_cpu: bool) -> dict[str, Any]:
@@ -126,6 +136,14 @@ def _require_known(args: Mapping[str, Any], known: set[str]) -> None:
             f"vllm_args: vLLM has no engine argument {', '.join(unknown)}",
             reason="VLLM_ARGUMENT_UNKNOWN",
         )
+
+
+@contextmanager
+def _warnings_ignored() -> Iterator[None]:
+    """Hear nothing of what vLLM, and what it imports, have to change in themselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _route_logs() -> None:
