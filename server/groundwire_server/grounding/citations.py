@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from groundwire_index.ingest.sentences import Span, sentences
 
 from groundwire_server.grounding.support import Evidence
-from groundwire_server.grounding.words import content_words
+from groundwire_server.words import content_words
 
 # "[1]", "[2, 3]" or "[1-3]" with the spaces before it, which go when the mark goes.
 MARK = re.compile(r"[ \t]*\[\s?(\d{1,3}(?:\s?[-\u2013,;]\s?\d{1,3}){0,15})\s?\]")

@@ -9,7 +9,7 @@ from groundwire_index.ingest.sentences import sentences
 
 from groundwire_server.grounding.citations import MARK, Cited
 from groundwire_server.grounding.events import Passage
-from groundwire_server.grounding.words import tokens
+from groundwire_server.words import tokens
 
 # Words below which an answer gives the check too little to hold on to.
 FULL_LENGTH_WORDS = 5

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundwire_server.grounding.conversation import Conversation
-from groundwire_server.grounding.words import STOP_WORDS, content_words, tokens, word_set
+from groundwire_server.words import STOP_WORDS, content_words, tokens, word_set
 
 # Turns that a chain of follow-ups is traced back at most.
 LONGEST_CHAIN = 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from groundwire_index.ingest.sentences import Span, sentences
 
-from groundwire_server.grounding.words import content_words, denied_words, numbers
+from groundwire_server.words import content_words, denied_words, numbers
 
 # Share of a claim's content words that its evidence must hold.
 COVERAGE = 0.6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from groundwire_server.grounding.words import content_words, denied_words, numbers, stem
+from groundwire_server.words import content_words, denied_words, numbers, stem
 
 
 @pytest.mark.parametrize(
