@@ -151,6 +151,12 @@ class Terminal:
         while self.shown.count(text) < times:
             assert self._read(give_up), f"never said {text!r}:\n{self.shown}"
 
+    def until_it_waits(self) -> None:
+        """After a prompt: until it sleeps there. A signal before that would wake nobody."""
+        status = Path(f"/proc/{self.process.pid}/stat")
+        while status.read_text().rpartition(")")[2].split()[0] != "S":
+            pass
+
     def ended(self) -> int:
         give_up = time.monotonic() + PATIENCE_S
         while self._read(give_up):
@@ -203,7 +209,8 @@ def test_a_person_chats_in_a_terminal(terminal) -> None:
 def test_ctrl_c_at_the_prompt_leaves_without_a_traceback(terminal) -> None:
     chat = terminal("chat", "-c", COLLECTION)
     chat.until("> ")
-    os.killpg(chat.process.pid, signal.SIGINT)
+    chat.until_it_waits()
+    chat.process.send_signal(signal.SIGINT)
     assert chat.ended() == 0
     assert "Traceback" not in chat.shown
 
@@ -231,18 +238,18 @@ def test_the_demo_shows_what_it_promises_and_leaves_nothing(tmp_path: Path) -> N
 
 
 def test_the_demo_can_be_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "groundwire_server", "demo"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    serving = next(found for line in process.stdout if (found := SERVING.search(line)))
-    process.send_signal(signal.SIGINT)
-    said = process.stdout.read()
-    assert process.wait(PATIENCE_S) == 130
+    ) as process:
+        assert process.stdout is not None
+        serving = next(found for line in process.stdout if (found := SERVING.search(line)))
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+    assert process.returncode == 130
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((serving[1], int(serving[2])))
     assert "Traceback" not in said
