@@ -26,7 +26,7 @@ from groundwire_server.engines.quotation_score import Scored, score
 
 # Below this score a sentence is no answer. Measured on questions with and without an answer:
 # those with one score above 0.58 and mostly above 0.7, those without mostly below 0.5.
-ANSWERS = 0.555
+ANSWERS = 0.57
 # A further sentence must be nearly as good as the best, and say something else.
 NEARLY_AS_GOOD = 0.06
 SAYS_THE_SAME = 0.9
@@ -120,9 +120,8 @@ def _require_supported(sampling: Sampling) -> None:
         )
 
 
-def _chosen(scored: Sequence[Scored]) -> list[Quotation]:
+def _chosen(ranked: Sequence[Scored]) -> list[Quotation]:
     """The best quotation and those that add to it, best passage first, in order of reading."""
-    ranked = sorted(scored, key=lambda one: (-one.score, one.quotation.rank, one.quotation.first))
     floor = max(ANSWERS, ranked[0].score - NEARLY_AS_GOOD)
     chosen: list[Scored] = []
     for candidate in ranked:

@@ -32,10 +32,12 @@ MEANING, NEAR_WORDS, SAME_WORDS, FORM, FOCUS = 0.5, 0.3, 0.2, 0.03, 0.3
 _UNRELATED, _SAME = 0.25, 0.75
 # The focus is missing as far as nothing is this similar to it.
 _FOCUS_PRESENT = 0.6
+# Candidates whose words are compared one by one.
+_LOOKED_AT = 12
 # They ask; what is asked is said by the others.
 _ASKING = word_set(
     "describe do does done explain far fast happen happened happens high kind list long many may "
-    "mean means much must name named names often old please quickly say says soon tell type way"
+    "mean means much must name named names often please quickly say says soon tell type way"
 )
 
 Vectors = NDArray[np.float32]
@@ -51,31 +53,94 @@ class Scored:
 
 
 async def score(embedder: Embedder, question: str, candidates: Sequence[Quotation]) -> list[Scored]:
-    """Score every candidate, in order."""
-    terms = _terms(question)
-    named = [[*_words(one.text), *_words(one.heading)] for one in candidates]
-    vocabulary = {word: number for number, word in enumerate(sorted(set().union(*named)))}
-    (asked,) = (await embedder.embed([question], EmbedKind.QUERY)).vectors
+    """Score the candidates that could be best, best first; there must be at least one."""
+    asked = _Asked(question, candidates)
     texts = [one.text for one in candidates]
-    headed = [f"{one.heading}: {one.text}" for one in candidates]
-    passages = [*texts, *headed, *vocabulary, *terms.values()]
-    vectors = (await embedder.embed(passages, EmbedKind.PASSAGE)).vectors
-    alone, under_heading, known, wanted = np.split(
-        vectors, np.cumsum([len(texts), len(headed), len(vocabulary)])
-    )
-    meaning = np.maximum(alone @ asked, under_heading @ asked)
-    likeness = wanted @ known.T
-    weights = _weights(terms, [set(map(stem, _words(one.text))) for one in candidates])
-    return [
-        Scored(
-            candidate,
-            MEANING * float(meaning[number])
-            + _by_words(terms, weights, named[number], vocabulary, likeness)
-            + _by_form(question, candidate.sentences[-1]),
-            alone[number],
-        )
-        for number, candidate in enumerate(candidates)
+    (wanted,) = (await embedder.embed([question], EmbedKind.QUERY)).vectors
+    vectors = (await embedder.embed(texts, EmbedKind.PASSAGE)).vectors
+    # Only these are looked at word by word: it costs as much as all that came before.
+    alone = vectors @ wanted
+    at_first = [
+        MEANING * float(likeness) + SAME_WORDS * asked.same_words(one)
+        for one, likeness in zip(candidates, alone, strict=True)
     ]
+    kept = sorted(range(len(candidates)), key=at_first.__getitem__, reverse=True)[:_LOOKED_AT]
+    shortlist = [candidates[number] for number in kept]
+    words = await _NearWords.embedded(embedder, asked, shortlist)
+    headed = [f"{one.heading}: {one.text}" for one in shortlist]
+    under_heading = (await embedder.embed(headed, EmbedKind.PASSAGE)).vectors @ wanted
+    scored = [
+        Scored(
+            one,
+            MEANING * float(max(alone[number], under))
+            + SAME_WORDS * asked.same_words(one)
+            + words.merit(one)
+            + _by_form(question, one.sentences[-1]),
+            vectors[number],
+        )
+        for one, number, under in zip(shortlist, kept, under_heading, strict=True)
+    ]
+    return sorted(scored, key=lambda one: (-one.score, one.quotation.rank, one.quotation.first))
+
+
+class _Asked:
+    """The content words of a question, and how much each of them says."""
+
+    def __init__(self, question: str, candidates: Sequence[Quotation]) -> None:
+        self.terms = _terms(question)
+        held = [set(map(stem, _words(one.text))) for one in candidates]
+        # Inverse document frequency; a term that nothing holds weighs most.
+        self.weights = [
+            math.log((len(held) + 1) / (sum(term in one for one in held) + 0.5))
+            for term in self.terms
+        ]
+        self.total = sum(self.weights) or 1.0
+
+    def same_words(self, quotation: Quotation) -> float:
+        """The share of them that a quotation holds, 0 to 1."""
+        held = set(map(stem, _words_around(quotation)))
+        pairs = zip(self.terms, self.weights, strict=True)
+        return sum(weight for term, weight in pairs if term in held) / self.total
+
+
+class _NearWords:
+    """Likeness of the words of a question and the words of quotations."""
+
+    def __init__(self, asked: _Asked, vocabulary: dict[str, int], likeness: Vectors) -> None:
+        self._asked = asked
+        self._vocabulary = vocabulary
+        self._likeness = likeness
+
+    @classmethod
+    async def embedded(
+        cls, embedder: Embedder, asked: _Asked, quotations: Sequence[Quotation]
+    ) -> _NearWords:
+        """Compare every word of the question with every word of the quotations."""
+        words = sorted({word for one in quotations for word in _words_around(one)})
+        texts = [*asked.terms.values(), *words]
+        vectors = (await embedder.embed(texts, EmbedKind.PASSAGE)).vectors
+        wanted, known = np.split(vectors, [len(asked.terms)])
+        return cls(asked, {word: place for place, word in enumerate(words)}, wanted @ known.T)
+
+    def merit(self, quotation: Quotation) -> float:
+        """What near words add for a quotation, less what its missing focus takes."""
+        asked = self._asked
+        if not asked.terms:
+            return 0.0
+        words = _words_around(quotation)
+        stems = set(map(stem, words))
+        places = [self._vocabulary[word] for word in words]
+        matches = [
+            1.0 if term in stems else float(self._likeness[row, places].max(initial=0.0))
+            for row, term in enumerate(asked.terms)
+        ]
+        near = sum(
+            weight * min(1.0, max(0.0, (match - _UNRELATED) / (_SAME - _UNRELATED)))
+            for match, weight in zip(matches, asked.weights, strict=True)
+        )
+        # Of equally rare words, the one that is there.
+        _, focus = max(zip(asked.weights, matches, strict=True))
+        return NEAR_WORDS * near / asked.total - FOCUS * max(0.0, _FOCUS_PRESENT - focus)
 
 
 def _terms(question: str) -> dict[str, str]:
@@ -91,36 +156,8 @@ def _words(text: str) -> list[str]:
     return [word for word in tokens(text) if word not in STOP_WORDS]
 
 
-def _weights(terms: dict[str, str], held: Sequence[set[str]]) -> list[float]:
-    """Inverse document frequency of each term; a term that nothing holds weighs most."""
-    return [math.log((len(held) + 1) / (sum(term in one for one in held) + 0.5)) for term in terms]
-
-
-def _by_words(
-    terms: dict[str, str],
-    weights: Sequence[float],
-    words: Sequence[str],
-    vocabulary: dict[str, int],
-    likeness: Vectors,
-) -> float:
-    total = sum(weights)
-    if not total:
-        return 0.0
-    stems = set(map(stem, words))
-    places = [vocabulary[word] for word in words]
-    matches = [
-        1.0 if term in stems else float(likeness[row, places].max(initial=0.0))
-        for row, term in enumerate(terms)
-    ]
-    same = sum(weight for term, weight in zip(terms, weights, strict=True) if term in stems)
-    near = sum(
-        weight * min(1.0, max(0.0, (match - _UNRELATED) / (_SAME - _UNRELATED)))
-        for match, weight in zip(matches, weights, strict=True)
-    )
-    # Of equally rare words, the one that is there.
-    _, focus = max(zip(weights, matches, strict=True))
-    missing = max(0.0, _FOCUS_PRESENT - focus)
-    return (NEAR_WORDS * near + SAME_WORDS * same) / total - FOCUS * missing
+def _words_around(quotation: Quotation) -> list[str]:
+    return [*_words(quotation.text), *_words(quotation.heading)]
 
 
 def _by_form(question: str, sentence: str) -> float:
