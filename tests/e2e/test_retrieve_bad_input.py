@@ -268,8 +268,9 @@ def test_a_client_that_disconnects_while_it_sends_changes_nothing(
         sent, gone = threading.Event(), threading.Event()
         with grpc.insecure_channel(server.address) as channel:
             stub = RetrieveServiceStub(channel)
-            stub.IngestDocument(_never_closed(sent, gone), metadata=METADATA)
+            call = stub.IngestDocument(_never_closed(sent, gone), metadata=METADATA)
             assert sent.wait(TIMEOUT_S)
+            assert call.is_active()
         gone.set()
     assert client.ingest(KEPT.encode()).skipped
     assert client.state() == before

@@ -51,6 +51,7 @@ class DocumentIngest:
         self._embedder = embedder
         self._spool_dir = spool_dir
         self._default = Chunking(chunk_tokens, chunk_overlap_tokens)
+        self.max_document_bytes = max_document_bytes
         self._limits = ParseLimits(max_bytes=max_document_bytes)
         self._parsing = Slots(max_parsing)
         self._turns = KeyedLocks()
@@ -66,7 +67,7 @@ class DocumentIngest:
         name = collection.spec.name
         require_match(name, collection.spec.fingerprint, self._embedder.fingerprint)
         chunking = await run_blocking(self._chunking, request)
-        with Upload(self._spool_dir, self._limits.max_bytes) as upload:
+        with Upload(self._spool_dir, self.max_document_bytes) as upload:
             async for piece in data:
                 await upload.add(piece)
             yield Progress(Stage.RECEIVED, upload.size, upload.size)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from groundwire.v1 import record_pb2
 from groundwire.v1 import retrieve_service_pb2 as pb
@@ -16,6 +17,9 @@ from groundwire_server.services.collections import timestamp_message
 from groundwire_server.services.structs import dict_of, fill_struct
 from groundwire_server.services.validate import require_id
 from groundwire_server.services.violations import within
+
+# A client that has sent nothing for so long is not writing.
+_PAUSE_S = 0.2
 
 _STAGES = {
     Stage.RECEIVED: pb.INGEST_STAGE_RECEIVED,
@@ -55,6 +59,18 @@ async def data_of(
         if request.WhichOneof("part") != "data":
             raise InvalidArgumentError("data", "every message after the first must carry data")
         yield request.data
+
+
+async def read_on(requests: AsyncIterator[pb.IngestDocumentRequest], max_bytes: int) -> None:
+    """Take in what a client still sends, until it ends, pauses, or has sent ``max_bytes``.
+
+    A grpc.aio client that is writing when the status of a failed call reaches it reports a
+    failed write in its place (grpc/grpc#36066): so the status waits until it is not.
+    """
+    with suppress(StopAsyncIteration, TimeoutError):
+        while max_bytes > 0:
+            request = await asyncio.wait_for(anext(requests), _PAUSE_S)
+            max_bytes -= len(request.data) + 1
 
 
 def ingest_request_of(header: pb.IngestHeader, tenant: str) -> IngestRequest:

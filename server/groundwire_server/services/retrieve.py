@@ -8,13 +8,14 @@ from contextlib import aclosing
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire.v1 import retrieve_service_pb2_grpc
 from groundwire_index.collection import Collection
+from groundwire_index.errors import GroundwireError
 from groundwire_index.index import Index
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.deadline import seconds_left
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.identity import current_identity
-from groundwire_server.ingestion import DocumentIngest
+from groundwire_server.ingestion import DocumentIngest, IngestEvent
 from groundwire_server.interceptors.method import Context
 from groundwire_server.services import reads, writes
 from groundwire_server.services.collections import collection_message, spec_of
@@ -24,6 +25,7 @@ from groundwire_server.services.documents import (
     header_of,
     ingest_fields,
     ingest_request_of,
+    read_on,
 )
 from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
 from groundwire_server.services.search import search_of, searches_of
@@ -138,16 +140,16 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         self, request_iterator: AsyncIterator[pb.IngestDocumentRequest], context: Context
     ) -> AsyncGenerator[pb.IngestDocumentResponse, None]:
         """Take a file in, and report how far it has come."""
-        with ingest_fields():
-            header = await header_of(request_iterator)
-            request = ingest_request_of(header, _tenant())
-            collection = await self._collection(header.collection)
-            async with (
-                aclosing(data_of(request_iterator)) as data,
-                aclosing(self._documents.ingest(collection, request, data)) as events,
-            ):
-                async for event in events:
-                    yield event_message(event)
+        try:
+            with ingest_fields():
+                async with aclosing(self._ingest(request_iterator)) as events:
+                    # gRPC ends the data of a client that has gone as if it were complete. To
+                    # report its arrival then fails, before any of it could be stored.
+                    async for event in events:
+                        yield event_message(event)
+        except GroundwireError:
+            await read_on(request_iterator, self._documents.max_document_bytes)
+            raise
 
     async def ListDocuments(
         self, request: pb.ListDocumentsRequest, context: Context
@@ -163,6 +165,19 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         writes.check_delete_document(request)
         collection = await self._collection(request.collection)
         return await run_blocking(writes.delete_document, collection, request)
+
+    async def _ingest(
+        self, requests: AsyncIterator[pb.IngestDocumentRequest]
+    ) -> AsyncGenerator[IngestEvent, None]:
+        header = await header_of(requests)
+        request = ingest_request_of(header, _tenant())
+        collection = await self._collection(header.collection)
+        async with (
+            aclosing(data_of(requests)) as data,
+            aclosing(self._documents.ingest(collection, request, data)) as events,
+        ):
+            async for event in events:
+                yield event
 
     async def _collection(self, name: str) -> Collection:
         return await run_blocking(self._index.collection, _tenant(), name)

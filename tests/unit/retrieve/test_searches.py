@@ -64,9 +64,12 @@ async def test_a_lexical_query_needs_no_embedder(filled: Served, embedder: Lette
     assert embedder.calls == []
 
 
-async def test_a_record_query_leaves_the_record_out(filled: Served) -> None:
+async def test_a_record_query_is_by_its_vector_and_leaves_it_out(filled: Served) -> None:
     found = await filled.stub.Search(search(record_id="banana"))
     assert set(ids_of(found.hits)) == {"abba", "cocoa"}
+    (banana,) = await filled.get("banana", vector=True)
+    by_vector = await filled.stub.Search(search(vector=banana.vector))
+    assert list(found.hits) == list(by_vector.hits)[1:]
     refused = await refusal(filled.stub.Search(search(record_id="none")))
     assert refused.code == grpc.StatusCode.NOT_FOUND
 

@@ -238,6 +238,10 @@ async def test_records_are_deleted_by_filter(served: Served) -> None:
         (pb.DeleteRequest(collection="c", filter=filter_pb2.Filter()), "filter"),
         (by_filter({"all": {}}), "filter"),
         (by_filter({"not": {"any": {}}}), "filter"),
+        (
+            by_filter({"any": {"filters": [{"all": {}}, {"condition": {"field": "x", "eq": 1}}]}}),
+            "filter",
+        ),
         (pb.DeleteRequest(collection="c", ids=pb.RecordIds(ids=["x"] * 10_001)), "ids.ids"),
     ],
 )
