@@ -213,6 +213,22 @@ async def test_a_wrong_header_is_refused_before_any_data(
     assert await served.count() == 0
 
 
+async def test_a_client_that_is_still_sending_is_told_why_it_was_refused(served: Served) -> None:
+    for _ in range(20):
+        requests = ingest_requests(bytes(2**20), piece=2**14, collection="c", filename="a/b")
+        refused = await refusal(served.stub.IngestDocument(requests))
+        assert (refused.code, refused.fields) == (INVALID, ("header.filename",))
+
+
+async def test_a_client_that_sends_no_more_is_told_at_once(served: Served) -> None:
+    async def header_alone():
+        yield pb.IngestDocumentRequest(header=pb.IngestHeader(collection="c", filename="a/b"))
+        await asyncio.Event().wait()
+
+    refused = await asyncio.wait_for(refusal(served.stub.IngestDocument(header_alone())), 10)
+    assert (refused.code, refused.fields) == (INVALID, ("header.filename",))
+
+
 @pytest.mark.parametrize(
     ("data", "header"),
     [
