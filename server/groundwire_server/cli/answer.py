@@ -60,7 +60,9 @@ def show_sources(answer: Generation, screen: Console) -> None:
     for number, citations in _by_source(answer.citations).items():
         passage = answer.passage(citations[0])
         screen.print(
-            Text.assemble((f"[{number}] ", "number"), (title(passage), "title"), place(passage))
+            Text.assemble(
+                (f"[{number}] ", "number"), (passage.document_id, "title"), place(passage)
+            )
         )
         for quoted in dict.fromkeys(quote(passage, citation) for citation in citations):
             screen.print(Padding(Text(f"“{quoted}”", style="quote"), (0, 0, 0, 4), expand=False))
@@ -98,21 +100,11 @@ def as_json(question: str, answer: Generation) -> dict[str, Any]:
     }
 
 
-def title(passage: Passage) -> str:
-    """What a person would call the passage's document."""
-    return passage.title or passage.document_id
-
-
-def place(passage: Passage) -> Text:
-    """Where in the document: page, or the heading; and the document's id."""
-    parts = []
+def place(passage: Passage) -> str:
+    """Where in the document: the page or, in a format without pages, the heading."""
     if passage.page:
-        parts.append(f", page {passage.page}")
-    elif passage.headings:
-        parts.append(f", “{passage.headings[-1]}”")
-    if passage.title and passage.title != passage.document_id:
-        parts.append(f"  {passage.document_id}")
-    return Text("".join(parts), style="faint")
+        return f", page {passage.page}"
+    return f", “{passage.headings[-1]}”" if passage.headings else ""
 
 
 def quote(passage: Passage, citation: Citation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -11,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundwire import Client
+from groundwire import Client, Generation
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from groundwire_server.cli import ingest
-from groundwire_server.cli.answer import options, place, stream, title
+from groundwire_server.cli.answer import options, place, stream
 from groundwire_server.cli.citation_check import Checked, check
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.local_server import CannotStartError, local_server
@@ -38,7 +39,8 @@ class Asked:
 
 QUESTIONS = (
     Asked("A question", "At what wind speed does the Maar dome have to be closed?"),
-    Asked("A follow-up, in the same session", "And when may it be opened again?"),
+    Asked("Another", "When were the domes damaged by a storm?"),
+    Asked("A follow-up, in the same session", "How long was the telescope out of service?"),
     Asked(
         "Something that the handbook does not say",
         "What does the observatory pay for its electricity each year?",
@@ -55,11 +57,11 @@ CLOSING = (
 )
 
 COMMANDS = (
-    ("make serve", "a server that stays; its data is in ./data"),
-    ("groundwire ingest samples/handbook", "these documents again, or your own"),
-    ('groundwire ask "Who is the safety officer?"', "one answer with its sources"),
-    ("groundwire chat", "a conversation"),
-    ("groundwire doctor", "what this machine can do"),
+    ("serve", "a server that stays"),
+    ("ingest samples/handbook", "these documents, or your own"),
+    ('ask "Who is the safety officer?"', "one answer with its sources"),
+    ("chat", "a conversation"),
+    ("doctor", "what this machine can do"),
 )
 
 
@@ -139,13 +141,22 @@ def _ask(
     screen.print(Text(f"> {asked.question}", style="command"))
     with client.generate(asked.question, **options(arguments, session_id)) as answer:
         stream(answer, screen)
-    if not asked.is_answered:
-        return not answer.citations
-    checked = [check(client, arguments.collection, answer, each) for each in answer.citations]
     screen.print()
+    if not asked.is_answered:
+        return _show_silence(answer, screen)
+    checked = [check(client, arguments.collection, answer, each) for each in answer.citations]
     for each in checked:
         _show_check(each, screen)
     return bool(checked) and all(each.holds for each in checked)
+
+
+def _show_silence(answer: Generation, screen: Console) -> bool:
+    kept_silent = answer.finished is not None and answer.finished.finish_reason == "no_sources"
+    if kept_silent:
+        _good("No passage supports an answer, so none was made up.", screen)
+    else:
+        screen.print("✗ It answered what the documents do not say.", style="bad")
+    return kept_silent
 
 
 def _show_check(checked: Checked, screen: Console) -> None:
@@ -153,7 +164,7 @@ def _show_check(checked: Checked, screen: Console) -> None:
     screen.print(
         Text.assemble(
             (f"{sign} [{checked.citation.source}] ", style),
-            (title(checked.passage), "title"),
+            (checked.passage.document_id, "title"),
             place(checked.passage),
         )
     )
@@ -174,6 +185,16 @@ def _close(screen: Console) -> None:
     _heading("What you just saw", screen)
     screen.print(CLOSING, markup=False)
     screen.print()
-    width = max(len(command) for command, _ in COMMANDS)
-    for command, meaning in COMMANDS:
+    lines = [(f"{_program()} {command}", meaning) for command, meaning in COMMANDS]
+    width = max(len(command) for command, _ in lines)
+    for command, meaning in lines:
         screen.print(Text.assemble("  ", (command.ljust(width), "command"), f"  {meaning}"))
+
+
+def _program() -> str:
+    """What to type for this program here: `make demo` installs it beside Python, off the path."""
+    beside = Path(sys.executable).with_name("groundwire")
+    if shutil.which("groundwire") or not beside.is_file():
+        return "groundwire"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)

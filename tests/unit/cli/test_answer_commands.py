@@ -38,7 +38,7 @@ def test_an_answer_comes_with_its_sources_and_confidence(
     assert done.out.splitlines() == [
         "The dome opens at dusk [1].",
         "",
-        "[1] Guide, page 3  guide.pdf",
+        "[1] guide.pdf, page 3",
         "    “The dome opens at dusk.”",
         "",
         "Confidence 90%",
