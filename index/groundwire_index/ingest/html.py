@@ -218,7 +218,7 @@ class _PageReader:
 
 
 def _is_hidden(attributes: Mapping[str, str]) -> bool:
-    return (
+    return bool(attributes) and (
         "hidden" in attributes
         or attributes.get("aria-hidden") == "true"
         or attributes.get("role") == "navigation"

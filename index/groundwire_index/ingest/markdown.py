@@ -21,6 +21,7 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.{0,10000}?)\n---[ \t]*(?:\n|\Z)", re
 _TITLE = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE | re.IGNORECASE)
 # Time grows with the square of the brackets in one block, so a longer one is read as it stands.
 _LONGEST_INLINE = 10_000
+_MARKUP = re.compile(r"[\\`*_\[\]<&]| \n")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -49,7 +50,7 @@ def _block_parser() -> MarkdownIt:
 def _inline(parser: MarkdownIt, markup: str, references: dict[str, Any]) -> list[Token]:
     from markdown_it.token import Token
 
-    if len(markup) > _LONGEST_INLINE:
+    if len(markup) > _LONGEST_INLINE or not _MARKUP.search(markup):
         return [Token("text", "", 0, content=markup.replace("\n", " "))]
     tokens: list[Token] = []
     parser.inline.parse(markup, parser, references, tokens)
