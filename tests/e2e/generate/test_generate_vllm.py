@@ -1,0 +1,152 @@
+"""GenerateService over the real vLLM engine, with a small model of random weights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import grpc
+import pytest
+from groundwire.v1.generate_service_pb2 import CompleteRequest, CountTokensRequest, GenerateRequest
+from groundwire.v1.generation_pb2 import (
+    FINISH_REASON_ABORTED,
+    FINISH_REASON_LENGTH,
+    ROLE_USER,
+    STORE_OUTCOME_STORED,
+    Chat,
+    Grounding,
+    Message,
+    SamplingParameters,
+)
+from groundwire_server.engines.engine import EngineEvent, EngineRequest
+from groundwire_server.engines.vllm import VllmEngine
+from groundwire_server.memory.redis_sessions import RedisSessions
+
+from tests.e2e.generate.serving import ALICE, Serve, kinds, rest_of, text_of
+from tests.models import CONTEXT_LENGTH, small_llama
+
+pytestmark = pytest.mark.vllm
+
+SHORT = SamplingParameters(temperature=0, max_tokens=8)
+
+
+class WatchedEngine(VllmEngine):
+    """Says when it has been let go of."""
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        self.freed = asyncio.Event()
+        try:
+            async with aclosing(super().generate(request)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.freed.set()
+
+
+@pytest.fixture(scope="module")
+async def engine() -> AsyncIterator[WatchedEngine]:
+    args = {"enforce_eager": True, "dtype": "float32"}
+    engine = WatchedEngine(str(small_llama()), name="small", args=args)
+    await engine.start()
+    yield engine
+    await engine.close()
+
+
+async def test_a_chat_streams_and_the_end_has_usage_and_timings(
+    serve: Serve, engine: WatchedEngine
+) -> None:
+    chat = Chat(messages=[Message(role=ROLE_USER, content="When does it open?")])
+    async with serve(engine) as serving:
+        request = GenerateRequest(chat=chat, sampling=SHORT)
+        events = [event async for event in serving.stub.Generate(request)]
+        gathered = await serving.stub.Complete(CompleteRequest(request=request))
+        counted = await serving.stub.CountTokens(CountTokensRequest(chat=chat))
+    assert (events[0].started.model, events[0].started.engine) == ("small", "vllm")
+    finished = events[-1].finished
+    assert finished.finish_reason == FINISH_REASON_LENGTH
+    assert finished.usage.completion_tokens == 8
+    assert finished.usage.prompt_tokens == counted.token_count
+    # A token that is only the beginning of a character comes with the next text, or with none.
+    assert 4 < sum(event.text_delta.token_count for event in events) <= 8
+    assert finished.timings.HasField("prefill")
+    assert finished.timings.HasField("decode")
+    assert gathered.text == text_of(events)
+    assert counted.context_length == CONTEXT_LENGTH
+
+
+@pytest.mark.usefixtures("library")
+async def test_a_grounded_prompt_leaves_room_for_its_answer(
+    serve: Serve, engine: WatchedEngine
+) -> None:
+    request = GenerateRequest(
+        prompt="How wide is the main mirror?",
+        grounding=Grounding(collection="notes", top_k=5),
+        sampling=SHORT,
+    )
+    async with serve(engine) as serving:
+        events = [event async for event in serving.stub.Generate(request, metadata=ALICE)]
+    assert kinds(events)[:2] == ["started", "sources"]
+    passages = events[1].sources.passages
+    assert passages[0].chunk_id == "mirror"
+    assert [passage.number for passage in passages] == list(range(1, len(passages) + 1))
+    finished = events[-1].finished
+    assert finished.usage.prompt_tokens + 8 <= CONTEXT_LENGTH
+    # Babble cites nothing that holds.
+    assert finished.confidence == 0
+    assert not any(event.HasField("citation") for event in events)
+
+
+async def test_a_session_goes_into_the_prompt_and_grows(
+    serve: Serve, engine: WatchedEngine, sessions: RedisSessions, session_id: str
+) -> None:
+    await sessions.create("alice", "al", session_id=session_id)
+    prompts = []
+    async with serve(engine) as serving:
+        for question in ("When does it open?", "And close?"):
+            answer = await serving.stub.Complete(
+                CompleteRequest(
+                    request=GenerateRequest(prompt=question, session_id=session_id, sampling=SHORT)
+                ),
+                metadata=ALICE,
+            )
+            assert answer.finished.stored == STORE_OUTCOME_STORED
+            prompts.append(answer.finished.usage.prompt_tokens)
+    assert prompts[1] > prompts[0]
+    turns = (await sessions.turns("alice", session_id, after=0, limit=10)).turns
+    assert [turn.content for turn in turns[::2]] == ["When does it open?", "And close?"]
+
+
+async def test_a_client_that_leaves_frees_the_engine_and_an_abort_ends_the_stream(
+    serve: Serve, engine: WatchedEngine
+) -> None:
+    endless = SamplingParameters(temperature=1, seed=7, max_tokens=450)
+    request = GenerateRequest(prompt="Every visitor", sampling=endless, request_id="r-1")
+    async with serve(engine) as serving:
+        call = serving.stub.Generate(request)
+        await call.read()
+        await call.read()
+        serving.running.abort("default", "r-1")
+        last = (await rest_of(call))[-1]
+        assert last.finished.finish_reason == FINISH_REASON_ABORTED
+        assert last.finished.usage.completion_tokens < 450
+
+        call = serving.stub.Generate(request)
+        await call.read()
+        await call.read()
+        call.cancel()
+        await asyncio.wait_for(engine.freed.wait(), 10)
+        answer = await serving.stub.Complete(
+            CompleteRequest(request=GenerateRequest(prompt="Every visitor", sampling=SHORT))
+        )
+    assert answer.finished.usage.completion_tokens == 8
+
+
+async def test_a_prompt_longer_than_the_context_is_refused(
+    serve: Serve, engine: WatchedEngine
+) -> None:
+    async with serve(engine) as serving:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await serving.stub.Generate(GenerateRequest(prompt="the dome " * 500)).read()
+    assert caught.value.code() == grpc.StatusCode.OUT_OF_RANGE
+    assert str(CONTEXT_LENGTH - 1) in (caught.value.details() or "")
