@@ -99,6 +99,8 @@ class LibraryEncoder:
         return result
 
     def _ids(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[list[int]]:
+        if not texts:
+            return []
         encoded = self._tokenizer(
             list(texts), add_special_tokens=add_special_tokens, truncation=False, verbose=False
         )

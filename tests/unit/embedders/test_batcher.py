@@ -1,0 +1,232 @@
+"""How callers share the model. The model here is a thread that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+import pytest
+from groundwire_index.errors import UnavailableError
+from groundwire_server.embedders.batcher import Batcher
+from groundwire_server.embedders.embedder import EmbedKind
+from groundwire_server.embedders.encoder import Tokens
+from numpy.typing import NDArray
+
+
+class Model:
+    """Stands still until it is let go; a vector is the length of its text, twice."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.go = threading.Event()
+        self._entered = threading.Semaphore(0)
+
+    def encode(self, batch: Sequence[Tokens]) -> NDArray[np.float32]:
+        self.batches.append([tokens.text for tokens in batch])
+        self._entered.release()
+        assert self.go.wait(10)
+        if any(tokens.text == "poison" for tokens in batch):
+            raise ValueError("this text breaks the model")
+        return np.array([[len(tokens), len(tokens)] for tokens in batch], np.float32)
+
+    async def busy(self) -> None:
+        """Wait until it has taken a batch."""
+        assert await asyncio.to_thread(self._entered.acquire, timeout=10)
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+async def batcher(model: Model) -> AsyncIterator[Batcher]:
+    batcher = Batcher(model.encode, dimension=2, batch_tokens=16)
+    yield batcher
+    model.go.set()
+    await asyncio.to_thread(batcher.close)
+
+
+def text(name: str, length: int = 1, kind: EmbedKind = EmbedKind.PASSAGE) -> Tokens:
+    return Tokens(name, kind, [0] * length, truncated=False)
+
+
+def texts(*names: str, length: int = 1) -> list[Tokens]:
+    return [text(name, length) for name in names]
+
+
+async def keep_busy(batcher: Batcher, model: Model) -> asyncio.Task[NDArray[np.float32]]:
+    task = asyncio.create_task(batcher.run(texts("first"), urgent=True))
+    await model.busy()
+    return task
+
+
+async def started(*calls: asyncio.Task[NDArray[np.float32]]) -> None:
+    """Let each call reach the queue."""
+    for _ in calls:
+        await asyncio.sleep(0)
+
+
+async def refusing(batcher: Batcher) -> None:
+    """Wait until it takes no more calls."""
+    while True:
+        attempt = call(batcher, texts("too late"))
+        await asyncio.sleep(0)
+        if attempt.done():
+            assert isinstance(attempt.exception(), UnavailableError)
+            return
+        attempt.cancel()
+        await asyncio.wait({attempt})
+
+
+def call(
+    batcher: Batcher, each: Sequence[Tokens], *, urgent: bool = False
+) -> asyncio.Task[NDArray[np.float32]]:
+    return asyncio.create_task(batcher.run(each, urgent=urgent))
+
+
+async def test_an_idle_model_begins_at_once(batcher: Batcher, model: Model) -> None:
+    model.go.set()
+
+    vectors = await batcher.run(texts("alone", length=3), urgent=True)
+
+    assert vectors.tolist() == [[3, 3]]
+    assert vectors.dtype == np.float32
+
+
+async def test_vectors_come_in_the_callers_order(batcher: Batcher, model: Model) -> None:
+    model.go.set()
+    lengths = [5, 1, 9, 2, 7, 3]
+
+    vectors = await batcher.run([text(f"{length}", length) for length in lengths], urgent=False)
+
+    assert vectors[:, 0].tolist() == lengths
+
+
+async def test_callers_who_wait_together_share_a_batch(batcher: Batcher, model: Model) -> None:
+    await keep_busy(batcher, model)
+    waiting = [call(batcher, texts(name), urgent=True) for name in "abcd"]
+    await started(*waiting)
+
+    model.go.set()
+    await asyncio.gather(*waiting)
+
+    assert [sorted(batch) for batch in model.batches[1:]] == [["a", "b", "c", "d"]]
+
+
+async def test_a_batch_holds_texts_of_like_length_within_the_limit(
+    batcher: Batcher, model: Model
+) -> None:
+    await keep_busy(batcher, model)
+    lengths = [8, 2, 7, 2, 1, 2, 8, 40, 2]
+    waiting = call(batcher, [text(f"{length}", length) for length in lengths])
+    await started(waiting)
+
+    model.go.set()
+    await waiting
+
+    padded = [len(batch) * max(map(int, batch)) for batch in model.batches[2:]]
+    assert model.batches[1] == ["40"], "a text over the limit goes alone"
+    assert max(padded) <= 16
+    assert ["8", "8"] in model.batches
+
+
+async def test_urgent_texts_go_before_bulk_that_came_first(batcher: Batcher, model: Model) -> None:
+    await keep_busy(batcher, model)
+    bulk = call(batcher, texts("bulk", "more bulk", length=10))
+    await started(bulk)
+    urgent = call(batcher, texts("query"), urgent=True)
+    await started(urgent)
+
+    model.go.set()
+    await asyncio.gather(bulk, urgent)
+
+    assert model.batches[1] == ["query"]
+
+
+async def test_bulk_has_its_turn_however_much_urgent_work_waits(
+    batcher: Batcher, model: Model
+) -> None:
+    await keep_busy(batcher, model)
+    bulk = call(batcher, texts("bulk", length=16))
+    urgent = call(batcher, texts(*"abcdefghijklmnopqrstuvwxyz", length=16), urgent=True)
+    await started(bulk, urgent)
+
+    model.go.set()
+    await asyncio.gather(bulk, urgent)
+
+    assert model.batches.index(["bulk"]) <= 9
+
+
+async def test_queries_and_passages_are_never_in_one_batch(batcher: Batcher, model: Model) -> None:
+    await keep_busy(batcher, model)
+    waiting = [
+        call(batcher, [text("passage", 2)], urgent=True),
+        call(batcher, [text("query", 2, EmbedKind.QUERY)], urgent=True),
+    ]
+    await started(*waiting)
+
+    model.go.set()
+    await asyncio.gather(*waiting)
+
+    assert sorted(model.batches[1:]) == [["passage"], ["query"]]
+
+
+async def test_texts_of_a_caller_who_has_gone_are_not_embedded(
+    batcher: Batcher, model: Model
+) -> None:
+    await keep_busy(batcher, model)
+    gone, stays = call(batcher, texts("gone")), call(batcher, texts("stays"))
+    await started(gone, stays)
+    gone.cancel()
+    await asyncio.wait({gone})
+
+    model.go.set()
+    await stays
+
+    assert model.batches[1:] == [["stays"]]
+
+
+async def test_a_bulk_caller_who_goes_stops_the_batches_not_yet_begun(
+    batcher: Batcher, model: Model
+) -> None:
+    bulk = call(batcher, texts(*"abcdef", length=16))
+    await model.busy()
+    bulk.cancel()
+    await asyncio.wait({bulk})
+
+    model.go.set()
+    await batcher.run(texts("next"), urgent=False)
+
+    assert len(model.batches) == 2
+
+
+async def test_an_error_reaches_those_in_the_batch_and_nobody_else(
+    batcher: Batcher, model: Model
+) -> None:
+    model.go.set()
+
+    with pytest.raises(ValueError, match="breaks the model"):
+        await batcher.run(texts("poison"), urgent=True)
+
+    assert (await batcher.run(texts("well"), urgent=True)).tolist() == [[1, 1]]
+
+
+async def test_closing_ends_the_wait_of_those_in_the_queue(model: Model) -> None:
+    batcher = Batcher(model.encode, dimension=2, batch_tokens=16)
+    running = await keep_busy(batcher, model)
+    waiting = call(batcher, texts("late"))
+    await started(waiting)
+
+    closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+    await refusing(batcher)
+    model.go.set()
+    await closing
+
+    assert (await running).tolist() == [[1, 1]]
+    with pytest.raises(UnavailableError):
+        await waiting
+    with pytest.raises(UnavailableError):
+        await batcher.run(texts("later"), urgent=True)
