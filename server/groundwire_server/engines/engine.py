@@ -69,6 +69,8 @@ class GroundedQuestion:
 
     question: str
     passages: tuple[SourcePassage, ...]
+    subject: str = ""
+    """What a follow-up question is about, from the turns before it; empty for others."""
 
 
 @dataclass(frozen=True, slots=True)

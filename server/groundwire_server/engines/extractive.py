@@ -17,6 +17,7 @@ from groundwire_server.engines.engine import (
     GenerationEnd,
     GroundedQuestion,
     Message,
+    Role,
     Sampling,
     TextPiece,
     Usage,
@@ -62,7 +63,8 @@ class ExtractiveEngine:
         FailedPreconditionError without ``grounded``, UnsupportedError for n > 1 and logprobs.
         """
         grounded = _grounded(request)
-        quoted = await self._answer(grounded)
+        said = "\n".join(one.content for one in request.messages if one.role is Role.ASSISTANT)
+        quoted = await self._answer(grounded, said)
         text = _marked(quoted) if quoted else NO_ANSWER
         pieces = _PIECE.findall(_before_stop(text, request.sampling.stop))
         counts = await run_blocking(self._embedder.count_tokens, pieces) if pieces else []
@@ -89,11 +91,14 @@ class ExtractiveEngine:
     async def close(self) -> None:
         """Nothing to stop."""
 
-    async def _answer(self, grounded: GroundedQuestion) -> list[Quotation]:
+    async def _answer(self, grounded: GroundedQuestion, said: str) -> list[Quotation]:
         candidates = quotations(grounded.passages)
         if not candidates:
             return []
-        return _chosen(await score(self._embedder, grounded.question, candidates))
+        ranked = await score(
+            self._embedder, grounded.question, candidates, subject=grounded.subject, said=said
+        )
+        return _chosen(ranked)
 
     async def _read(self, grounded: GroundedQuestion) -> int:
         texts = [grounded.question, *(passage.text for passage in grounded.passages)]

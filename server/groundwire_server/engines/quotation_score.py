@@ -11,6 +11,9 @@
 - form: +0.03 or -0.03 for holding, or not, what the question asks for (a number, a name, ...).
 - missing focus: how far the question's rarest word is from being there. Asked for the weight of
   a mirror, sentences about the mirror are close in meaning, and hold no answer.
+
+A follow-up is scored with its subject in front, whose words weigh half; what has been said
+already loses 0.15, because whoever goes on asking wants something else.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ from groundwire_server.engines.question_form import fits_form
 from groundwire_server.engines.quotation import Quotation
 from groundwire_server.words import STOP_WORDS, stem, tokens, word_set
 
-MEANING, NEAR_WORDS, SAME_WORDS, FORM, FOCUS = 0.5, 0.3, 0.2, 0.03, 0.3
+MEANING, NEAR_WORDS, SAME_WORDS, FORM, FOCUS, SAID = 0.5, 0.3, 0.2, 0.03, 0.3, 0.15
+_SUBJECT_WEIGHT = 0.5
 # Similarity of words from which it counts, and from which it counts in full.
 _UNRELATED, _SAME = 0.25, 0.75
 # The focus is missing as far as nothing is this similar to it.
@@ -37,7 +41,8 @@ _LOOKED_AT = 12
 # They ask; what is asked is said by the others.
 _ASKING = word_set(
     "describe do does done explain far fast happen happened happens high kind list long many may "
-    "mean means much must name named names often please quickly say says soon tell type way"
+    "mean means much must name named names often please quickly say says soon take takes tell "
+    "type way"
 )
 
 Vectors = NDArray[np.float32]
@@ -52,11 +57,22 @@ class Scored:
     vector: Vectors
 
 
-async def score(embedder: Embedder, question: str, candidates: Sequence[Quotation]) -> list[Scored]:
-    """Score the candidates that could be best, best first; there must be at least one."""
-    asked = _Asked(question, candidates)
+async def score(
+    embedder: Embedder,
+    question: str,
+    candidates: Sequence[Quotation],
+    *,
+    subject: str = "",
+    said: str = "",
+) -> list[Scored]:
+    """Score the candidates that could be best, best first; there must be at least one.
+
+    ``subject`` is what a follow-up is about, ``said`` what was answered before it.
+    """
+    asked = _Asked(question, subject, candidates)
     texts = [one.text for one in candidates]
-    (wanted,) = (await embedder.embed([question], EmbedKind.QUERY)).vectors
+    standalone = f"{subject}: {question}" if subject else question
+    (wanted,) = (await embedder.embed([standalone], EmbedKind.QUERY)).vectors
     vectors = (await embedder.embed(texts, EmbedKind.PASSAGE)).vectors
     # Only these are looked at word by word: it costs as much as all that came before.
     alone = vectors @ wanted
@@ -75,7 +91,8 @@ async def score(embedder: Embedder, question: str, candidates: Sequence[Quotatio
             MEANING * float(max(alone[number], under))
             + SAME_WORDS * asked.same_words(one)
             + words.merit(one)
-            + _by_form(question, one.sentences[-1]),
+            + _by_form(question, one.sentences[-1])
+            - (SAID if subject and one.sentences[-1] in said else 0.0),
             vectors[number],
         )
         for one, number, under in zip(shortlist, kept, under_heading, strict=True)
@@ -86,12 +103,14 @@ async def score(embedder: Embedder, question: str, candidates: Sequence[Quotatio
 class _Asked:
     """The content words of a question, and how much each of them says."""
 
-    def __init__(self, question: str, candidates: Sequence[Quotation]) -> None:
-        self.terms = _terms(question)
+    def __init__(self, question: str, subject: str, candidates: Sequence[Quotation]) -> None:
+        own = _terms(question)
+        self.terms = {**_terms(subject), **own}
         held = [set(map(stem, _words(one.text))) for one in candidates]
         # Inverse document frequency; a term that nothing holds weighs most.
         self.weights = [
             math.log((len(held) + 1) / (sum(term in one for one in held) + 0.5))
+            * (1.0 if term in own else _SUBJECT_WEIGHT)
             for term in self.terms
         ]
         self.total = sum(self.weights) or 1.0

@@ -100,7 +100,7 @@ class Preparation:
         )
         engine_request = replace(
             _engine_request(request, packed),
-            grounded=GroundedQuestion(question.standalone, sources),
+            grounded=GroundedQuestion(question.asked, sources, question.subject),
         )
         return Prepared(
             engine_request, conversation.question, packed.passages, packed.left_out, exchange

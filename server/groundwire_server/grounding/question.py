@@ -29,12 +29,14 @@ _WORD = re.compile(r"[^\W_]+(?:[-'\u2019][^\W_]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question in the two forms that are needed."""
+    """One question in the forms that are needed."""
 
     search: str
     """For retrieval: with the whole of the turns it refers to, because more context finds more."""
-    standalone: str
-    """For answering: with only the subject of those turns, because more would be answered too."""
+    asked: str
+    """As the user said it."""
+    subject: str
+    """What those turns are about, for an engine that does not see them; empty without any."""
 
 
 def question_of(conversation: Conversation, query: str = "") -> Question:
@@ -49,7 +51,8 @@ def question_of(conversation: Conversation, query: str = "") -> Question:
     subject = subject_of(chain[0]) if chain else ""
     return Question(
         search=_ends_of(query or " ".join([*chain, asked])),
-        standalone=f"{subject}: {asked}" if subject else asked,
+        asked=asked,
+        subject=subject,
     )
 
 

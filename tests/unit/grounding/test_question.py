@@ -20,7 +20,8 @@ def asking(*turns: str) -> list[Message]:
 
 def test_the_last_user_message_is_searched_for() -> None:
     question = question_of(conversation_of(asking("How much do tickets for adults cost?")))
-    assert question.search == question.standalone == "How much do tickets for adults cost?"
+    assert question.search == question.asked == "How much do tickets for adults cost?"
+    assert question.subject == ""
 
 
 def test_a_question_that_stands_alone_is_not_mixed_with_the_one_before() -> None:
@@ -37,21 +38,21 @@ def test_a_question_that_stands_alone_is_not_mixed_with_the_one_before() -> None
 def test_a_follow_up_is_searched_for_with_the_turn_before_it(follow_up: str) -> None:
     question = question_of(conversation_of(asking("How wide is the main mirror?", follow_up)))
     assert question.search == f"How wide is the main mirror? {follow_up}"
-    assert question.standalone == f"main mirror: {follow_up}"
+    assert (question.subject, question.asked) == ("main mirror", follow_up)
 
 
 def test_a_chain_of_follow_ups_leads_back_to_what_it_began_with() -> None:
     chat = asking("Is there a lift?", "How wide is the main mirror?", "Who cast it?", "And when?")
     question = question_of(conversation_of(chat))
     assert question.search == "How wide is the main mirror? Who cast it? And when?"
-    assert question.standalone == "main mirror: And when?"
+    assert (question.subject, question.asked) == ("main mirror", "And when?")
 
 
 def test_an_explicit_query_is_searched_for_and_the_message_answered() -> None:
     chat = asking("How wide is the main mirror?", "And who cast it?")
     question = question_of(conversation_of(chat), "mirror foundry")
     assert question.search == "mirror foundry"
-    assert question.standalone == "main mirror: And who cast it?"
+    assert (question.subject, question.asked) == ("main mirror", "And who cast it?")
 
 
 def test_a_follow_up_with_nothing_before_it_is_all_there_is() -> None:
