@@ -22,7 +22,6 @@ PACKAGES = (
     "protobuf",
     "torch",
     "transformers",
-    "faiss-cpu",
     "numpy",
     "redis",
     "pypdfium2",

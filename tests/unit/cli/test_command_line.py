@@ -12,7 +12,7 @@ from groundwire_server.cli.arguments import COMMANDS, parser
 
 from tests.unit.cli.conftest import Command, Platform
 
-HEAVY = ("torch", "numpy", "pydantic", "pydantic_settings", "transformers", "faiss", "uvloop")
+HEAVY = ("torch", "numpy", "pydantic", "pydantic_settings", "transformers", "uvloop")
 
 
 @pytest.mark.parametrize(
