@@ -17,7 +17,7 @@ IN_WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 def test_the_numbers_are_those_of_the_code() -> None:
     for said in (
-        f"× ({CHECKED_ONLY} + {1 - CHECKED_ONLY} × relevance) ×",
+        f"({CHECKED_ONLY} + {1 - CHECKED_ONLY} \u00d7 relevance)",
         f"words ÷ {FULL_LENGTH_WORDS}, at most 1",
         f"*s* ÷ (*s* + {HALF_RELEVANT_BM25:g}) of its BM25 score",
         f"at least {COVERAGE:.0%}".replace("%", " %"),
