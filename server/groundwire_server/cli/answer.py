@@ -18,10 +18,10 @@ from groundwire import (
 )
 from groundwire.requests.generate import GenerateOptions
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from groundwire_server.cli.flow import Flow
+from groundwire_server.cli.output import print_indented
 
 NO_SOURCES = "The documents hold no answer to this."
 QUOTE = 300
@@ -65,7 +65,7 @@ def show_sources(answer: Generation, screen: Console) -> None:
             )
         )
         for quoted in dict.fromkeys(quote(passage, citation) for citation in citations):
-            screen.print(Padding(Text(f"“{quoted}”", style="quote"), (0, 0, 0, 4), expand=False))
+            print_indented(screen, f"“{quoted}”", style="quote")
 
 
 def show_ending(finished: Finished, screen: Console) -> None:

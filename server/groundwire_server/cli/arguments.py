@@ -21,7 +21,7 @@ def parser() -> Parser:
         prog="groundwire",
         description="Generate, embed, retrieve and remember over one gRPC server.",
         epilog=f"The server that commands talk to: --server, else ${SERVER_ENV}, "
-        f"else {DEFAULT_SERVER}.",
+        f"else {DEFAULT_SERVER}. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 interrupted.",
         allow_abbrev=False,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from groundwire import Client, Generation
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from groundwire_server.cli import ingest
@@ -22,7 +21,7 @@ from groundwire_server.cli.answer import options, place, stream
 from groundwire_server.cli.citation_check import Checked, check
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.local_server import CannotStartError, local_server
-from groundwire_server.cli.output import console
+from groundwire_server.cli.output import console, print_indented
 from groundwire_server.cli.samples import handbook
 
 COLLECTION = "handbook"
@@ -168,8 +167,8 @@ def _show_check(checked: Checked, screen: Console) -> None:
             place(checked.passage),
         )
     )
-    screen.print(Padding(Text(f"“{checked.quote}”", style="quote"), (0, 0, 0, 6), expand=False))
-    screen.print(Padding(Text(checked.verdict, style="faint"), (0, 0, 0, 6), expand=False))
+    print_indented(screen, f"“{checked.quote}”", indent=6, style="quote")
+    print_indented(screen, checked.verdict, indent=6, style="faint")
 
 
 def _heading(text: str, screen: Console) -> None:

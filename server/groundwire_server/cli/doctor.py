@@ -6,11 +6,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from groundwire_server.cli.finding import Finding
-from groundwire_server.cli.output import console, print_json
+from groundwire_server.cli.output import console, print_indented, print_json
 from groundwire_server.cli.probe_machine import machine
 from groundwire_server.cli.probe_software import software
 
@@ -38,7 +37,7 @@ def run(arguments: Namespace) -> int:
 def _show(finding: Finding, screen: Console) -> None:
     sign, style = SIGNS[finding.state]
     screen.print(Text.assemble((f"{sign} ", style), (finding.name, "title"), f"  {finding.value}"))
-    screen.print(Padding(Text(finding.meaning, style="faint"), (0, 0, 0, 4), expand=False))
+    print_indented(screen, finding.meaning, style="faint")
 
 
 def _sum_up(problems: Sequence[Finding], screen: Console) -> None:

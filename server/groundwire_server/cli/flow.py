@@ -35,9 +35,10 @@ class Flow:
                 self._space += piece
 
     def end(self, style: str = "") -> None:
-        """Write what waited, and end the line."""
+        """Write what waited, and end the line if one was begun."""
         self._put_word(style)
-        self._put("\n", style)
+        if self._column:
+            self._put("\n", style)
         self._column, self._space = 0, ""
 
     def _put_word(self, style: str) -> None:

@@ -10,7 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 from rich.theme import Theme
+
+# Columns; tables, too, are never made narrower for a program that reads them.
+UNLIMITED = 10_000
 
 THEME = Theme(
     {
@@ -31,7 +35,18 @@ def console(*, stderr: bool = False) -> Console:
     made = Console(theme=THEME, stderr=stderr, highlight=False, emoji=False)
     if not made.is_terminal:
         made.soft_wrap = True
+        made.width = UNLIMITED
     return made
+
+
+def print_indented(screen: Console, text: str, *, indent: int = 4, style: str = "") -> None:
+    """Text some columns in; in a terminal each of its lines is."""
+    margin = " " * indent
+    if not screen.is_terminal:
+        screen.print(f"{margin}{text}", markup=False)
+        return
+    for line in Text(text, style=style).wrap(screen, max(20, screen.width - indent)):
+        screen.print(Text(margin) + line)
 
 
 def print_json(value: Any) -> None:

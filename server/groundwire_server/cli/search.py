@@ -7,11 +7,10 @@ from argparse import Namespace
 from groundwire import Hit, SearchResult
 from groundwire.requests.search import SearchOptions
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from groundwire_server.cli.connection import connect
-from groundwire_server.cli.output import console, print_json
+from groundwire_server.cli.output import console, print_indented, print_json
 
 EXCERPT = 400
 
@@ -35,7 +34,8 @@ def _show(result: SearchResult, screen: Console) -> None:
         screen.print("Nothing found.")
     for number, hit in enumerate(result.hits, 1):
         screen.print(_heading(number, hit))
-        screen.print(Padding(Text(_excerpt(hit.record.text or "")), (0, 0, 1, 4), expand=False))
+        print_indented(screen, _excerpt(hit.record.text or ""))
+        screen.print()
     screen.print(f"{result.plan.strategy}, {result.plan.took_s * 1000:.1f} ms", style="faint")
 
 

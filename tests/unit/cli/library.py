@@ -20,7 +20,10 @@ from groundwire.v1 import (
 
 from tests.unit.client.scripted import failure
 
-TEXT = "The dome opens at dusk. It closes at dawn."
+TEXT = (
+    "The dome opens at dusk. It closes at dawn, or as soon as the wind reaches 18 metres per "
+    "second, whichever comes first."
+)
 PASSAGE = generation_pb2.Passage(
     number=1, chunk_id="c1", document_id="guide.pdf", title="Guide", text=TEXT, page=3
 )

@@ -22,6 +22,12 @@ def test_they_are_listed_for_programs_one_to_a_line(command: Command, platform: 
     assert [(line["name"], line["records"]) for line in lines] == [("another", 3), ("documents", 7)]
 
 
+def test_a_long_name_is_never_cut(command: Command, platform: Platform) -> None:
+    name = "x" * 128
+    platform.library.collections[name] = 3
+    assert name in command("collections").out
+
+
 def test_an_empty_list_says_how_to_begin(command: Command, platform: Platform) -> None:
     platform.library.collections.clear()
     assert "groundwire ingest" in command("collections").out
