@@ -17,7 +17,9 @@ VERSIONS = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 
 def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
     """Describe these services, and reflection itself."""
-    servicer = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME))
+    # The stubs of grpcio-reflection leave its asyncio half out.
+    aio = reflection.aio  # type: ignore[attr-defined]
+    servicer = aio.ReflectionServicer((*services, reflection.SERVICE_NAME))
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         ServerReflectionRequest.FromString,
