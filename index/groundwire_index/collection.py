@@ -21,9 +21,11 @@ from groundwire_index.checks import (
 from groundwire_index.documents import check_document, find_document, list_documents
 from groundwire_index.encoding import Batch, encode_batch
 from groundwire_index.errors import (
+    DataLossError,
     FailedPreconditionError,
     GroundwireError,
     NotFoundError,
+    UnavailableError,
 )
 from groundwire_index.filter_checks import has_condition
 from groundwire_index.filter_sql import compile_filter
@@ -302,8 +304,14 @@ class Collection:
     def _snapshot(self, *, dense: bool = False) -> Iterator[Snapshot]:
         if self._closed is not None:
             raise self._closed
-        with self._connections.lend(self._database, Role.READER) as connection:
-            yield self._pinned(connection, dense=dense)
+        try:
+            with self._connections.lend(self._database, Role.READER) as connection:
+                yield self._pinned(connection, dense=dense)
+        except (DataLossError, UnavailableError):
+            # Files that went away with the collection are no failure of the disk.
+            if self._closed is not None:
+                raise self._closed from None
+            raise
 
     def _pinned(self, connection: sqlite3.Connection, *, dense: bool) -> Snapshot:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -46,6 +46,8 @@ class ConnectionPool:
     def __init__(self, max_idle: int = MAX_IDLE) -> None:
         self._max_idle = max_idle
         self._lock = threading.Lock()
+        self._returned = threading.Condition(self._lock)
+        self._lent: Counter[Path] = Counter()
         self._idle: OrderedDict[sqlite3.Connection, _Key] = OrderedDict()
         self._retired: set[Path] = set()
         self._closed = False
@@ -57,7 +59,7 @@ class ConnectionPool:
         What goes wrong with the database comes out as a domain error, and a transaction that
         is still open at the end is rolled back.
         """
-        with storage_errors(path):
+        with storage_errors(path), self._counted(path):
             connection = self._take((path, role)) or connect(path, role)
             sound = False
             try:
@@ -69,12 +71,14 @@ class ConnectionPool:
                 self._give_back(connection, (path, role), sound=sound)
 
     def retire(self, path: Path) -> None:
-        """Close the connections to ``path``: idle ones now, lent ones when they come back."""
+        """Close all connections to ``path``; waits for those that are lent to come back."""
         with self._lock:
             self._retired.add(path)
+            self._returned.wait_for(lambda: not self._lent[path])
             leaving = [one for one, (held, _) in self._idle.items() if held == path]
             for connection in leaving:
                 del self._idle[connection]
+            del self._lent[path]
         for connection in leaving:
             connection.close()
 
@@ -86,6 +90,17 @@ class ConnectionPool:
             self._idle.clear()
         for connection in leaving:
             connection.close()
+
+    @contextmanager
+    def _counted(self, path: Path) -> Iterator[None]:
+        with self._lock:
+            self._lent[path] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lent[path] -= 1
+                self._returned.notify_all()
 
     def _take(self, key: _Key) -> sqlite3.Connection | None:
         with self._lock:
