@@ -149,7 +149,10 @@ class Gated(LettersEmbedder):
 
 async def test_the_next_texts_wait_at_the_embedder_while_it_works_on_the_first() -> None:
     embedder = Gated()
-    async with aclosing(embed_passages(embedder, ["a"] * 1000)) as windows:
+    async with (
+        asyncio.timeout(10),
+        aclosing(embed_passages(embedder, ["a"] * 1000)) as windows,
+    ):
         first = asyncio.create_task(anext(windows))
         for _ in range(3):
             await embedder.called.acquire()
@@ -168,11 +171,12 @@ async def test_a_caller_that_leaves_takes_its_texts_with_it() -> None:
                 pass
 
     caller = asyncio.create_task(embed())
-    for _ in range(3):
-        await embedder.called.acquire()
-    caller.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await caller
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await embedder.called.acquire()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
     assert embedder.waiting == 0
 
 
