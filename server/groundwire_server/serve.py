@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -38,6 +39,7 @@ def serve(argv: Sequence[str]) -> int:
     logs.configure(settings.log_level, settings.log_format)
     # gRPC would watch over every fork, and log that it cannot; ours only start other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    _raise_file_limit()
     return run(settings, _composed)
 
 
@@ -83,6 +85,12 @@ async def _run(settings: Settings, composed: Callable[[Settings], Server]) -> No
             _leave(_complain([error.message], CANNOT_START))
         if not came_to_serve:
             _leave(OK)
+
+
+def _raise_file_limit() -> None:
+    """Have as many files open as we may: each collection in use keeps some."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _leave(code: int) -> NoReturn:
