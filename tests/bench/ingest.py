@@ -25,7 +25,7 @@ from tests.e2e.serving import ServerProcess
 
 BAR = 0.9
 ROUNDS = 5
-DOCUMENTS = 4
+DOCUMENTS = 3
 DOCUMENT_CHARACTERS = 60_000
 PIECE = 2**18
 SOURCES = Path(__file__).parents[2] / "samples" / "source"

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from groundwire_index.errors import InvalidArgumentError, ResourceExhaustedError
+from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.storage.failures import storage_errors
 
 from groundwire_server.blocking import run_blocking
 
 # What is held in memory before it goes to disk.
 _SPILL_BYTES = 2**20
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Upload:
     """Takes a file piece by piece, and keeps at most 1 MiB and one piece of it in memory.
 
     A context manager: the file is gone at its end, and, having no name, after a crash too.
-    Raises InvalidArgumentError past ``max_bytes``, ResourceExhaustedError on a full disk.
+    Raises InvalidArgumentError past ``max_bytes``, ResourceExhaustedError on a full disk, and
+    UnavailableError on one that fails.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -44,7 +45,9 @@ class Upload:
         traceback: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            # A full disk is told again here; nobody wants these bytes any more.
+            with suppress(OSError):
+                self._file.close()
 
     @property
     def size(self) -> int:
@@ -73,8 +76,9 @@ class Upload:
         """All bytes. Blocking; any number of times."""
         if self._file is None:
             return b"".join(self._pieces)
-        self._file.seek(0)
-        return self._file.read() + b"".join(self._pieces)
+        with storage_errors(self._folder):
+            self._file.seek(0)
+            return self._file.read() + b"".join(self._pieces)
 
     def _hexdigest(self) -> str:
         digest = self._digest.copy()
@@ -85,18 +89,11 @@ class Upload:
     def _spill(self) -> None:
         data = b"".join(self._pieces)
         self._digest.update(data)
-        try:
+        with storage_errors(self._folder):
             if self._file is None:
                 # Not a with block: it lives as long as this object.
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
             self._file.write(data)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise ResourceExhaustedError(
-                f'no space for the upload in "{self._folder}": free some and try again',
-                reason="DISK_FULL",
-                retry_after_s=60,
-            ) from error
+            self._file.flush()
         self._pieces.clear()
         self._waiting = 0

@@ -77,6 +77,17 @@ async def test_a_wrong_field_is_named(served: Served, fields: dict, field: str) 
     assert len(listed.collections) == 0
 
 
+async def test_an_index_that_is_not_built_here_is_unimplemented(served: Served) -> None:
+    index = collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_HNSW)
+    request = pb.CreateCollectionRequest(name="c", index=index)
+    refused = await refusal(served.stub.CreateCollection(request))
+    assert refused.code == grpc.StatusCode.UNIMPLEMENTED
+    flat = collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_FLAT)
+    await served.create(index=flat)
+    found = await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))
+    assert found.collection.index == flat
+
+
 async def test_an_unknown_embedder_is_not_found(served: Served) -> None:
     request = pb.CreateCollectionRequest(name="c", embedder="other")
     refused = await refusal(served.stub.CreateCollection(request))

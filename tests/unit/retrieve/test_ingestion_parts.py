@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.errors import (
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from groundwire_server.embedders.embedder import Embeddings, EmbedKind
 from groundwire_server.ingestion.chunk_records import chunk_id
 from groundwire_server.ingestion.chunking import Chunking, chunking_of
@@ -54,6 +59,19 @@ async def test_an_upload_past_its_limit_is_refused(tmp_path: Path) -> None:
         await upload.add(bytes(100))
         with pytest.raises(InvalidArgumentError, match="100 bytes"):
             await upload.add(b"x")
+
+
+async def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("r+b"))  # noqa: SIM115
+    with Upload(tmp_path, 2**23) as upload, pytest.raises(ResourceExhaustedError, match="full"):
+        await upload.add(bytes(2**21))
+
+
+async def test_a_folder_that_cannot_be_written_to_says_so(tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    with Upload(missing, 2**23) as upload, pytest.raises(UnavailableError, match="none"):
+        await upload.add(bytes(2**21))
 
 
 # --- locks and slots ---
