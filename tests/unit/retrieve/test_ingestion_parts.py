@@ -63,7 +63,7 @@ async def test_an_upload_past_its_limit_is_refused(tmp_path: Path) -> None:
 
 async def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Path("/dev/full")
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("r+b"))  # noqa: SIM115
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("r+b"))
     with Upload(tmp_path, 2**23) as upload, pytest.raises(ResourceExhaustedError, match="full"):
         await upload.add(bytes(2**21))
 
