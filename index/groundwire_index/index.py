@@ -18,6 +18,7 @@ from groundwire_index.errors import (
     DataLossError,
     FailedPreconditionError,
     GroundwireError,
+    NotFoundError,
     UnavailableError,
 )
 from groundwire_index.purge import RETENTION_S, Retention
@@ -143,7 +144,9 @@ class Index:
         """The first ``limit`` collections whose names come after ``after``, in order of name."""
         require(limit >= 1, "limit", "must be at least 1")
         self._require_open()
-        return [self._info(tenant, entry) for entry in self._catalog.page(tenant, after, limit)]
+        entries = self._catalog.page(tenant, after, limit)
+        infos = [self._info(tenant, entry) for entry in entries]
+        return [info for info in infos if info is not None]
 
     def delete_collection(self, tenant: str, name: str) -> int:
         """Delete a collection with everything in it; how many live records it had.
@@ -219,9 +222,12 @@ class Index:
         self._open[tenant, entry.spec.name] = collection
         return collection
 
-    def _info(self, tenant: str, entry: Entry) -> CollectionInfo:
+    def _info(self, tenant: str, entry: Entry) -> CollectionInfo | None:
         try:
             return self.collection(tenant, entry.spec.name).info()
+        except NotFoundError:
+            # It was deleted since it was listed.
+            return None
         except DataLossError:
             # One that cannot be read is listed nevertheless: how else would it be deleted?
             return self._empty(entry, CollectionState.DAMAGED)

@@ -27,8 +27,8 @@ class Role(Enum):
     )
     WRITER = (
         "PRAGMA synchronous = FULL",
-        # Pages that are rewritten anyway are cleared of what was deleted from them.
-        "PRAGMA secure_delete = FAST",
+        # What was purged is overwritten, not only forgotten.
+        "PRAGMA secure_delete = ON",
         "PRAGMA temp_store = MEMORY",
         f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}",
     )

@@ -194,7 +194,7 @@ def test_a_purged_text_is_not_in_the_database_any_more(folder: Path, clock: Cloc
     with Index.open(folder, now=clock) as index:
         index.create_collection(TENANT, CollectionSpec("c", Metric.DOT, 3))
         collection = index.collection(TENANT, "c")
-        collection.upsert([record("a", text=f"{secret} {'filler ' * 200}"), record("b")])
+        collection.upsert([record("a", text=f"{secret} {'filler ' * 2000}"), record("b")])
         collection.delete_ids(["a"])
         clock.advance(3601)
         assert index.purge() == 1
