@@ -3,8 +3,10 @@
 The rules hold on every backend. A comparison with a missing field, a null or a value of
 another type is false, and ``Not`` inverts that. Numbers compare as numbers, strings by code
 point, booleans only for equality. On a list a condition holds if any element satisfies it;
-``NE`` is "present and no element equal". A field is a path with "." between keys; ``$id``
-and ``$document_id`` read the record itself.
+``NE`` is "present and no element equal", so it holds for a value of another type. ``EXISTS``
+is about the field itself: an empty list is there, a null is not. A field is a path with "."
+between keys; ``$id`` and ``$document_id`` read the record itself, and a record of no document
+has no ``$document_id``.
 """
 
 from __future__ import annotations

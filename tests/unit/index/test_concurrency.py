@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,7 @@ def test_writes_that_wait_share_one_sync(
             # The first group waits on the disk until all other writers stand in line.
             queued.wait(timeout=30)
             while len(collection._writer._queue) < 8:
-                threading.Event().wait(0.001)
+                os.sched_yield()
         syncs.append(first)
         write(self, first, vectors)  # type: ignore[arg-type]
 
@@ -110,7 +111,7 @@ def test_a_refused_write_in_a_group_concerns_no_other(
         if not ready.broken and self.batch.records[0].id == "first":
             ready.wait(timeout=30)
             while len(collection._writer._queue) < 4:
-                threading.Event().wait(0.001)
+                os.sched_yield()
         return call(self, transaction)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Upsert, "__call__", together)
