@@ -101,10 +101,19 @@ def _details_of(error: GroundwireError) -> Iterator[Message]:
         )
 
 
+# Seconds past which a client had better say why than wait.
+LONGEST_PUSHBACK_S = 5.0
+
+
+def _pushback_ms(retry_after_s: float) -> str:
+    """A negative one keeps gRPC from retrying by itself, silently, until the deadline."""
+    return str(round(retry_after_s * 1000)) if retry_after_s <= LONGEST_PUSHBACK_S else "-1"
+
+
 def _pushback_of(error: GroundwireError) -> tuple[tuple[str, str], ...]:
     # gRPC's own retry policy reads this one, and waits as long before it tries again.
     if isinstance(error, ResourceExhaustedError | UnavailableError):
-        return (("grpc-retry-pushback-ms", str(round(error.retry_after_s * 1000))),)
+        return (("grpc-retry-pushback-ms", _pushback_ms(error.retry_after_s)),)
     return ()
 
 

@@ -29,7 +29,7 @@ def require_range(
     """Refuse a number outside ``low`` to ``high``, both allowed; NaN is always outside."""
     if (low is None or value >= low) and (high is None or value <= high) and value == value:
         return
-    raise InvalidArgumentError(field, f"{value:g} is not allowed: {_range_text(low, high)}")
+    raise InvalidArgumentError(field, f"{_number(value)} is not allowed: {_range_text(low, high)}")
 
 
 def require_count(count: int, field: str, *, low: int = 1, high: int) -> None:
@@ -87,7 +87,11 @@ def page_size_of(value: int, *, field: str = "page_size", default: int = 100) ->
 
 def _range_text(low: float | None, high: float | None) -> str:
     if low is None:
-        return f"at most {high:,g}"
+        return f"at most {_number(high)}"
     if high is None:
-        return f"at least {low:,g}"
-    return f"{low:,g} to {high:,g}"
+        return f"at least {_number(low)}"
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float | None) -> str:
+    return f"{int(value):,}" if value is not None and float(value).is_integer() else f"{value:g}"
