@@ -18,6 +18,7 @@ from groundwire.errors import UnknownError, translated
 from groundwire.results.documents import IngestResult, ingest_progress, ingest_result
 from groundwire.results.events import Event, event
 from groundwire.results.transcript import Transcript
+from groundwire.silence import AsyncSilence
 from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
 from groundwire.v1.retrieve_service_pb2 import IngestDocumentRequest, IngestDocumentResponse
 
@@ -120,21 +121,22 @@ class AsyncTransport:
         )
 
     async def upload(self, call: Upload) -> IngestResult:
-        """Send a file and wait for the result."""
-        timeout = self.connection.deadline(call.timeout, generates=True)
+        """Send a file and wait for the result, as long as something moves."""
+        silence = AsyncSilence(self.connection.deadline(call.timeout, generates=True))
         with closing(await asyncio.to_thread(call.source.open)) as file:
-            pieces = documents.requests(call.header, file)
-            responses: Any = self._ingest(
-                _on_thread(pieces), timeout=timeout, metadata=self._metadata
-            )
+            pieces = _on_thread(documents.requests(call.header, file))
+            responses: Any = self._ingest(silence.broken_by(pieces), metadata=self._metadata)
             try:
-                return await self._follow(call, responses)
+                async with silence:
+                    return await self._follow(call, silence.broken_by(answered(responses)))
             finally:
                 responses.cancel()
 
-    async def _follow(self, call: Upload, responses: Any) -> IngestResult:
+    async def _follow(
+        self, call: Upload, responses: AsyncIterator[IngestDocumentResponse]
+    ) -> IngestResult:
         with translated():
-            async for response in answered(responses):
+            async for response in responses:
                 if response.HasField("result"):
                     return ingest_result(response.result)
                 call.on_progress(ingest_progress(response.progress))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,6 +15,7 @@ from groundwire.errors import UnknownError, translated
 from groundwire.results.documents import IngestResult, ingest_progress, ingest_result
 from groundwire.results.events import Event, event
 from groundwire.results.transcript import Transcript
+from groundwire.silence import Silence
 from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
 from groundwire.v1.retrieve_service_pb2 import IngestDocumentRequest, IngestDocumentResponse
 
@@ -111,18 +112,18 @@ class BlockingTransport:
         return Generation(self._generate(call.request, timeout=timeout, metadata=self._metadata))
 
     def upload(self, call: Upload) -> IngestResult:
-        """Send a file and wait for the result."""
-        timeout = self.connection.deadline(call.timeout, generates=True)
+        """Send a file and wait for the result, as long as something moves."""
+        silence = Silence(self.connection.deadline(call.timeout, generates=True))
         with call.source.open() as file:
-            responses: Any = self._ingest(
-                documents.requests(call.header, file), timeout=timeout, metadata=self._metadata
-            )
+            pieces = documents.requests(call.header, file)
+            responses: Any = self._ingest(silence.broken_by(pieces), metadata=self._metadata)
             try:
-                return self._follow(call, responses)
+                with silence.ends(responses.cancel):
+                    return self._follow(call, silence.broken_by(responses))
             finally:
                 responses.cancel()
 
-    def _follow(self, call: Upload, responses: Iterable[IngestDocumentResponse]) -> IngestResult:
+    def _follow(self, call: Upload, responses: Iterator[IngestDocumentResponse]) -> IngestResult:
         with translated():
             for response in responses:
                 if response.HasField("result"):

@@ -80,6 +80,7 @@ class Upload:
     source: Source
     on_progress: Callable[[IngestProgress], None]
     timeout: float | None
+    """Of silence, not of the whole."""
 
 
 def call(

@@ -89,8 +89,9 @@ class Services(Group[T]):
         plain text; ``grpc.ssl_channel_credentials()`` makes it TLS. ``tenant`` and ``subject``
         say who is calling where the server takes a caller's word for it.
 
-        A call may take ``timeout`` seconds, one that generates or ingests
-        ``generation_timeout``; each call can be given its own, and ``math.inf`` is no limit.
+        A call may take ``timeout`` seconds, one that generates ``generation_timeout``; an
+        ingest may take any time, unless nothing moves for ``generation_timeout``. Each call can
+        be given its own, and ``math.inf`` is no limit.
         ``keepalive`` is the seconds of silence after which a call in progress checks that
         the server is there (``math.inf``: never). ``metadata`` goes with every call, and
         ``options`` are channel options for gRPC.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,31 @@ from groundwire.documents import PIECE_BYTES
 from groundwire.v1 import record_pb2, retrieve_service_pb2_grpc
 from groundwire.v1 import retrieve_service_pb2 as pb
 
-from tests.unit.client.scripted import serving
+from tests.unit.client.scripted import Flag, serving
+
+BEAT_S = 0.25
+BEATS = 8
+
+
+class Slow(retrieve_service_pb2_grpc.RetrieveServiceServicer):
+    """Reports progress at every beat, and comes to an end after the last; then to a standstill."""
+
+    def __init__(self, *, ends: bool = True) -> None:
+        self.left = Flag()
+        self._beats = BEATS if ends else 1
+        self._ends = ends
+
+    def IngestDocument(self, requests, context) -> Iterator[pb.IngestDocumentResponse]:  # noqa: N802
+        context.add_callback(self.left.set)
+        for _ in requests:
+            pass
+        for done in range(self._beats):
+            self.left.wait(BEAT_S)
+            progress = pb.IngestProgress(stage=pb.INGEST_STAGE_EMBEDDED, done=done, total=9)
+            yield pb.IngestDocumentResponse(progress=progress)
+        if self._ends:
+            yield pb.IngestDocumentResponse(result=pb.IngestResult(chunks=9))
+        self.left.wait()
 
 
 class Store(retrieve_service_pb2_grpc.RetrieveServiceServicer):
@@ -111,3 +138,54 @@ async def test_an_ingest_that_ends_without_a_result_is_an_error(ask) -> None:
     broken = pytest.raises(errors.UnknownError, match="without a result")
     with serving(Store()) as address, broken:
         await ask(address, lambda client: client.retrieve.ingest("silent", b"x", filename="a.txt"))
+
+
+async def test_an_ingest_may_take_longer_than_its_timeout_while_progress_comes(ask) -> None:
+    patience = BEAT_S * BEATS * 0.8
+    with serving(Slow()) as address:
+        result = await ask(
+            address,
+            lambda client: client.retrieve.ingest(
+                "handbook", b"x", filename="a.txt", timeout=patience
+            ),
+        )
+    assert result.chunks == 9
+
+
+@pytest.mark.parametrize(
+    ("of_client", "of_call"),
+    [({"generation_timeout": 0.5}, {}), ({}, {"timeout": 0.5})],
+    ids=["of the client", "of the call"],
+)
+async def test_an_ingest_in_which_nothing_moves_is_given_up_and_the_server_told(
+    ask, of_client: dict[str, float], of_call: dict[str, float]
+) -> None:
+    with serving(slow := Slow(ends=False)) as address:
+        with pytest.raises(errors.DeadlineExceededError, match="no progress reported"):
+            await ask(
+                address,
+                lambda client: client.retrieve.ingest("c", b"x", filename="a.txt", **of_call),
+                **of_client,
+            )
+        await slow.left.awaited()
+
+
+async def test_a_file_that_is_read_slowly_may_take_longer_than_the_timeout(
+    ask, tmp_path: Path
+) -> None:
+    os.mkfifo(pipe := tmp_path / "slow.md")
+    writing = asyncio.create_task(asyncio.to_thread(_write_slowly, pipe))
+    with serving(server := Store()) as address:
+        await ask(
+            address,
+            lambda client: client.retrieve.ingest("c", pipe, timeout=BEAT_S * BEATS * 0.8),
+        )
+    await writing
+    assert len(server.pieces) == BEATS
+
+
+def _write_slowly(pipe: Path) -> None:
+    with pipe.open("wb") as file:
+        for _ in range(BEATS):
+            threading.Event().wait(BEAT_S)
+            file.write(bytes(PIECE_BYTES))

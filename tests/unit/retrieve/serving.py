@@ -70,7 +70,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(folder: Path, embedder: Embedder) -> AsyncIterator[Served]:
+async def serving(
+    folder: Path, embedder: Embedder, *, max_document_bytes: int = MAX_DOCUMENT_BYTES
+) -> AsyncIterator[Served]:
     """Serve from a folder."""
     spool = folder / "spool"
     spool.mkdir(exist_ok=True)
@@ -79,7 +81,7 @@ async def serving(folder: Path, embedder: Embedder) -> AsyncIterator[Served]:
         spool_dir=spool,
         chunk_tokens=32,
         chunk_overlap_tokens=4,
-        max_document_bytes=MAX_DOCUMENT_BYTES,
+        max_document_bytes=max_document_bytes,
     )
     with Index.open(folder / "index") as index:
         methods = Methods([errors, identity])

@@ -36,7 +36,8 @@ def ingest(
     ``source`` is a path or the bytes themselves, which need a ``filename``. A document of
     the same id (the file name if empty) is replaced atomically, and on any failure stays;
     unchanged content is skipped unless ``force``. ``on_progress`` is called with each step.
-    ``OSError`` if the file cannot be read.
+    It may take as long as it goes on: ``timeout`` is the seconds during which nothing moves,
+    neither bytes out nor progress in. ``OSError`` if the file cannot be read.
     """
     content = source if isinstance(source, bytes) else Path(source)
     name = filename or ("" if isinstance(content, bytes) else content.name)
