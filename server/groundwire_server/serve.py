@@ -43,14 +43,13 @@ def serve(argv: Sequence[str]) -> int:
     return run(settings, _composed)
 
 
-def run(settings: Settings, composed: Callable[[Settings], Server]) -> int:
-    """Run the server that ``composed`` makes until it is told to stop; the exit code.
+def run(settings: Settings, composed: Callable[[Settings], Server]) -> NoReturn:
+    """Run the server that ``composed`` makes until it is told to stop, then end the process.
 
     ``composed`` is called when the signals are handled already.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings, composed))
-    return OK
 
 
 def print_settings(argv: Sequence[str]) -> int:
@@ -77,14 +76,13 @@ def _composed(settings: Settings) -> Server:
     return server(settings)
 
 
-async def _run(settings: Settings, composed: Callable[[Settings], Server]) -> None:
+async def _run(settings: Settings, composed: Callable[[Settings], Server]) -> NoReturn:
     with stop_signals() as stopping:
         try:
-            came_to_serve = await composed(settings).run(stopping)
+            await composed(settings).run(stopping)
         except GroundwireError as error:
             _leave(_complain([error.message], CANNOT_START))
-        if not came_to_serve:
-            _leave(OK)
+        _leave(OK)
 
 
 def _raise_file_limit() -> None:
@@ -94,7 +92,7 @@ def _raise_file_limit() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End now: a thread may still be loading a model, and Python would wait for it.
+    """End now: a thread may still be loading a model or parsing a file, and Python would wait.
 
     Everything that holds data has been closed.
     """

@@ -62,9 +62,9 @@ class SlowGenerate(generate_pb_grpc.GenerateServiceServicer):
 
     async def Generate(self, request, context):  # noqa: N802
         try:
-            yield _piece("first")
+            yield piece("first")
             await self.release.wait()
-            yield _piece("last")
+            yield piece("last")
         finally:
             self._diary.append("call ended")
 
@@ -192,5 +192,5 @@ async def run(settings: Settings, application: Application) -> AsyncIterator[Run
         await life
 
 
-def _piece(text: str) -> generate_pb.GenerateResponse:
+def piece(text: str) -> generate_pb.GenerateResponse:
     return generate_pb.GenerateResponse(text_delta=generate_pb.TextDelta(text=text))

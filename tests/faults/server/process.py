@@ -17,7 +17,7 @@ from groundwire_server.serve import run
 from groundwire_server.settings import Settings
 from groundwire_server.settings_sources import load, parser
 
-from tests.faults.server.application import Application
+from tests.faults.server.application import Application, SlowGenerate, piece
 
 
 class LoadsForever(Application):
@@ -31,8 +31,28 @@ class LoadsForever(Application):
         await run_blocking(threading.Event().wait)
 
 
+class WorksForever(Application):
+    """Its streams wait for a thread that cannot be interrupted, as one that parses a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generate = WorkingGenerate(self.diary)
+
+
+class WorkingGenerate(SlowGenerate):
+    """Streams one piece, and never another."""
+
+    async def Generate(self, request, context):  # noqa: N802
+        work = asyncio.ensure_future(run_blocking(threading.Event().wait))
+        yield piece("first")
+        await work
+
+
+APPLICATIONS = {"": Application, "loads": LoadsForever, "works": WorksForever}
+
+
 def composed(settings: Settings) -> Server:
-    application = LoadsForever() if os.environ.get("LOADS_FOREVER") else Application()
+    application = APPLICATIONS[os.environ.get("FOREVER", "")]()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, application.generate.release.set)
     return Server(settings, application, Admission(settings.max_concurrent_calls), Metrics())
@@ -41,4 +61,4 @@ def composed(settings: Settings) -> Server:
 if __name__ == "__main__":
     settings = load(parser("serve"), sys.argv[1:]).settings
     logs.configure(settings.log_level, settings.log_format)
-    sys.exit(run(settings, composed))
+    run(settings, composed)

@@ -81,11 +81,28 @@ def test_a_second_signal_ends_it_at_once(small: ServerProcess, channel: grpc.Cha
 
 
 def test_told_to_stop_while_a_model_loads_it_does_not_wait_for_it(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path / "data", command=SMALL, env={"LOADS_FOREVER": "1"}).spawn()
+    server = ServerProcess(tmp_path / "data", command=SMALL, env={"FOREVER": "loads"}).spawn()
     with grpc.insecure_channel(server.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         assert health.Check(health_pb2.HealthCheckRequest()).status == NOT_SERVING
     assert server.stop() == 0
+    assert "Traceback" not in server.log
+    with DataDir(tmp_path / "data"):
+        pass
+
+
+def test_work_in_a_thread_that_nobody_waits_for_any_more_does_not_hold_it_up(
+    tmp_path: Path,
+) -> None:
+    no_grace = ("--stop-grace-s", "0")
+    server = ServerProcess(
+        tmp_path / "data", *no_grace, command=SMALL, env={"FOREVER": "works"}
+    ).start()
+    with grpc.insecure_channel(server.address) as channel:
+        generate = generate_pb_grpc.GenerateServiceStub(channel)
+        stream = generate.Generate(generate_pb.GenerateRequest())
+        assert next(stream).text_delta.text == "first"
+        assert server.stop() == 0
     assert "Traceback" not in server.log
     with DataDir(tmp_path / "data"):
         pass
