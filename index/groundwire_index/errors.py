@@ -80,14 +80,22 @@ class LimitExceededError(GroundwireError):
 
 
 class ResourceExhaustedError(GroundwireError):
-    """No room at the moment: too many requests, or no space on the disk."""
+    """No room: too many requests, no space on the disk, or a message that is too large.
+
+    ``retry_after_s`` None: trying the same again does not help.
+    """
 
     reason = "RESOURCE_EXHAUSTED"
 
     def __init__(
-        self, message: str, *, reason: str | None = None, retry_after_s: float = 1.0
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        retry_after_s: float | None = 1.0,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message, reason=reason)
+        super().__init__(message, reason=reason, metadata=metadata)
         self.retry_after_s = retry_after_s
 
 

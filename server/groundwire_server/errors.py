@@ -93,7 +93,7 @@ def _details_of(error: GroundwireError) -> Iterator[Message]:
     if isinstance(error, InvalidArgumentError):
         yield error_details_pb2.BadRequest(field_violations=map(_violation, error.violations))
     if isinstance(error, ResourceExhaustedError | UnavailableError):
-        yield error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_after_s))
+        yield from _retry_info(error.retry_after_s)
     if "resource_name" in error.metadata:
         yield error_details_pb2.ResourceInfo(
             resource_type=_clip(error.metadata.get("resource_type", "")),
@@ -105,9 +105,11 @@ def _details_of(error: GroundwireError) -> Iterator[Message]:
 LONGEST_PUSHBACK_S = 5.0
 
 
-def _pushback_ms(retry_after_s: float) -> str:
+def _pushback_ms(retry_after_s: float | None) -> str:
     """A negative one keeps gRPC from retrying by itself, silently, until the deadline."""
-    return str(round(retry_after_s * 1000)) if retry_after_s <= LONGEST_PUSHBACK_S else "-1"
+    if retry_after_s is None or retry_after_s > LONGEST_PUSHBACK_S:
+        return "-1"
+    return str(round(retry_after_s * 1000))
 
 
 def _pushback_of(error: GroundwireError) -> tuple[tuple[str, str], ...]:
@@ -115,6 +117,11 @@ def _pushback_of(error: GroundwireError) -> tuple[tuple[str, str], ...]:
     if isinstance(error, ResourceExhaustedError | UnavailableError):
         return (("grpc-retry-pushback-ms", _pushback_ms(error.retry_after_s)),)
     return ()
+
+
+def _retry_info(retry_after_s: float | None) -> Iterator[Message]:
+    if retry_after_s is not None:
+        yield error_details_pb2.RetryInfo(retry_delay=_duration(retry_after_s))
 
 
 def _violation(violation: FieldViolation) -> error_details_pb2.BadRequest.FieldViolation:

@@ -72,7 +72,10 @@ class Server:
         self._admission = admission
         self._sleep = sleep
         names = [service.full_name for service in application.services]
-        self._methods = Methods([Telemetry(metrics), errors, identity, admission])
+        self._methods = Methods(
+            [Telemetry(metrics), errors, identity, admission],
+            max_message_bytes=settings.max_message_bytes,
+        )
         self._health = HealthService(names)
         self._grpc = grpc_server(
             channel_options(settings.max_message_bytes), self._methods, self._health, names

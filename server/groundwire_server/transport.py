@@ -9,6 +9,7 @@ from groundwire_index.errors import FailedPreconditionError
 from grpc_health.v1 import health, health_pb2_grpc
 
 from groundwire_server.addresses import Address
+from groundwire_server.interceptors.decoding import receive_limit
 from groundwire_server.interceptors.methods import Methods
 from groundwire_server.services.health import HealthService
 from groundwire_server.services.reflection import add_reflection
@@ -28,7 +29,7 @@ def channel_options(
     return [
         # A second server on the same port fails, rather than getting half of the calls.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", receive_limit(max_message_bytes)),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", round(keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", 10_000),

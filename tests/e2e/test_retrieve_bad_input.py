@@ -25,7 +25,8 @@ from tests.e2e.serving import ServerProcess
 METADATA = (("groundwire-tenant", "bad-input"),)
 TIMEOUT_S = 60.0
 DIMENSION = 384
-TEN_MEGABYTES = "word " * 2_000_000
+MEGABYTE = "word " * 200_000
+TEN_MEGABYTES = MEGABYTE * 10
 KEPT = "The dome opens at dusk."
 
 Code = grpc.StatusCode
@@ -48,8 +49,9 @@ class Client:
     def upsert(self, *records: record_pb2.Record) -> None:
         self.send("Upsert", pb.UpsertRequest(collection="c", records=records))
 
-    def ingest(self, data: bytes, **header: Any) -> pb.IngestResult:
-        requests = file_requests(data, **{"collection": "c", "filename": "kept.txt", **header})
+    def ingest(self, data: bytes, *, piece: int = 2**20, **header: Any) -> pb.IngestResult:
+        named = {"collection": "c", "filename": "kept.txt", **header}
+        requests = file_requests(data, piece=piece, **named)
         *_, last = self.stub.IngestDocument(requests, metadata=METADATA, timeout=TIMEOUT_S)
         return last.result
 
@@ -179,6 +181,16 @@ BAD_RECORDS_AND_QUERIES = {
     "a collection that exists": (
         lambda client: client.send("CreateCollection", pb.CreateCollectionRequest(name="c")),
         Expected(Code.ALREADY_EXISTS, says='"c"'),
+    ),
+    "a message over the size limit": (
+        lambda client: client.upsert(
+            *(record_pb2.Record(id=f"{number}", text=MEGABYTE) for number in range(40))
+        ),
+        Expected(Code.RESOURCE_EXHAUSTED, says="send fewer records or texts"),
+    ),
+    "a streamed message over the size limit": (
+        lambda client: client.ingest(MEGABYTE.encode() * 150, piece=40 * 10**6),
+        Expected(Code.RESOURCE_EXHAUSTED, says="smaller pieces through IngestDocument"),
     ),
     "delete by an empty filter": (
         lambda client: client.send(

@@ -143,7 +143,17 @@ BY_CODE: Mapping[grpc.StatusCode, type[GroundwireError]] = {
 def from_rpc_error(error: grpc.RpcError) -> GroundwireError:
     """The exception for a failed call, with what its trailing metadata says."""
     kind = BY_CODE.get(error.code(), UnknownError)
-    return kind(error.details() or kind.code.value[1], decode(error.trailing_metadata() or ()))
+    message = error.details() or kind.code.value[1]
+    # gRPC's own words for a size limit, its own or the server's.
+    if kind is ResourceExhaustedError and "message larger than max" in message:
+        message += TOO_LARGE
+    return kind(message, decode(error.trailing_metadata() or ()))
+
+
+TOO_LARGE = (
+    ": send or ask for less in a call, send a document with ingest, or raise max_message_bytes "
+    "of this client and of the server"
+)
 
 
 @contextmanager

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError
-from groundwire_index.errors import InvalidArgumentError, UnavailableError, UnsupportedError
+from groundwire_index.errors import UnavailableError, UnsupportedError
 
+from groundwire_server.interceptors.decoding import (
+    LARGEST_MESSAGE_BYTES,
+    Decode,
+    DecodedRequests,
+    decoder,
+)
 from groundwire_server.interceptors.method import Call, Context, Interceptor, Method
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # Generic in the stubs only.
@@ -24,9 +29,15 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
     added later takes the place of the one before, for the calls that follow.
     """
 
-    def __init__(self, interceptors: Sequence[Interceptor]) -> None:
-        """Take the interceptors, outermost first."""
+    def __init__(
+        self,
+        interceptors: Sequence[Interceptor],
+        *,
+        max_message_bytes: int = LARGEST_MESSAGE_BYTES,
+    ) -> None:
+        """Take the interceptors, outermost first, and the size of the largest request."""
         self._interceptors = tuple(interceptors)
+        self._max_message_bytes = max_message_bytes
         self._handlers: dict[str, Handler] = {}
 
     @property
@@ -59,16 +70,15 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
     def _folded(self, method: Method, handler: Handler) -> Handler:
         behaviour, kind = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
         call = _called(method, getattr(handler, behaviour))
-        decode = _reporting_malformed(handler.request_deserializer)
-        if not handler.request_streaming:
-            # Decoded in here rather than by gRPC, for bytes that are no message to become a
-            # status like any other error.
-            call = _decoding(decode, call)
+        decode = decoder(handler.request_deserializer, self._max_message_bytes)
+        # Decoded in here rather than by gRPC, for bytes that are refused to become a status like
+        # any other error.
+        call = (
+            _decoding_each(decode, call) if handler.request_streaming else _decoding(decode, call)
+        )
         for interceptor in reversed(self._interceptors):
             call = interceptor(method, call)
-        return kind(
-            call, decode if handler.request_streaming else None, handler.response_serializer
-        )
+        return kind(call, None, handler.response_serializer)
 
 
 def _expected(method: MethodDescriptor) -> Handler:
@@ -109,23 +119,18 @@ def _unimplemented(method: Method) -> Call:
     return call
 
 
-def _decoding(decode: Callable[[bytes], Any], call: Call) -> Call:
+def _decoding(decode: Decode, call: Call) -> Call:
     async def decoding(request: bytes, context: Context) -> Any:
         return await call(decode(request), context)
 
     return decoding
 
 
-def _reporting_malformed(deserializer: Any) -> Callable[[bytes], Any]:
-    def decode(data: bytes) -> Any:
-        try:
-            return deserializer(data)
-        except DecodeError as error:
-            raise InvalidArgumentError(
-                "request", "is not a valid message of this method", reason="MALFORMED_MESSAGE"
-            ) from error
+def _decoding_each(decode: Decode, call: Call) -> Call:
+    async def decoding(requests: AsyncIterator[bytes], context: Context) -> Any:
+        return await call(DecodedRequests(requests, decode), context)
 
-    return decode
+    return decoding
 
 
 _KINDS: dict[tuple[bool, bool], tuple[str, Callable[..., Handler]]] = {

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from groundwire.v1 import record_pb2
 from groundwire.v1 import retrieve_service_pb2 as pb
-from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.errors import GroundwireError, InvalidArgumentError
 from groundwire_index.ingest.filename import check_filename
 from groundwire_index.records import Document
 
@@ -19,7 +19,9 @@ from groundwire_server.services.validate import require_id
 from groundwire_server.services.violations import within
 
 # A client that has sent nothing for so long is not writing.
-_PAUSE_S = 0.2
+_PAUSE_S = 1.0
+# What a message counts for that is too large, or none of this method.
+_REFUSED_BYTES = 2**20
 
 _STAGES = {
     Stage.RECEIVED: pb.INGEST_STAGE_RECEIVED,
@@ -69,8 +71,14 @@ async def read_on(requests: AsyncIterator[pb.IngestDocumentRequest], max_bytes: 
     """
     with suppress(StopAsyncIteration, TimeoutError):
         while max_bytes > 0:
-            request = await asyncio.wait_for(anext(requests), _PAUSE_S)
-            max_bytes -= len(request.data) + 1
+            max_bytes -= await _bytes_of_next(requests)
+
+
+async def _bytes_of_next(requests: AsyncIterator[pb.IngestDocumentRequest]) -> int:
+    try:
+        return len((await asyncio.wait_for(anext(requests), _PAUSE_S)).data) + 1
+    except GroundwireError:
+        return _REFUSED_BYTES
 
 
 def ingest_request_of(header: pb.IngestHeader, tenant: str) -> IngestRequest:

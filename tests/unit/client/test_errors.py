@@ -65,6 +65,14 @@ async def test_a_failure_without_details_has_none(ask) -> None:
     assert (error.reason, error.metadata, error.violations) == ("", {}, ())
 
 
+async def test_a_size_limit_of_grpc_says_what_to_do(ask) -> None:
+    failing = Failing(failure(grpc.StatusCode.ABORTED, "no"))
+    with serving(failing) as address, pytest.raises(errors.ResourceExhaustedError) as caught:
+        await ask(address, lambda client: client.admin.abort("r" * 200), max_message_bytes=100)
+    assert "larger than max" in caught.value.message
+    assert "raise max_message_bytes of this client" in caught.value.message
+
+
 async def test_the_cause_is_the_grpc_error(ask) -> None:
     error = await raised(ask, failure(grpc.StatusCode.ABORTED, "no"))
     assert isinstance(error.__cause__, grpc.RpcError)
