@@ -21,7 +21,12 @@ import uvloop
 from groundwire.v1 import generate_service_pb2 as pb
 from groundwire.v1 import generate_service_pb2_grpc as pb_grpc
 from groundwire.v1 import generation_pb2
-from groundwire_server.engines.vllm_start import import_vllm, start_vllm
+from groundwire_server.engines.vllm_start import (
+    clean_up,
+    core_processes,
+    import_vllm,
+    start_vllm,
+)
 
 from tests.e2e.serving import ServerProcess
 from tests.models import small_llama
@@ -30,6 +35,7 @@ BAR_MS = 2.0
 ROUNDS = 200
 WARM_UP = 20
 MAX_TOKENS = 8
+SHUTDOWN_S = 15.0
 ARGS = {"dtype": "float32", "gpu_memory_utilization": 0.3}
 
 
@@ -77,7 +83,11 @@ async def measure(address: str) -> tuple[list[float], list[float]]:
             (await through_the_server(stub, number), await in_process(llm, number))
             for number in range(ROUNDS + WARM_UP)
         ]
-    llm.shutdown()
+    llm.output_handler.cancel()
+    cores = core_processes()
+    await asyncio.to_thread(llm.shutdown)
+    del llm
+    await asyncio.to_thread(clean_up, cores, SHUTDOWN_S)
     both = [(one, other) for one, other in pairs[WARM_UP:] if one is not None and other is not None]
     return [one for one, _ in both], [other for _, other in both]
 

@@ -14,6 +14,7 @@ from groundwire_index.errors import (
     UnavailableError,
 )
 from groundwire_server.engines.engine import (
+    Accepted,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -66,9 +67,11 @@ def core_is_idle(engine: VllmEngine) -> bool:
 
 
 async def test_an_answer_streams_in_pieces_and_ends_with_its_usage(engine: VllmEngine) -> None:
-    *pieces, end, last = await events_of(engine, request())
+    first, *pieces, end, last = await events_of(engine, request())
 
+    assert first == Accepted()
     assert len(pieces) > 1
+    assert all(isinstance(piece, TextPiece) for piece in pieces)
     assert end == ChoiceEnd(FinishReason.LENGTH)
     assert isinstance(last, GenerationEnd)
     assert last.usage.completion_tokens == 12
@@ -200,7 +203,7 @@ async def test_a_prompt_longer_than_the_context_is_refused_with_the_limit(
     engine: VllmEngine,
 ) -> None:
     with pytest.raises(LimitExceededError, match="511 fit the context") as caught:
-        await events_of(engine, request(prompt="word " * 1000))
+        await anext(engine.generate(request(prompt="word " * 1000)))
 
     assert caught.value.metadata["context_length"] == str(CONTEXT_LENGTH)
     assert core_is_idle(engine)
@@ -208,7 +211,7 @@ async def test_a_prompt_longer_than_the_context_is_refused_with_the_limit(
 
 async def test_what_vllm_cannot_sample_is_an_argument_error(engine: VllmEngine) -> None:
     with pytest.raises(InvalidArgumentError, match="greedy"):
-        await events_of(engine, request(Sampling(temperature=0.0, n=2)))
+        await anext(engine.generate(request(Sampling(temperature=0.0, n=2))))
 
     assert core_is_idle(engine)
 
@@ -221,6 +224,7 @@ async def test_requests_carry_a_priority(engine: VllmEngine) -> None:
 
 async def test_closing_the_stream_frees_the_request_while_it_decodes(engine: VllmEngine) -> None:
     stream = engine.generate(request(Sampling(max_tokens=400, seed=1)))
+    assert await anext(stream) == Accepted()
     assert isinstance(await anext(stream), TextPiece)
 
     await stream.aclose()
@@ -285,7 +289,7 @@ async def test_a_dead_engine_core_is_unavailable_and_leaves_no_process() -> None
     await engine.start()
     (core,) = children() - before
     stream = engine.generate(request(Sampling(max_tokens=400, seed=1)))
-    await anext(stream)
+    assert isinstance([await anext(stream) for _ in range(2)][-1], TextPiece)
     workers = psutil.Process(core).children()
 
     psutil.Process(core).kill()

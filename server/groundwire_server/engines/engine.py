@@ -95,6 +95,11 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The first event: the engine takes the request, and has found nothing wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextPiece:
     """The next text of one choice. Never repeats, never splits a code point."""
 
@@ -130,13 +135,15 @@ class GenerationEnd:
     """Seconds the request waited in the engine before it was scheduled."""
 
 
-EngineEvent = TextPiece | ChoiceEnd | GenerationEnd
+EngineEvent = Accepted | TextPiece | ChoiceEnd | GenerationEnd
 
 
 class Engine(Protocol):
     """Generates text for one model.
 
-    Safe for any number of concurrent requests on one event loop. Closing the generator that
+    Safe for any number of concurrent requests on one event loop. Every generation begins with
+    one `Accepted`, before the engine works on it; what is wrong with a request is raised in its
+    place, and what goes wrong later where it does. Closing the generator that
     ``generate`` returned (``aclose``) frees everything the request holds, at any point,
     without waiting for a further token. Raises the exceptions of `groundwire_index.errors`:
     LimitExceededError for a prompt longer than the context (before any work), UnavailableError

@@ -11,6 +11,7 @@ from groundwire_index.errors import FailedPreconditionError, UnsupportedError
 from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.engines.engine import (
+    Accepted,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -68,6 +69,7 @@ class ExtractiveEngine:
         FailedPreconditionError without ``grounded``, UnsupportedError for n > 1 and logprobs.
         """
         grounded = _grounded(request)
+        yield Accepted()
         said = "\n".join(one.content for one in request.messages if one.role is Role.ASSISTANT)
         quoted = await self._answer(grounded, said)
         text = _marked(quoted) if quoted else NO_ANSWER

@@ -18,7 +18,13 @@ from groundwire_index.errors import (
 )
 
 from groundwire_server.blocking import run_blocking
-from groundwire_server.engines.engine import EngineEvent, EngineRequest, Message
+from groundwire_server.engines.engine import (
+    Accepted,
+    EngineEvent,
+    EngineRequest,
+    Message,
+    Sampling,
+)
 from groundwire_server.engines.vllm_output import ChoiceStreams
 from groundwire_server.engines.vllm_sampling import sampling_arguments
 from groundwire_server.engines.vllm_start import (
@@ -83,32 +89,19 @@ class VllmEngine:
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream the events of one generation; see `Engine`."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
         vllm = self._alive()
         prompt = await self._rendered(
             request.messages if request.prompt is None else request.prompt
         )
-        room = self._room(prompt)
-        arguments = sampling_arguments(
-            request.sampling,
-            self._defaults,
-            max_tokens_default=self._max_tokens_default,
-            room=room,
-        )
+        sampling = self._sampling(request.sampling, self._room(prompt))
+        yield Accepted()
         streams = ChoiceStreams(request.sampling.n)
         # Ours, because the ids of two tenants may be equal.
         request_id = uuid.uuid4().hex
         self._running.add(request_id)
         try:
             with self._errors():
-                outputs = vllm.generate(
-                    prompt,
-                    SamplingParams(**arguments, output_kind=RequestOutputKind.DELTA),
-                    request_id,
-                    priority=request.priority,
-                )
+                outputs = vllm.generate(prompt, sampling, request_id, priority=request.priority)
                 async with contextlib.aclosing(outputs):
                     async for output in outputs:
                         for event in streams.add(output):
@@ -207,6 +200,17 @@ class VllmEngine:
                 },
             )
         return room
+
+    def _sampling(self, sampling: Sampling, room: int) -> Any:
+        """As vLLM's ``SamplingParams``."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        arguments = sampling_arguments(
+            sampling, self._defaults, max_tokens_default=self._max_tokens_default, room=room
+        )
+        with self._errors():
+            return SamplingParams(**arguments, output_kind=RequestOutputKind.DELTA)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from groundwire_server.engines.engine import (
+    Accepted,
     ChoiceEnd,
     Engine,
     EngineEvent,
@@ -18,7 +19,6 @@ from groundwire_server.engines.engine import (
     Usage,
 )
 from groundwire_server.grounding.abort import cancelled_by, was_aborted
-from groundwire_server.grounding.engine_stream import settled
 from groundwire_server.grounding.events import (
     AnswerEvent,
     Finished,
@@ -31,19 +31,13 @@ from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
 
-# Seconds that a reader waits for `Started` at most once the prompt is ready.
-SETTLE_S = 0.25
-
 
 class Answers:
     """Answers requests; one for the whole server."""
 
-    def __init__(
-        self, preparation: Preparation, *, clock: Clock = time.monotonic, settle_s: float = SETTLE_S
-    ) -> None:
+    def __init__(self, preparation: Preparation, *, clock: Clock = time.monotonic) -> None:
         self._preparation = preparation
         self._clock = clock
-        self._settle_s = settle_s
 
     async def answer(
         self, engine: Engine, request: AnswerRequest, tenant: str, aborted: asyncio.Event
@@ -61,7 +55,7 @@ class Answers:
                     prepared = await self._preparation.prepare(
                         engine, request, tenant, answering.watch
                     )
-                    async with aclosing(answering.generated(prepared, self._settle_s)) as events:
+                    async with aclosing(answering.generated(prepared)) as events:
                         async for event in events:
                             yield event
             except asyncio.CancelledError:
@@ -85,9 +79,7 @@ class _Answering:
         self._ended: list[Finished] = []
         self._end: GenerationEnd | None = None
 
-    async def generated(
-        self, prepared: Prepared, settle_s: float
-    ) -> AsyncGenerator[AnswerEvent, None]:
+    async def generated(self, prepared: Prepared) -> AsyncGenerator[AnswerEvent, None]:
         """Every event but the last `Finished`."""
         self._transcripts = {
             choice: self._transcript(prepared, choice) for choice in range(self._request.sampling.n)
@@ -100,10 +92,9 @@ class _Answering:
                     yield event
             return
         self.watch.engine_started()
-        stream = settled(self._engine.generate(prepared.engine_request), settle_s)
-        async with aclosing(stream) as happenings:
+        async with aclosing(self._engine.generate(prepared.engine_request)) as happenings:
             async for happening in happenings:
-                for event in self._start(prepared) if happening is None else self._on(happening):
+                for event in self._on(happening, prepared):
                     yield event
 
     def aborted(self) -> Iterator[AnswerEvent]:
@@ -155,8 +146,10 @@ class _Answering:
         if prepared and self._request.grounding is not None:
             yield Sources(prepared.passages)
 
-    def _on(self, event: EngineEvent) -> Iterator[AnswerEvent]:
+    def _on(self, event: EngineEvent, prepared: Prepared) -> Iterator[AnswerEvent]:
         match event:
+            case Accepted():
+                yield from self._start(prepared)
             case TextPiece():
                 self.watch.token()
                 yield from self._transcripts[event.choice].add(event)

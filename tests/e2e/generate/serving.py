@@ -49,16 +49,13 @@ async def serving(
     index: Index,
     embedder: Embedder,
     sessions: Sessions,
-    settle_s: float = 60.0,
     passage_tokens: int = 2048,
 ) -> AsyncIterator[Serving]:
     preparation = Preparation(
         Retriever(index, embedder), sessions, max_tokens=64, passage_tokens=passage_tokens
     )
     running = RunningRequests()
-    service = GenerateService(
-        Engines(engines, engines[0].model), Answers(preparation, settle_s=settle_s), running
-    )
+    service = GenerateService(Engines(engines, engines[0].model), Answers(preparation), running)
     methods = Methods((errors, identity))
     add_GenerateServiceServicer_to_server(service, methods)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", 32 * 2**20)])

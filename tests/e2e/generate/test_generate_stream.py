@@ -261,7 +261,7 @@ class TestFailing:
         self, serve: Serve
     ) -> None:
         begin = asyncio.Event()
-        async with serve(ScriptedEngine([begin, *saying("So")]), settle_s=0.01) as serving:
+        async with serve(ScriptedEngine([begin, *saying("So")])) as serving:
             call = serving.stub.Generate(ASK)
             assert (await call.read()).HasField("started")
             begin.set()

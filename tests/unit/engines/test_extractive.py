@@ -9,6 +9,7 @@ import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError, UnsupportedError
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.engine import (
+    Accepted,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -187,6 +188,7 @@ async def test_it_streams_word_by_word_and_counts_what_it_says(
     events = await events_of(extractive, request("Who is the safety officer?"))
     pieces = [event for event in events if isinstance(event, TextPiece)]
 
+    assert events[0] == Accepted()
     assert all(len(piece.text.split()) == 1 for piece in pieces)
     last = events[-1]
     assert isinstance(last, GenerationEnd)
@@ -214,7 +216,7 @@ async def test_the_text_ends_before_a_stop_string(extractive: ExtractiveEngine) 
 
 async def test_closing_the_stream_early_is_fine(extractive: ExtractiveEngine) -> None:
     stream = extractive.generate(request("Who is the safety officer?"))
-    await anext(stream)
+    assert [type(await anext(stream)) for _ in range(2)] == [Accepted, TextPiece]
 
     await stream.aclose()
 
@@ -223,7 +225,7 @@ async def test_without_sources_it_says_what_to_configure(extractive: ExtractiveE
     plain = EngineRequest("request", messages=(Message(Role.USER, "Hello"),))
 
     with pytest.raises(FailedPreconditionError, match=r"grounding.*vllm_model"):
-        await events_of(extractive, plain)
+        await anext(extractive.generate(plain))
 
 
 @pytest.mark.parametrize("sampling", [{"n": 2}, {"logprobs": 0}])
@@ -231,7 +233,7 @@ async def test_what_it_cannot_do_is_unsupported(
     extractive: ExtractiveEngine, sampling: dict[str, int]
 ) -> None:
     with pytest.raises(UnsupportedError, match=f"sampling.{next(iter(sampling))}"):
-        await events_of(extractive, request("Who is the safety officer?", **sampling))
+        await anext(extractive.generate(request("Who is the safety officer?", **sampling)))
 
 
 async def test_tokens_are_counted_by_the_embedders_tokenizer(extractive: ExtractiveEngine) -> None:

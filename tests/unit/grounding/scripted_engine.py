@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from groundwire_server.engines.engine import (
+    Accepted,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -22,8 +23,9 @@ Step = EngineEvent | Exception | asyncio.Event
 class ScriptedEngine:
     """Plays a script for every request: events are given, errors raised, `Event`s waited for.
 
-    A token is a word. ``closed`` is set whenever a generator that had begun is let go of, and
-    ``running`` counts those that have not been.
+    A request is accepted unless the script begins with an error. A token is a word.
+    ``closed`` is set whenever a generator that had begun is let go of, and ``running`` counts
+    those that have not been.
     """
 
     name = "scripted"
@@ -47,6 +49,8 @@ class ScriptedEngine:
         self.running += 1
         self.entered.set()
         try:
+            if not (self.script and isinstance(self.script[0], Exception)):
+                yield Accepted()
             for step in self.script:
                 if isinstance(step, Exception):
                     raise step
