@@ -124,7 +124,11 @@ def _client_command(commands: Subparsers[Parser], name: str, says: str) -> Parse
     group.add_argument("--tenant", default=argparse.SUPPRESS, metavar="NAME")
     group.add_argument("--subject", default=argparse.SUPPRESS, metavar="NAME", help="Who asks.")
     group.add_argument(
-        "--timeout", type=_seconds, default=argparse.SUPPRESS, metavar="SECONDS", help="Of a call."
+        "--timeout",
+        type=_seconds,
+        default=argparse.SUPPRESS,
+        metavar="SECONDS",
+        help="Of a call; of an ingest: without progress.",
     )
     return made
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from groundwire import Client, GroundwireError, IngestResult
-from groundwire.errors import AlreadyExistsError, NotFoundError
 
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.failure import is_unreachable, sentence
@@ -29,24 +28,11 @@ class Outcome:
 def run(arguments: Namespace) -> int:
     """Ingest everything that is named, past what fails; 1 if something did."""
     with connect(arguments) as client:
-        ensure_collection(client, arguments.collection)
         files = find(arguments.paths)
         with report(len(files), arguments.collection, json=arguments.json) as progress:
             for file in files:
                 progress.add(_ingest(client, file, arguments, progress))
     return int(progress.failed > 0 or not files)
-
-
-def ensure_collection(client: Client, name: str) -> None:
-    """Create the collection unless it is there."""
-    try:
-        client.retrieve.get_collection(name)
-    except NotFoundError:
-        try:
-            client.retrieve.create_collection(name)
-        except AlreadyExistsError:
-            # Somebody else has just made it.
-            return
 
 
 def _ingest(client: Client, file: Found, arguments: Namespace, progress: Report) -> Outcome:
@@ -57,6 +43,7 @@ def _ingest(client: Client, file: Found, arguments: Namespace, progress: Report)
             file.path,
             document_id=file.document_id,
             force=arguments.force,
+            create_collection=True,
             on_progress=progress.step,
         )
     except OSError as error:

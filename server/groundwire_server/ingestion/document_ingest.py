@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from groundwire_index.collection import Collection
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.ingest import Chunk, ParsedDocument, ParseLimits, chunk, parse
 from groundwire_index.records import Document
@@ -19,6 +18,7 @@ from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.match import require_match
 from groundwire_server.ingestion.chunk_records import chunk_records
 from groundwire_server.ingestion.chunking import Chunking, chunking_of, largest_chunk
+from groundwire_server.ingestion.destination import Destination
 from groundwire_server.ingestion.embedding import embed_passages
 from groundwire_server.ingestion.events import Ingested, IngestEvent, Progress, Stage
 from groundwire_server.ingestion.keyed_locks import KeyedLocks
@@ -57,7 +57,7 @@ class DocumentIngest:
         self._turns = KeyedLocks()
 
     async def ingest(
-        self, collection: Collection, request: IngestRequest, data: AsyncIterable[bytes]
+        self, collection: Destination, request: IngestRequest, data: AsyncIterable[bytes]
     ) -> AsyncGenerator[IngestEvent, None]:
         """Ingest one file; the last event is an `Ingested`.
 
@@ -79,7 +79,7 @@ class DocumentIngest:
                     yield event
 
     async def _store(
-        self, collection: Collection, request: IngestRequest, chunking: Chunking, upload: Upload
+        self, collection: Destination, request: IngestRequest, chunking: Chunking, upload: Upload
     ) -> AsyncGenerator[IngestEvent, None]:
         content = await upload.sha256()
         recipe = recipe_of(request, chunking, self._embedder.fingerprint)
@@ -162,7 +162,7 @@ def _document(
 
 
 def _replace(
-    collection: Collection,
+    collection: Destination,
     document: Document,
     chunks: Sequence[Chunk],
     vectors: Sequence[NDArray[np.float32]],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from groundwire_index.collection import Collection
 from groundwire_index.filters import DOCUMENT_ID, Condition, Operator
 
+from groundwire_server.ingestion.destination import Destination
 from groundwire_server.ingestion.events import Ingested
 
 
 def unchanged(
-    collection: Collection, document_id: str, content_sha256: str, recipe: str
+    collection: Destination, document_id: str, content_sha256: str, recipe: str
 ) -> Ingested | None:
     """The document as it is stored, if this content made by this recipe would give the same.
 

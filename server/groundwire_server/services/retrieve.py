@@ -8,14 +8,14 @@ from contextlib import aclosing
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire.v1 import retrieve_service_pb2_grpc
 from groundwire_index.collection import Collection
-from groundwire_index.errors import GroundwireError
+from groundwire_index.errors import GroundwireError, NotFoundError
 from groundwire_index.index import Index
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.deadline import seconds_left
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.identity import current_identity
-from groundwire_server.ingestion import DocumentIngest, IngestEvent
+from groundwire_server.ingestion import Destination, DocumentIngest, IngestEvent, NewCollection
 from groundwire_server.interceptors.method import Context
 from groundwire_server.services import reads, writes
 from groundwire_server.services.collections import collection_message, spec_of
@@ -171,13 +171,23 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
     ) -> AsyncGenerator[IngestEvent, None]:
         header = await header_of(requests)
         request = ingest_request_of(header, _tenant())
-        collection = await self._collection(header.collection)
+        destination = await self._destination(header)
         async with (
             aclosing(data_of(requests)) as data,
-            aclosing(self._documents.ingest(collection, request, data)) as events,
+            aclosing(self._documents.ingest(destination, request, data)) as events,
         ):
             async for event in events:
                 yield event
+
+    async def _destination(self, header: pb.IngestHeader) -> Destination:
+        try:
+            return await self._collection(header.collection)
+        except NotFoundError:
+            if not header.create_collection:
+                raise
+        embedder = self._embedder.fingerprint
+        spec = spec_of(pb.CreateCollectionRequest(name=header.collection), embedder)
+        return NewCollection(self._index, _tenant(), spec, embedder)
 
     async def _collection(self, name: str) -> Collection:
         return await run_blocking(self._index.collection, _tenant(), name)

@@ -85,6 +85,9 @@ class Library(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         data = b"".join(request.data for request in requests)
         if data == b"damaged":
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "data: the file is damaged")
+        if header.create_collection:
+            self.collections.setdefault(header.collection, 0)
+        self._require(header.collection, context)
         known = self.documents.get(header.document_id)
         self.documents[header.document_id] = data
         for stage in (1, 2, 3, 4, 4, 5, 6):

@@ -88,6 +88,14 @@ def test_what_cannot_be_ingested_is_told_and_the_rest_is_done(
     assert list(platform.library.documents) == ["good.md"]
 
 
+def test_when_every_file_is_refused_no_collection_is_left_behind(
+    command: Command, platform: Platform, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.pdf").write_bytes(b"damaged")
+    assert command("ingest", tmp_path, "-c", "new").code == 1
+    assert "new" not in platform.library.collections
+
+
 def test_programs_get_one_line_of_json_for_each_file(command: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.pdf").write_bytes(b"damaged")
     (tmp_path / "good.md").write_bytes(b"good")

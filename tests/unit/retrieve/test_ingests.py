@@ -262,6 +262,59 @@ async def test_a_collection_without_embedder_takes_no_files(served: Served) -> N
     assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NO_EMBEDDER")
 
 
+# --- a collection that is created with its first document ---
+
+
+async def names(served: Served) -> list[str]:
+    listed = await served.stub.ListCollections(pb.ListCollectionsRequest())
+    return [collection.name for collection in listed.collections]
+
+
+async def test_a_collection_is_created_with_its_first_document(served: Served) -> None:
+    for filename in ("a.txt", "b.txt"):
+        await served.ingest(SHORT, collection="new", create_collection=True, filename=filename)
+    assert await served.count("new") == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "collection", "field"),
+    [(b"%PDF-1.7 no more", "new", "data"), (SHORT, "n/w", "header.collection")],
+    ids=["a file that cannot be read", "a name that none may have"],
+)
+async def test_an_ingest_that_is_refused_creates_no_collection(
+    served: Served, data: bytes, collection: str, field: str
+) -> None:
+    refused = await refusal(
+        served.ingest(data, collection=collection, create_collection=True, filename="a.pdf")
+    )
+    assert (refused.code, refused.fields) == (INVALID, (field,))
+    assert await names(served) == ["c"]
+
+
+async def test_a_collection_that_is_created_meanwhile_gets_the_document(stalling) -> None:
+    served, embedder = stalling
+    ingest = asyncio.create_task(served.result(OTHER, collection="new", create_collection=True))
+    await asyncio.wait_for(embedder.stalled.wait(), 10)
+    assert await names(served) == ["c"]
+    await served.create("new")
+    embedder.go_on.set()
+    assert (await ingest).version == 1
+    assert await served.count("new") == 1
+
+
+async def test_a_collection_of_another_kind_that_is_created_meanwhile_gets_nothing(
+    stalling,
+) -> None:
+    served, embedder = stalling
+    ingest = served.ingest(OTHER, collection="new", create_collection=True)
+    refused = asyncio.create_task(refusal(ingest))
+    await asyncio.wait_for(embedder.stalled.wait(), 10)
+    await served.create_plain("new")
+    embedder.go_on.set()
+    assert (await refused).reason == "NO_EMBEDDER"
+    assert await served.count("new") == 0
+
+
 # --- disconnects and concurrency ---
 
 

@@ -28,6 +28,7 @@ def ingest(
     max_tokens: int | None = None,
     overlap_tokens: int | None = None,
     force: bool = False,
+    create_collection: bool = False,
     on_progress: Callable[[results.IngestProgress], None] = _ignore,
     timeout: float | None = None,
 ) -> Upload:
@@ -35,7 +36,8 @@ def ingest(
 
     ``source`` is a path or the bytes themselves, which need a ``filename``. A document of
     the same id (the file name if empty) is replaced atomically, and on any failure stays;
-    unchanged content is skipped unless ``force``. ``on_progress`` is called with each step.
+    unchanged content is skipped unless ``force``. With ``create_collection``, a collection that
+    is not there comes to be with its first document. ``on_progress`` is called with each step.
     It may take as long as it goes on: ``timeout`` is the seconds during which nothing moves,
     neither bytes out nor progress in. ``OSError`` if the file cannot be read.
     """
@@ -51,6 +53,7 @@ def ingest(
         metadata=to_struct(metadata) if metadata else None,
         chunking=pb.Chunking(max_tokens=max_tokens, overlap_tokens=overlap_tokens),
         force=force,
+        create_collection=create_collection,
     )
     return Upload(header, Source(content), on_progress, timeout)
 

@@ -1211,6 +1211,7 @@ class IngestHeader(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     CHUNKING_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
+    CREATE_COLLECTION_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     document_id: _builtins.str
     """`filename` if empty. 1 to 512 bytes of UTF-8 without control characters."""
@@ -1223,6 +1224,10 @@ class IngestHeader(_message.Message):
     """
     force: _builtins.bool
     """Parse and embed even if this content is already stored under this id."""
+    create_collection: _builtins.bool
+    """Where there is no such collection, create it as CreateCollection does of a name alone, once
+    the document is ready to be stored: an ingest that fails before leaves none behind.
+    """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """Copied to every chunk."""
@@ -1239,10 +1244,11 @@ class IngestHeader(_message.Message):
         metadata: _struct_pb2.Struct | None = ...,
         chunking: Global___Chunking | None = ...,
         force: _builtins.bool = ...,
+        create_collection: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chunking", b"chunking", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunking", b"chunking", "collection", b"collection", "document_id", b"document_id", "filename", b"filename", "force", b"force", "metadata", b"metadata", "mime_type", b"mime_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunking", b"chunking", "collection", b"collection", "create_collection", b"create_collection", "document_id", b"document_id", "filename", b"filename", "force", b"force", "metadata", b"metadata", "mime_type", b"mime_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
