@@ -162,5 +162,5 @@ def _session_store(
         remote = RedisSessions(settings.redis_url, count_tokens=count_tokens)
         return remote, remote
     redis = RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)
-    sessions = RedisSessions(redis.url, count_tokens=count_tokens)
+    sessions = RedisSessions(redis.url, count_tokens=count_tokens, keeper=redis)
     return sessions, InOrder("sessions", [redis, sessions])

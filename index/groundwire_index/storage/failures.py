@@ -47,10 +47,20 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise translated from error
 
 
+def disk_full(held: Path | str) -> ResourceExhaustedError:
+    """The error of a full disk, by what it holds."""
+    return ResourceExhaustedError(
+        f"the disk that holds {held} is full. Nothing was acknowledged: free some space, then "
+        "retry",
+        reason="DISK_FULL",
+        retry_after_s=_RETRY_WHEN_FULL_S,
+    )
+
+
 def _of_system(error: OSError, path: Path) -> GroundwireError:
     where = error.filename or path
     if error.errno in _FULL:
-        return _full(path)
+        return disk_full(path)
     if error.errno in _READ_ONLY:
         return _read_only(path, error.strerror or str(error))
     return UnavailableError(
@@ -64,7 +74,7 @@ def _of_system(error: OSError, path: Path) -> GroundwireError:
 def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | None:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return _full(path)
+        return disk_full(path)
     if code in _SQLITE_READ_ONLY:
         return _read_only(path, str(error))
     if code in _SQLITE_CORRUPT:
@@ -81,15 +91,6 @@ def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | No
             retry_after_s=_RETRY_S,
         )
     return None
-
-
-def _full(path: Path) -> ResourceExhaustedError:
-    return ResourceExhaustedError(
-        f"the disk that holds {path} is full. Nothing was acknowledged: free some space, then "
-        "retry",
-        reason="DISK_FULL",
-        retry_after_s=_RETRY_WHEN_FULL_S,
-    )
 
 
 def _read_only(path: Path, why: str) -> UnavailableError:

@@ -17,6 +17,8 @@ from groundwire_server.memory.redis_folder import RedisFolder
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.02
+# What is killed ends when the system gets to it, whatever grace it was given before.
+_KILLED_S = 10.0
 
 
 async def stop_leftover(folder: RedisFolder, *, grace_s: float) -> None:
@@ -24,8 +26,8 @@ async def stop_leftover(folder: RedisFolder, *, grace_s: float) -> None:
 
     Raises FailedPreconditionError if one is there that cannot be stopped.
     """
-    for stop in (signal.SIGTERM, signal.SIGKILL):
-        if await _ended(folder, stop, grace_s):
+    for stop, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILLED_S)):
+        if await _ended(folder, stop, patience_s):
             break
     else:
         raise _still_there(folder, f"processes {await run_blocking(folder.running)}")
@@ -34,12 +36,12 @@ async def stop_leftover(folder: RedisFolder, *, grace_s: float) -> None:
         raise _still_there(folder, "a process that this one cannot see")
 
 
-async def _ended(folder: RedisFolder, stop: signal.Signals, grace_s: float) -> bool:
+async def _ended(folder: RedisFolder, stop: signal.Signals, patience_s: float) -> bool:
     for pid in await run_blocking(folder.running):
         log.warning("a redis-server of an earlier run is stopped", extra={"redis_pid": pid})
         with suppress(ProcessLookupError):
             os.kill(pid, stop)
-    deadline = time.monotonic() + grace_s
+    deadline = time.monotonic() + patience_s
     while await run_blocking(folder.running):
         if time.monotonic() > deadline:
             return False

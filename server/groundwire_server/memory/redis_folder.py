@@ -10,12 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from groundwire_index.errors import FailedPreconditionError
-
-Fsync = Literal["always", "everysec"]
 
 # sockaddr_un.sun_path holds 108 bytes with the NUL at the end.
 _MAX_SOCKET_PATH_BYTES = 107
@@ -67,12 +64,12 @@ class RedisFolder:
         """Where clients connect."""
         return f"unix://{quote(str(self.socket))}"
 
-    def prepare(self, fsync: Fsync) -> None:
+    def prepare(self) -> None:
         """Make the folder, for this user alone, and write the configuration."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.socket.parent != self.path.absolute():
             _make_private(self.socket.parent)
-        self.config.write_text(self._configuration(fsync))
+        self.config.write_text(self._configuration())
         if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
             self.log.unlink()
 
@@ -108,7 +105,7 @@ class RedisFolder:
         chosen = Path(tempfile.gettempdir()) / name
         return chosen if _fits(chosen / "redis.sock") else Path("/tmp") / name  # noqa: S108 - private
 
-    def _configuration(self, fsync: Fsync) -> str:
+    def _configuration(self) -> str:
         # Paths are relative to the folder, in which the process is started: it may be moved.
         inside = self.socket.parent == self.path.absolute()
         lines = (
@@ -122,7 +119,9 @@ class RedisFolder:
             "dir ./",
             'save ""',
             "appendonly yes",
-            f"appendfsync {fsync}",
+            # Until `RedisServer` has seen that there is room: with "always", it ends when its
+            # disk is full, be it for a key that expires.
+            "appendfsync everysec",
             # A crash can cut the last write short: what was acknowledged is before it.
             "aof-load-truncated yes",
             "maxmemory-policy noeviction",

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.errors import InvalidArgumentError, ResourceExhaustedError
 from redis import exceptions
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from groundwire_server.memory.redis_errors import NotConnectedError, store_errors
+from groundwire_server.memory.redis_errors import CLIENT_ERRORS, NotConnectedError, StoreErrors
+from groundwire_server.memory.redis_keeper import RedisKeeper
 
 Argument = str | bytes | int
+_Call = tuple["Script", Sequence[str], Sequence[Argument]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Script:
     source: str
     sha: str
     writes: bool
-    """Whether the outcome matters when the answer is lost."""
+    """Then it needs room on the disk, and its outcome matters when the answer is lost."""
 
 
 def load_script(name: str, *, writes: bool) -> Script:
@@ -58,9 +60,12 @@ class RedisLink:
     the caller says that it may be.
     """
 
-    def __init__(self, url: str, *, timeout_s: float, max_connections: int) -> None:
+    def __init__(
+        self, url: str, keeper: RedisKeeper, *, timeout_s: float, max_connections: int
+    ) -> None:
         """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other."""
         self._url = url
+        self._keeper = keeper
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(max_connections)
         self._joining = asyncio.Lock()
@@ -74,6 +79,7 @@ class RedisLink:
             pool = _Pool.from_url(url, retry=_never(), **self._options)
         except ValueError as error:
             raise InvalidArgumentError("redis_url", str(error)) from error
+        self._errors = StoreErrors(keeper.remedy)
         self._single = Redis.from_pool(pool)
         self._client: Redis | RedisCluster = self._single
 
@@ -88,23 +94,24 @@ class RedisLink:
         """Run a script; its answer as bytes, ints, lists and None.
 
         With ``repeatable``, it is sent a second time when its connection was lost, as happens
-        when Redis was started again since. Raises as `store_errors` says.
+        when Redis was started again since. Raises as `StoreErrors` says.
         """
         call = (script, keys, arguments)
-        with store_errors(writes=script.writes):
+        with self._errors.told(writes=script.writes):
             async with self._turn():
                 try:
                     return await self._evaluate(*call)
                 except (exceptions.MovedError, exceptions.AskError):
                     await self._join_cluster()
-                except exceptions.ConnectionError as error:
-                    if not repeatable or isinstance(error, NotConnectedError):
+                except exceptions.ConnectionError as lost:
+                    if not repeatable or isinstance(lost, NotConnectedError):
                         raise
+                    return await self._repeat(call, lost)
                 return await self._evaluate(*call)
 
     async def ping(self) -> None:
         """Raise UnavailableError if scripts would fail now."""
-        with store_errors(writes=False):
+        with self._errors.told(writes=False):
             await self._client.ping()
 
     async def close(self) -> None:
@@ -124,14 +131,29 @@ class RedisLink:
         finally:
             self._free.release()
 
+    async def _repeat(self, call: _Call, lost: exceptions.ConnectionError) -> Any:
+        try:
+            return await self._evaluate(*call)
+        except (*CLIENT_ERRORS, ResourceExhaustedError) as error:
+            # Whatever kept this one out, the first may have been applied.
+            raise lost from error
+
     async def _evaluate(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Any:
+        await self._require_room(script, arguments)
         try:
             return await self._client.evalsha(script.sha, len(keys), *keys, *arguments)
         except exceptions.NoScriptError:
             # Redis was started again, or a failover went to one that never had it.
+            await self._require_room(script, arguments)
             return await self._client.eval(script.source, len(keys), *keys, *arguments)
+
+    async def _require_room(self, script: Script, arguments: Sequence[Argument]) -> None:
+        if script.writes:
+            await self._keeper.require_room(
+                sum(len(str(each)) if isinstance(each, int) else len(each) for each in arguments)
+            )
 
     async def _join_cluster(self) -> None:
         async with self._joining:

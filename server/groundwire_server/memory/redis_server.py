@@ -8,18 +8,27 @@ import signal
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import redis.asyncio
-from groundwire_index.errors import FailedPreconditionError, UnavailableError
+from groundwire_index.errors import (
+    FailedPreconditionError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.leftover import stop_leftover
-from groundwire_server.memory.redis_folder import Fsync, RedisFolder, bundled_executable
+from groundwire_server.memory.redis_errors import NotConnectedError
+from groundwire_server.memory.redis_folder import RedisFolder, bundled_executable
+from groundwire_server.memory.redis_room import require_room
 
 log = logging.getLogger(__name__)
+
+Fsync = Literal["always", "everysec"]
 
 _POLL_S = 0.01
 _SETTLED_S = 10.0
@@ -35,6 +44,7 @@ class RedisServer:
     """
 
     name = "redis"
+    remedy = "the server starts it again by itself; retry in a moment"
 
     def __init__(
         self,
@@ -55,6 +65,7 @@ class RedisServer:
         self._process: Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._ready = False
+        self._syncs = False
         self._last_words = "it was not started"
 
     @property
@@ -74,7 +85,7 @@ class RedisServer:
         words, if it ends or does not get ready in time.
         """
         try:
-            await run_blocking(self._folder.prepare, self._fsync)
+            await run_blocking(self._folder.prepare)
         except OSError as error:
             raise FailedPreconditionError(
                 f"the folder of redis-server cannot be written: {error}", reason="REDIS_START"
@@ -98,6 +109,16 @@ class RedisServer:
                 f"redis-server does not run: {self._last_words}; see {self._folder.log}",
                 reason="REDIS_START",
             )
+
+    async def require_room(self, size: int) -> None:
+        """Raise ResourceExhaustedError unless so many bytes can be written and kept.
+
+        Writes wait here for room, because redis-server does not survive a full disk while it
+        syncs each of them. Raises NotConnectedError if it cannot be reached.
+        """
+        await run_blocking(require_room, self._folder.path, size)
+        if not self._syncs:
+            await self._sync_writes()
 
     async def close(self) -> None:
         """Stop redis-server: it writes what it has and ends, or is killed after the grace."""
@@ -136,11 +157,19 @@ class RedisServer:
             else:
                 log.info("redis-server is back")
 
+    async def _sync_writes(self) -> None:
+        process = self._process
+        try:
+            async with self._client() as client:
+                await client.config_set("appendfsync", self._fsync)
+        except RedisError as error:
+            raise NotConnectedError(str(error)) from error
+        self._syncs = process is self._process
+
     async def _launch(self) -> None:
+        self._syncs = False
         self._process = await self._spawn()
-        async with redis.asyncio.Redis.from_url(
-            self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        async with self._client() as client:
             while not await _is_loaded(client):
                 if self._process.returncode is not None:
                     self._last_words = await run_blocking(self._folder.last_words)
@@ -149,7 +178,15 @@ class RedisServer:
                         reason="REDIS_START",
                     )
                 await asyncio.sleep(_POLL_S)
+        # On a full disk it can be read all the same.
+        with suppress(ResourceExhaustedError, NotConnectedError):
+            await self.require_room(0)
         self._ready = True
+
+    def _client(self) -> redis.asyncio.Redis:
+        return redis.asyncio.Redis.from_url(
+            self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        )
 
     async def _spawn(self) -> Process:
         executable = self._executable or bundled_executable()

@@ -10,6 +10,7 @@ from groundwire_index.errors import AlreadyExistsError, ConflictError, NotFoundE
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.keys import SessionKeys, claim_key, digest_of
+from groundwire_server.memory.redis_keeper import RedisKeeper, SomeoneElse
 from groundwire_server.memory.redis_link import RedisLink, load_script
 from groundwire_server.memory.session import NewTurn, Session, Turns
 from groundwire_server.memory.turn_codec import (
@@ -55,19 +56,25 @@ class RedisSessions:
         url: str,
         *,
         count_tokens: CountTokens,
+        keeper: RedisKeeper | None = None,
         clock: Clock = utc_now,
         timeout_s: float = 2.0,
         max_connections: int = 64,
     ) -> None:
         """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other.
 
-        ``count_tokens`` counts the tokens of one content. ``timeout_s`` bounds each step of a
-        call: see `RedisLink`.
+        ``count_tokens`` counts the tokens of one content. ``keeper`` runs the Redis, if it is one
+        of our own. ``timeout_s`` bounds each step of a call: see `RedisLink`.
         """
-        self._link = RedisLink(url, timeout_s=timeout_s, max_connections=max_connections)
+        self._link = RedisLink(
+            url,
+            keeper or SomeoneElse(url),
+            timeout_s=timeout_s,
+            max_connections=max_connections,
+        )
         self._count_tokens = count_tokens
         self._clock = clock
-        self._claim = load_script("claim", writes=False)
+        self._claim = load_script("claim", writes=True)
         self._create = load_script("create", writes=True)
         self._describe = load_script("describe", writes=False)
         self._append = load_script("append", writes=True)

@@ -9,7 +9,13 @@ import pytest
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 
-from tests.conformance.sessions.servers import closing, cluster, sessions_at, tcp_server
+from tests.conformance.sessions.servers import (
+    closing,
+    cluster,
+    sessions_at,
+    sessions_on,
+    tcp_server,
+)
 
 # One fixture for each server, so that each starts once in whatever order the tests run.
 
@@ -20,7 +26,7 @@ async def on_private_server(
 ) -> AsyncIterator[RedisSessions]:
     server = RedisServer(tmp_path_factory.mktemp("private") / "redis")
     await server.start()
-    async with closing(sessions_at(server.url)) as store:
+    async with closing(sessions_on(server)) as store:
         yield store
     await server.close()
 

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from groundwire_server.memory.redis_folder import bundled_executable
+from groundwire_server.memory.redis_keeper import RedisKeeper
+from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -30,8 +32,15 @@ async def count_words(text: str) -> int:
     return len(text.split())
 
 
-def sessions_at(url: str, *, timeout_s: float = 5.0) -> RedisSessions:
-    return RedisSessions(url, count_tokens=count_words, timeout_s=timeout_s)
+def sessions_at(
+    url: str, *, keeper: RedisKeeper | None = None, timeout_s: float = 5.0
+) -> RedisSessions:
+    return RedisSessions(url, count_tokens=count_words, keeper=keeper, timeout_s=timeout_s)
+
+
+def sessions_on(server: RedisServer, *, timeout_s: float = 5.0) -> RedisSessions:
+    """On a private redis-server, as the server has them."""
+    return sessions_at(server.url, keeper=server, timeout_s=timeout_s)
 
 
 @asynccontextmanager

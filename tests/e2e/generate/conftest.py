@@ -71,7 +71,7 @@ async def sessions(redis_server: RedisServer) -> AsyncIterator[RedisSessions]:
     async def count(text: str) -> int:
         return len(text.split())
 
-    sessions = RedisSessions(redis_server.url, count_tokens=count)
+    sessions = RedisSessions(redis_server.url, count_tokens=count, keeper=redis_server)
     await sessions.start()
     yield sessions
     await sessions.close()

@@ -10,7 +10,7 @@ import pytest
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 
-from tests.conformance.sessions.servers import closing, sessions_at
+from tests.conformance.sessions.servers import closing, sessions_on
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
 
 @pytest.fixture
 async def sessions(server: RedisServer) -> AsyncIterator[RedisSessions]:
-    async with closing(sessions_at(server.url, timeout_s=1.0)) as store:
+    async with closing(sessions_on(server, timeout_s=1.0)) as store:
         yield store
 
 

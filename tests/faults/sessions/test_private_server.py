@@ -18,7 +18,7 @@ from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
 
-from tests.conformance.sessions.servers import closing, sessions_at, until
+from tests.conformance.sessions.servers import closing, sessions_at, sessions_on, until
 
 OWNER = """
 import asyncio, sys
@@ -124,6 +124,34 @@ async def test_what_was_acknowledged_is_there_after_a_kill(
     assert await contents_of(sessions, tenant) == list(map(str, range(20)))
 
 
+async def test_a_caller_is_told_what_to_do_while_it_is_down_and_not_where_it_was(
+    tmp_path: Path, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = RedisServer(tmp_path / "redis", backoff_s=1000)
+    await server.start()
+    async with closing(sessions_on(server)) as sessions:
+        await sessions.create(tenant, "ada", session_id="s")
+        assert server.pid
+        os.kill(server.pid, signal.SIGKILL)
+
+        async def is_down() -> bool:
+            return not await is_ready(server)
+
+        await until(is_down, "it is down")
+        for call in (
+            lambda: sessions.append(tenant, "s", [NewTurn(Role.USER, "x")], idempotency_key="k"),
+            lambda: sessions.get(tenant, "s"),
+        ):
+            with pytest.raises(UnavailableError) as raised:
+                await call()
+            assert raised.value.message == (
+                "the session store cannot be reached. Nothing of this call was written, and what "
+                "was acknowledged is kept: the server starts it again by itself; retry in a moment"
+            )
+    assert any("redis.sock" in getattr(line, "cause", "") for line in caplog.records)
+    await server.close()
+
+
 async def test_its_check_fails_while_it_is_down(server: RedisServer) -> None:
     await server.check()
     assert server.pid
@@ -186,7 +214,7 @@ async def test_the_server_of_an_owner_that_was_killed_is_taken_over(
 
 async def test_a_leftover_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     folder = RedisFolder(tmp_path / "redis")
-    folder.prepare("always")
+    folder.prepare()
     stuck = await asyncio.create_subprocess_exec(
         bundled_executable(), folder.config, cwd=folder.path, stdout=asyncio.subprocess.DEVNULL
     )
@@ -216,7 +244,7 @@ async def test_no_other_process_in_the_folder_is_touched(tmp_path: Path) -> None
 
 async def test_it_does_not_start_beside_one_that_it_cannot_see(tmp_path: Path) -> None:
     folder = RedisFolder(tmp_path / "redis")
-    folder.prepare("always")
+    folder.prepare()
     elsewhere = await asyncio.start_unix_server(lambda _, writer: writer.close(), folder.socket)
     server = RedisServer(folder.path)
     async with elsewhere:
@@ -300,7 +328,7 @@ async def test_it_is_tried_again_until_it_can_be_run(tmp_path: Path, tenant: str
         await server.check()
     link.symlink_to(bundled_executable())
     await until(partial(is_ready, server), "it is back")
-    async with closing(sessions_at(server.url)) as sessions:
+    async with closing(sessions_on(server)) as sessions:
         await sessions.create(tenant, "ada")
     await server.close()
 
@@ -357,7 +385,7 @@ async def test_a_folder_with_a_long_path_and_an_odd_name_works(tmp_path: Path, t
     socket = RedisFolder(folder).socket
     assert socket.parent != folder
     assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
-    async with closing(sessions_at(server.url)) as sessions:
+    async with closing(sessions_on(server)) as sessions:
         await sessions.create(tenant, "ada", session_id="s")
     await server.close()
     assert not socket.parent.exists()

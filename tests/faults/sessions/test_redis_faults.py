@@ -70,6 +70,7 @@ async def test_calls_fail_at_once_while_redis_is_away_and_work_when_it_is_back(
                 await call()
             assert time.monotonic() - began < 1.0
             assert raised.value.retry_after_s > 0
+            assert f"check that the Redis at 127.0.0.1:{port} answers" in raised.value.message
             assert raised.value.reason == "SESSION_STORE_UNAVAILABLE"
         async with tcp_server(tmp_path, *options, port=port):
             assert await contents_of(store, tenant) == ["hello there"]

@@ -33,13 +33,13 @@ def test_a_log_that_has_grown_is_begun_anew_and_its_last_words_are_read(tmp_path
     assert folder.last_words() == ""
     folder.log.write_bytes(b"x\n" * 2**20 + b"the \xff end\n\n")
     assert folder.last_words() == "the \ufffd end"
-    folder.prepare("always")
+    folder.prepare()
     assert not folder.log.exists()
 
 
 def test_what_is_configured_is_safe_and_private(tmp_path: Path) -> None:
     folder = RedisFolder(tmp_path / "redis")
-    folder.prepare("everysec")
+    folder.prepare()
     lines = folder.config.read_text().splitlines()
     for line in ("port 0", "appendonly yes", "appendfsync everysec", "unixsocketperm 700"):
         assert line in lines

@@ -9,6 +9,8 @@ import pytest
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_server.data_dir import LOCK_FILE, MIN_FREE_BYTES, DataDir
 
+from tests.small_disk import small_disk
+
 
 def test_the_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
@@ -66,29 +68,22 @@ def test_a_folder_that_cannot_be_made_is_said() -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 17 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=17m", "tmpfs", disk], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Little more than what a data folder must have free."""
+    with small_disk(tmp_path / "disk", mebibytes=17) as disk:
+        yield disk
 
 
-def test_a_full_disk_is_said(small_disk: Path) -> None:
-    with DataDir(small_disk):
+def test_a_full_disk_is_said(disk: Path) -> None:
+    with DataDir(disk):
         pass
-    with (small_disk / "filler").open("wb") as filler:
+    with (disk / "filler").open("wb") as filler:
         filler.write(b"\0" * 2**20 * 2)
-    assert "its disk is full" in unusable(small_disk)
-    assert f"{MIN_FREE_BYTES >> 20} MiB" in unusable(small_disk)
+    assert "its disk is full" in unusable(disk)
+    assert f"{MIN_FREE_BYTES >> 20} MiB" in unusable(disk)
 
 
-def test_a_read_only_file_system_is_said(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    assert "read-only file system" in unusable(small_disk)
-    assert "read-only file system" in unusable(small_disk / "new")
+def test_a_read_only_file_system_is_said(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    assert "read-only file system" in unusable(disk)
+    assert "read-only file system" in unusable(disk / "new")

@@ -12,11 +12,12 @@ local head, ttl = tonumber(session[1]), session[2]
 local number, limit, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 if ttl then
-  -- One point in time for both, so that neither outlives the other.
+  -- One point in time for both, so that neither outlives the other. A Redis that takes no writes
+  -- now, because its disk is full or because it is a replica, is read all the same.
   local now = redis.call('TIME')
   local moment = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) + ttl)
-  redis.call('PEXPIREAT', KEYS[1], moment)
-  redis.call('PEXPIREAT', KEYS[2], moment)
+  redis.pcall('PEXPIREAT', KEYS[1], moment)
+  redis.pcall('PEXPIREAT', KEYS[2], moment)
 end
 
 local function batch(from, count)
