@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from groundwire_index.errors import AlreadyExistsError, NotFoundError
+from groundwire_index.name_taken import name_taken
 from groundwire_index.records import CollectionSpec, Fingerprint, Metric
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version, create_database
@@ -71,13 +72,13 @@ class Catalog:
             raise not_found(name)
         return _entry(*row)
 
-    def require_free(self, tenant: str, name: str) -> None:
-        """Raises AlreadyExistsError if the tenant has a collection of that name."""
-        with self._connections.lend(self._path, Role.READER) as connection:
-            if connection.execute(
-                "SELECT 1 FROM collections WHERE tenant = ? AND name = ?", (tenant, name)
-            ).fetchone():
-                raise _taken(name)
+    def require_free(self, tenant: str, spec: CollectionSpec) -> None:
+        """Raises AlreadyExistsError, with what differs, if the tenant has one of that name."""
+        try:
+            stored = self.find(tenant, spec.name).spec
+        except NotFoundError:
+            return
+        raise name_taken(stored, spec)
 
     def page(self, tenant: str, after: str, limit: int) -> list[Entry]:
         """Collections of a tenant in order of name."""
@@ -123,7 +124,7 @@ class Catalog:
                     (tenant, spec.name, *row),
                 )
             except sqlite3.IntegrityError:
-                raise _taken(spec.name) from None
+                raise name_taken(self.find(tenant, spec.name).spec, spec) from None
             connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
             if key:
                 connection.execute(
@@ -146,13 +147,6 @@ def not_found(name: str) -> NotFoundError:
     """There is no such collection."""
     return NotFoundError(
         f'there is no collection "{name}": create it first, or check the name',
-        metadata={"resource_type": "collection", "resource_name": name},
-    )
-
-
-def _taken(name: str) -> AlreadyExistsError:
-    return AlreadyExistsError(
-        f'collection "{name}" is there already: choose another name, or delete it first',
         metadata={"resource_type": "collection", "resource_name": name},
     )
 

@@ -188,7 +188,7 @@ class Index:
         return catalog
 
     def _create(self, tenant: str, spec: CollectionSpec, key: str) -> Entry:
-        self._catalog.require_free(tenant, spec.name)
+        self._catalog.require_free(tenant, spec)
         folder = self._path / COLLECTIONS / uuid.uuid4().hex
         try:
             with storage_errors(folder):

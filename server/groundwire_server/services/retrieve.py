@@ -29,7 +29,7 @@ from groundwire_server.services.documents import (
 )
 from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
 from groundwire_server.services.search import search_of, searches_of
-from groundwire_server.services.validate import require_idempotency_key
+from groundwire_server.services.validate import require, require_idempotency_key
 from groundwire_server.services.violations import within
 
 # How long a read without a deadline waits for the write it must have seen.
@@ -62,7 +62,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         self, request: pb.GetCollectionRequest, context: Context
     ) -> pb.GetCollectionResponse:
         """Describe a collection."""
-        collection = await self._collection(request.name)
+        collection = await self._collection(request.name, "name")
         info = await run_blocking(collection.info)
         return pb.GetCollectionResponse(collection=collection_message(info))
 
@@ -76,6 +76,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         self, request: pb.DeleteCollectionRequest, context: Context
     ) -> pb.DeleteCollectionResponse:
         """Delete a collection with everything in it."""
+        _require_named(request.name, "name")
         records = await run_blocking(self._index.delete_collection, _tenant(), request.name)
         return pb.DeleteCollectionResponse(records=records)
 
@@ -189,7 +190,8 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         spec = spec_of(pb.CreateCollectionRequest(name=header.collection), embedder)
         return NewCollection(self._index, _tenant(), spec, embedder)
 
-    async def _collection(self, name: str) -> Collection:
+    async def _collection(self, name: str, field: str = "collection") -> Collection:
+        _require_named(name, field)
         return await run_blocking(self._index.collection, _tenant(), name)
 
     async def _consistent(
@@ -206,6 +208,10 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
             timeout_s = seconds_left(context, at_most=_MAX_WAIT_S)
             with within("consistency"):
                 await run_blocking(collection.wait_for, consistency.at_least_sequence, timeout_s)
+
+
+def _require_named(name: str, field: str) -> None:
+    require(bool(name), field, "must name a collection")
 
 
 def _tenant() -> str:

@@ -64,8 +64,30 @@ def test_tenants_do_not_see_each_other(index: Index) -> None:
 
 def test_a_name_is_taken_once(index: Index) -> None:
     index.create_collection(TENANT, SPEC)
-    with pytest.raises(AlreadyExistsError, match="books"):
+    with pytest.raises(AlreadyExistsError, match=r"books.* just as it was asked for"):
         index.create_collection(TENANT, SPEC)
+
+
+def test_a_name_that_is_taken_is_told_with_everything_that_differs(index: Index) -> None:
+    index.create_collection(TENANT, replace(SPEC, fingerprint=FINGERPRINT))
+    other = replace(SPEC, metric=Metric.DOT, dimension=4, index_kind="flat", description="new")
+    with pytest.raises(AlreadyExistsError) as refused:
+        index.create_collection(TENANT, other)
+    assert refused.value.message == (
+        'collection "books" is there already, with metric cosine instead of dot, dimension 3 '
+        'instead of 4, embedder "mini" instead of "none", index kind "auto" instead of "flat", '
+        'description "" instead of "new": use it as it is, choose another name, or delete it first'
+    )
+    assert refused.value.metadata["differs_in"] == (
+        "metric, dimension, embedder, index kind, description"
+    )
+
+
+def test_another_revision_of_the_same_embedder_is_told_apart(index: Index) -> None:
+    index.create_collection(TENANT, replace(SPEC, fingerprint=FINGERPRINT))
+    newer = replace(SPEC, fingerprint=replace(FINGERPRINT, revision="r2"))
+    with pytest.raises(AlreadyExistsError, match="with embedder revision 'r1' instead of 'r2':"):
+        index.create_collection(TENANT, newer)
 
 
 def test_creating_again_with_the_same_key_gives_the_first_answer(index: Index) -> None:

@@ -8,7 +8,7 @@ from groundwire.v1 import collection_pb2
 from groundwire.v1 import retrieve_service_pb2 as pb
 
 from tests.unit.retrieve.letters import LettersEmbedder
-from tests.unit.retrieve.serving import Served, record, refusal, serving
+from tests.unit.retrieve.serving import Served, ingest_requests, record, refusal, serving
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -101,6 +101,43 @@ async def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(served: S
     refused = await refusal(served.stub.CreateCollection(pb.CreateCollectionRequest(name="c")))
     assert refused.code == grpc.StatusCode.ALREADY_EXISTS
     assert await served.count() == 1
+
+
+async def test_a_name_that_is_taken_with_another_spec_says_what_differs(served: Served) -> None:
+    await served.create()
+    other = pb.CreateCollectionRequest(name="c", embedder="none", dimension=7)
+    refused = await refusal(served.stub.CreateCollection(other))
+    assert refused.code == grpc.StatusCode.ALREADY_EXISTS
+    assert 'instead of 7, embedder "letters" instead of "none":' in refused.message
+
+
+NAMELESS = {
+    "GetCollection": pb.GetCollectionRequest(),
+    "DeleteCollection": pb.DeleteCollectionRequest(),
+    "Upsert": pb.UpsertRequest(records=[record("a", "text")]),
+    "Delete": pb.DeleteRequest(ids=pb.RecordIds(ids=["a"])),
+    "Get": pb.GetRequest(ids=["a"]),
+    "Scroll": pb.ScrollRequest(),
+    "Count": pb.CountRequest(),
+    "Search": pb.SearchRequest(text="text"),
+    "SearchBatch": pb.SearchBatchRequest(searches=[pb.SearchRequest(text="text")]),
+    "ListDocuments": pb.ListDocumentsRequest(),
+    "DeleteDocument": pb.DeleteDocumentRequest(document_id="a"),
+}
+
+
+@pytest.mark.parametrize("method", NAMELESS)
+async def test_a_request_that_names_no_collection_is_refused(served: Served, method: str) -> None:
+    refused = await refusal(getattr(served.stub, method)(NAMELESS[method]))
+    assert refused.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.fields == ("name" if method.endswith("Collection") else "collection",)
+
+
+async def test_an_ingest_that_names_no_collection_is_refused(served: Served) -> None:
+    requests = ingest_requests(b"text", filename="a.txt")
+    refused = await refusal(served.stub.IngestDocument(requests))
+    assert refused.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.fields == ("header.collection",)
 
 
 async def test_the_same_key_and_request_give_the_first_answer_again(served: Served) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from groundwire.call import Pages, Unary, call
-from groundwire.chat import NewMessage
+from groundwire.chat import Message, NewMessage
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import sessions as results
 from groundwire.v1 import generation_pb2
@@ -64,13 +64,16 @@ def delete_session(session_id: str, *, timeout: float | None = None) -> Unary[in
 
 def append(
     session_id: str,
-    messages: Sequence[NewMessage],
+    messages: Sequence[NewMessage | Message | results.Turn],
     *,
     expected_head: int | None = None,
     idempotency_key: str = "",
     timeout: float | None = None,
 ) -> Unary[int]:
     """Append up to 100 messages, all or none; the number of the last.
+
+    Turns of another session are copied with their metadata and source ids. A session keeps no
+    tool calls: ValueError for a `Message` that has some, or a name.
 
     With ``expected_head``, AbortedError if the head is another; its ``metadata["head"]``
     says which.
@@ -129,10 +132,23 @@ def build_context(
     )
 
 
-def _message(message: NewMessage) -> pb.NewMessage:
+def _message(given: NewMessage | Message | results.Turn) -> pb.NewMessage:
+    message = _of_chat(given) if isinstance(given, Message) else given
+    if not isinstance(message, NewMessage | results.Turn):
+        raise TypeError(
+            f"Give NewMessage(role, content), a Message or a Turn, and not {message!r:.100}."
+        )
     return pb.NewMessage(
         role=enum_number(generation_pb2.Role.DESCRIPTOR, message.role),
         content=message.content,
         metadata=to_struct(message.metadata) if message.metadata else None,
         source_ids=message.source_ids,
     )
+
+
+def _of_chat(message: Message) -> NewMessage:
+    if message.tool_calls or message.name:
+        raise ValueError(
+            "A session keeps no tool_calls and no name: put them into the metadata of a NewMessage."
+        )
+    return NewMessage(message.role, message.content)
