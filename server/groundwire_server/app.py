@@ -49,6 +49,7 @@ from groundwire_server.services.generate import GenerateService
 from groundwire_server.services.memory import MemoryService
 from groundwire_server.services.retrieve import RetrieveService
 from groundwire_server.settings import Settings
+from groundwire_server.upkeep import IndexUpkeep
 
 
 def server(settings: Settings) -> Server:
@@ -81,7 +82,7 @@ class Groundwire:
         self.components = Components(
             [
                 session_store,
-                self._index,
+                InOrder("index", [self._index, IndexUpkeep(lambda: self._index.index.purge())]),
                 RunningEmbedder(self._embedder),
                 *map(RunningEngine, self._engines),
             ]

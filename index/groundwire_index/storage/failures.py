@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _SQLITE_READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _SQLITE_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# SQLite says "full" when it writes, but not when it makes its files or the memory they share.
+_SQLITE_PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+# Bytes of the memory that the connections to a database share, which is a file beside it.
+_SQLITE_SHARES = 32 * 2**10
 _SQLITE_TROUBLE = frozenset(
     {
         sqlite3.SQLITE_IOERR,
@@ -73,7 +78,7 @@ def _of_system(error: OSError, path: Path) -> GroundwireError:
 
 def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | None:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code in _SQLITE_PERHAPS_FULL and _has_no_room(path)):
         return disk_full(path)
     if code in _SQLITE_READ_ONLY:
         return _read_only(path, str(error))
@@ -91,6 +96,14 @@ def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | No
             retry_after_s=_RETRY_S,
         )
     return None
+
+
+def _has_no_room(path: Path) -> bool:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _SQLITE_SHARES
 
 
 def _read_only(path: Path, why: str) -> UnavailableError:

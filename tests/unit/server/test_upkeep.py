@@ -1,0 +1,117 @@
+"""Deleted text is overwritten when its time is over, also where nobody writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from groundwire_index import CollectionSpec, Index, Metric, Record
+from groundwire_index.errors import ResourceExhaustedError
+from groundwire_server.upkeep import PURGE_PERIOD_S, IndexUpkeep
+
+from tests.faults.server.application import Ticks
+
+RETENTION_S = 3600.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1e9
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Purge:
+    """Fails as it is told, one time after the other, and then works."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.count = 0
+
+    def __call__(self) -> int:
+        if self._errors:
+            raise self._errors.pop(0)
+        self.count += 1
+        return 0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def index(path: Path, clock: Clock) -> Iterator[Index]:
+    with Index.open(path, now=clock, retention_s=RETENTION_S) as index:
+        yield index
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+async def upkeep(index: Index, ticks: Ticks) -> AsyncIterator[IndexUpkeep]:
+    upkeep = IndexUpkeep(index.purge, sleep=ticks.sleep)
+    await upkeep.start()
+    yield upkeep
+    await upkeep.close()
+
+
+def stored_rows(path: Path) -> int:
+    """Rows of the one collection, those that are deleted too."""
+    (database,) = path.rglob("collection.db")
+    with closing(sqlite3.connect(database)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM rows").fetchone()
+    return int(count)
+
+
+@pytest.mark.usefixtures("upkeep")
+async def test_what_was_deleted_is_purged_once_its_retention_is_over(
+    index: Index, path: Path, clock: Clock, ticks: Ticks
+) -> None:
+    index.create_collection("t", CollectionSpec("c", Metric.COSINE, 2))
+    collection = index.collection("t", "c")
+    collection.upsert([Record("a", text="the code is 7431"), Record("b", text="kept")])
+    collection.delete_ids(["a"])
+    clock.time += RETENTION_S - 1
+    await ticks.tick(PURGE_PERIOD_S)
+    assert stored_rows(path) == 2
+    clock.time += 2
+    await ticks.tick(PURGE_PERIOD_S)
+    assert stored_rows(path) == 1
+    assert collection.count().count == 1
+
+
+async def test_a_purge_that_fails_is_tried_again(
+    ticks: Ticks, caplog: pytest.LogCaptureFixture
+) -> None:
+    purge = Purge(ResourceExhaustedError("the disk is full"))
+    upkeep = IndexUpkeep(purge, sleep=ticks.sleep)
+    await upkeep.start()
+    await ticks.tick(PURGE_PERIOD_S)
+    assert "the disk is full" in caplog.text
+    await upkeep.check()
+    await ticks.tick(PURGE_PERIOD_S)
+    assert purge.count == 1
+    await upkeep.close()
+
+
+async def test_it_stops_when_it_is_closed_and_can_be_closed_before_it_starts(ticks: Ticks) -> None:
+    upkeep = IndexUpkeep(Purge(), sleep=ticks.sleep)
+    await upkeep.close()
+    await upkeep.start()
+    await ticks.asleep(PURGE_PERIOD_S)
+    await upkeep.close()
+    await upkeep.close()
+    await upkeep.check()
