@@ -7,7 +7,7 @@ import re
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.ingest.filename import extension
 
-__all__ = ["DOCX", "HTML", "MARKDOWN", "PDF", "PLAIN", "media_type"]
+__all__ = ["BY_EXTENSION", "DOCX", "HTML", "MARKDOWN", "PDF", "PLAIN", "media_type"]
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -15,10 +15,17 @@ HTML = "text/html"
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"
 
-_SUPPORTED = (PDF, DOCX, HTML, MARKDOWN, PLAIN)
+# Each type that is read, as people call a file of it.
+_CALLED = {
+    PDF: "a PDF",
+    DOCX: "a DOCX",
+    HTML: "an HTML page",
+    MARKDOWN: "Markdown",
+    PLAIN: "plain text",
+}
 _TEXT = (HTML, MARKDOWN, PLAIN)
 _ALIASES = {"application/xhtml+xml": HTML, "text/x-markdown": MARKDOWN, "application/x-pdf": PDF}
-_BY_EXTENSION = {
+BY_EXTENSION = {
     ".pdf": PDF,
     ".docx": DOCX,
     ".html": HTML,
@@ -66,18 +73,13 @@ def media_type(data: bytes, filename: str, declared: str = "") -> str:
     Raises InvalidArgumentError: UNSUPPORTED_MEDIA_TYPE for a type that is not read here, and
     WRONG_MEDIA_TYPE if the content contradicts what was declared or what the name says.
     """
-    wanted = _supported(declared) if declared else _BY_EXTENSION.get(extension(filename), "")
+    wanted = _supported(declared) if declared else BY_EXTENSION.get(extension(filename), "")
     found = _by_content(data)
     if wanted and not _agree(wanted, found, data[:_PDF_WITHIN]):
-        raise InvalidArgumentError(
-            "mime_type" if declared else "data",
-            f"{'is' if declared else 'has the name of'} {wanted}, but the content is "
-            f"{found or 'something else'}: send the file as what it is",
-            reason="WRONG_MEDIA_TYPE",
-        )
+        raise _contradiction(wanted, found, declared)
     if wanted:
         return wanted
-    if found and found not in _SUPPORTED:
+    if found and found not in _CALLED:
         raise InvalidArgumentError(
             "data",
             f"is {found}, which is not read: convert it to PDF, DOCX, HTML, Markdown or text",
@@ -86,13 +88,30 @@ def media_type(data: bytes, filename: str, declared: str = "") -> str:
     return found or PLAIN
 
 
+def _contradiction(wanted: str, found: str, declared: str) -> InvalidArgumentError:
+    content = _CALLED.get(found, found) or "something else"
+    if declared:
+        return InvalidArgumentError(
+            "mime_type",
+            f"says {_CALLED[wanted]} ({wanted}), but the content is {content}: send the type that "
+            "the file has, or leave it out",
+            reason="WRONG_MEDIA_TYPE",
+        )
+    return InvalidArgumentError(
+        "data",
+        f"has the name of {_CALLED[wanted]}, but the content is {content}: send the file under "
+        "the name of what it is",
+        reason="WRONG_MEDIA_TYPE",
+    )
+
+
 def _supported(declared: str) -> str:
     bare = declared.partition(";")[0].strip().lower()
     bare = _ALIASES.get(bare, bare)
-    if bare not in _SUPPORTED:
+    if bare not in _CALLED:
         raise InvalidArgumentError(
             "mime_type",
-            f"{declared[:100]!r} is not read: use one of {', '.join(_SUPPORTED)}, or leave it out",
+            f"{declared[:100]!r} is not read: use one of {', '.join(_CALLED)}, or leave it out",
             reason="UNSUPPORTED_MEDIA_TYPE",
         )
     return bare

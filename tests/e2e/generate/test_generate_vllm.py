@@ -142,6 +142,21 @@ async def test_a_client_that_leaves_frees_the_engine_and_an_abort_ends_the_strea
     assert answer.finished.usage.completion_tokens == 8
 
 
+async def test_as_many_stop_strings_as_are_allowed_work_and_a_thousand_are_refused(
+    serve: Serve, engine: WatchedEngine
+) -> None:
+    request = GenerateRequest(prompt="The dome", sampling=SHORT)
+    async with serve(engine) as serving:
+        request.sampling.stop.extend(f"{number:0256}" for number in range(16))
+        answer = await serving.stub.Complete(CompleteRequest(request=request))
+        assert answer.finished.finish_reason == FINISH_REASON_LENGTH
+        request.sampling.stop.extend(f"{number}" for number in range(1000))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await serving.stub.Complete(CompleteRequest(request=request))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "request.sampling.stop: has 1,016 items; 0 to 16 are allowed"
+
+
 async def test_a_prompt_longer_than_the_context_is_refused(
     serve: Serve, engine: WatchedEngine
 ) -> None:

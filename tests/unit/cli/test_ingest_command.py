@@ -52,7 +52,7 @@ def test_a_file_that_is_named_twice_is_taken_once(folder: Path) -> None:
 
 
 def test_folders_are_walked_for_everything_that_is_parsed() -> None:
-    assert frozenset(media_type._BY_EXTENSION) == EXTENSIONS
+    assert frozenset(media_type.BY_EXTENSION) == EXTENSIONS
 
 
 def test_everything_is_sent_into_a_new_collection(

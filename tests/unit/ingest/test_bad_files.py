@@ -110,6 +110,18 @@ def test_a_type_that_contradicts_the_content_is_refused(data: bytes, declared: s
     assert about(refusal(data, mime_type=declared)) == ("mime_type", "WRONG_MEDIA_TYPE")
 
 
+def test_a_contradiction_is_told_in_words_that_people_use() -> None:
+    docx, page = b"PK\x03\x04word/document.xml", b"<html>no</html>"
+    assert refusal(docx, mime_type="application/pdf").message == (
+        "mime_type: says a PDF (application/pdf), but the content is a DOCX: send the type that "
+        "the file has, or leave it out"
+    )
+    assert refusal(page, "report.docx").message == (
+        "data: has the name of a DOCX, but the content is an HTML page: send the file under the "
+        "name of what it is"
+    )
+
+
 @pytest.mark.parametrize("filename", ["report.pdf", "report.docx"])
 def test_a_name_that_contradicts_the_content_is_refused(filename: str) -> None:
     assert about(refusal(b"<html>no</html>", filename)) == ("data", "WRONG_MEDIA_TYPE")
