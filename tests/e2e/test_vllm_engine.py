@@ -280,10 +280,12 @@ async def test_an_engine_that_was_not_started_is_unavailable() -> None:
         await engine.check()
     with pytest.raises(UnavailableError):
         await events_of(engine, request())
+    with pytest.raises(UnavailableError):
+        await engine.count_tokens("The observatory")
     await engine.close()
 
 
-async def test_a_dead_engine_core_is_unavailable_and_leaves_no_process() -> None:
+async def test_a_dead_engine_core_is_unavailable_but_for_counting_and_leaves_no_process() -> None:
     before = children()
     engine = VllmEngine(str(small_llama()), args=ARGS)
     await engine.start()
@@ -301,6 +303,8 @@ async def test_a_dead_engine_core_is_unavailable_and_leaves_no_process() -> None
         await engine.check()
     with pytest.raises(UnavailableError, match="died"):
         await events_of(engine, request())
+    assert await engine.count_tokens("The observatory") == 2
+    assert await engine.count_tokens(CHAT) > await engine.count_tokens(CHAT[1:])
     await engine.close()
     await engine.close()
     assert children() == before

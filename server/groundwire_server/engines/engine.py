@@ -174,7 +174,10 @@ class Engine(Protocol):
         ...
 
     async def count_tokens(self, content: str | Sequence[Message]) -> int:
-        """Count the tokens of a text, or of messages under the model's chat template."""
+        """Count the tokens of a text, or of messages under the model's chat template.
+
+        Works from `start` to `close`, also while `check` fails.
+        """
         ...
 
     async def check(self) -> None:
