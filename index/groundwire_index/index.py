@@ -169,11 +169,20 @@ class Index:
         """Remove for good what was deleted or replaced longer ago than the retention.
 
         Writes do this as they go; call it now and then for the collections that are open and
-        not written to. Returns how many rows were removed.
+        not written to. Returns how many rows were removed. Raises what one of them raised, when
+        all have had their turn.
         """
         with self._changing:
             collections = list(self._open.values())
-        return sum(collection.purge() for collection in collections)
+        removed, errors = 0, []
+        for collection in collections:
+            try:
+                removed += collection.purge()
+            except GroundwireError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return removed
 
     def _prepared(self, now: Callable[[], float]) -> Catalog:
         collections = self._path / COLLECTIONS

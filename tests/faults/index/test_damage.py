@@ -13,7 +13,7 @@ from groundwire_index import Collection, CollectionSpec, CollectionState, Index,
 from groundwire_index.errors import DataLossError, FailedPreconditionError
 from groundwire_index.records import SearchQuery
 
-from tests.unit.index.samples import TENANT, WITH_VECTOR, record, vector
+from tests.unit.index.samples import TENANT, WITH_VECTOR, Clock, record, vector
 
 SPEC = CollectionSpec("c", Metric.COSINE, 3)
 WIDTH = 12
@@ -154,3 +154,16 @@ def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
         catalog.execute("PRAGMA user_version = 99")
     with pytest.raises(FailedPreconditionError, match="format 99"):
         Index.open(tmp_path)
+
+
+def test_a_damaged_collection_keeps_no_other_from_being_purged(tmp_path: Path) -> None:
+    make(tmp_path)
+    flip(collection_folder(tmp_path) / "segments" / "1.f32", 0, 0)
+    clock = Clock()
+    with Index.open(tmp_path, now=clock) as index:
+        _, other = index.collection(TENANT, "c"), index.collection(TENANT, "other")
+        other.delete_ids(["r1"])
+        clock.advance(3601)
+        with pytest.raises(DataLossError, match=r"1\.f32"):
+            index.purge()
+        assert other.purge() == 0
