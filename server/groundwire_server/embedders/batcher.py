@@ -12,6 +12,7 @@ from groundwire_index.errors import UnavailableError
 from numpy.typing import NDArray
 
 from groundwire_server.embedders.encoder import Tokens
+from groundwire_server.waiting import Waiting
 
 Encode = Callable[[Sequence[Tokens]], NDArray[np.float32]]
 
@@ -57,6 +58,18 @@ class Batcher:
             return await job.result
         finally:
             job.abandoned = True
+
+    @property
+    def waiting(self) -> Waiting:
+        """Callers with texts that are in no batch yet, and the tokens of these."""
+        with self._changed:
+            items = [
+                item
+                for lane in (self._urgent, self._bulk)
+                for item in lane.items
+                if not item.job.abandoned
+            ]
+        return Waiting(len({item.job for item in items}), sum(len(item.tokens) for item in items))
 
     def close(self) -> None:
         """Stop after the batch that runs; those who wait get UnavailableError. Blocking."""
@@ -144,6 +157,11 @@ class _Lane:
         self._queue: deque[_Item] = deque()
         self._window: list[_Item] = []
 
+    @property
+    def items(self) -> list[_Item]:
+        """Everything that waits."""
+        return [*self._window, *self._queue]
+
     def add(self, job: _Job, texts: Sequence[Tokens]) -> None:
         self._queue.extend(_Item(job, row, tokens) for row, tokens in enumerate(texts))
 
@@ -164,7 +182,7 @@ class _Lane:
 
     def drain(self) -> list[_Item]:
         """Everything that waits; nothing is left."""
-        items = [*self._window, *self._queue]
+        items = self.items
         self._window.clear()
         self._queue.clear()
         return items

@@ -11,6 +11,8 @@ import numpy as np
 from groundwire_index.records import Fingerprint
 from numpy.typing import NDArray
 
+from groundwire_server.waiting import Waiting
+
 
 class EmbedKind(Enum):
     """What a text is for."""
@@ -46,6 +48,11 @@ class Embedder(Protocol):
     @property
     def max_tokens(self) -> int:
         """Longest text in tokens, special tokens included; what is past it is not read."""
+        ...
+
+    @property
+    def waiting(self) -> Waiting:
+        """Calls with texts that are in no batch yet, and the tokens of these."""
         ...
 
     async def start(self) -> None:

@@ -15,6 +15,7 @@ from groundwire_server.embedders.embedder import Embeddings, EmbedKind
 from groundwire_server.embedders.encoder import Encoder, EncoderOptions, Tokens
 from groundwire_server.embedders.precision import Precision
 from groundwire_server.embedders.weights import BUILT_IN_MODEL, built_in_folder, verify
+from groundwire_server.waiting import Waiting
 
 # Texts of so many characters in all are tokenised in less time than a thread takes to be woken.
 _TOKENISED_AT_ONCE = 1000
@@ -52,6 +53,11 @@ class SentenceTransformersEmbedder:
     def max_tokens(self) -> int:
         """Longest text in tokens, special tokens included. Known after `start`."""
         return self._started().max_tokens
+
+    @property
+    def waiting(self) -> Waiting:
+        """Calls with texts that are in no batch yet, and the tokens of these."""
+        return Waiting() if self._batcher is None else self._batcher.waiting
 
     async def start(self) -> None:
         """Load the model.

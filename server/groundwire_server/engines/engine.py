@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from groundwire_server.waiting import Waiting
+
 
 class Role(Enum):
     """Who speaks."""
@@ -163,6 +165,11 @@ class Engine(Protocol):
     @property
     def context_length(self) -> int:
         """Tokens of prompt and answer together; 0 if there is no limit."""
+        ...
+
+    @property
+    def waiting(self) -> Waiting:
+        """Generations whose first token is not there yet, and the tokens of their prompts."""
         ...
 
     async def start(self) -> None:

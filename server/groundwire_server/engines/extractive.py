@@ -26,6 +26,7 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.engines.quotation import Quotation, quotations
 from groundwire_server.engines.quotation_score import Scored, score
+from groundwire_server.waiting import Waiting
 
 # Below this score a sentence is no answer. Measured on questions with and without an answer:
 # those with one score above 0.58 and mostly above 0.7, those without mostly below 0.5.
@@ -55,6 +56,8 @@ class ExtractiveEngine:
     name = "extractive"
     model = "extractive"
     context_length = 0
+    # What it asks of the embedder waits there.
+    waiting = Waiting()
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder

@@ -34,6 +34,7 @@ from groundwire_server.engines.vllm_start import (
     require_in_place,
     start_vllm,
 )
+from groundwire_server.waiting import Waiting
 
 # The engine core gets so long to let go of its memory before it is killed.
 _SHUTDOWN_S = 15.0
@@ -67,6 +68,8 @@ class VllmEngine:
         self._other_cores: frozenset[BaseProcess] = frozenset()
         self._vllm: Any = None
         self._running: set[str] = set()
+        # Prompt tokens of each that has no token yet.
+        self._waiting: dict[str, int] = {}
         self._defaults: Mapping[str, Any] = {}
 
     @property
@@ -78,6 +81,11 @@ class VllmEngine:
     def context_length(self) -> int:
         """Tokens of prompt and answer together; 0 before `start`."""
         return 0 if self._vllm is None else int(self._vllm.model_config.max_model_len)
+
+    @property
+    def waiting(self) -> Waiting:
+        """Generations whose first token is not there yet, and the tokens of their prompts."""
+        return Waiting(len(self._waiting), sum(self._waiting.values()))
 
     async def start(self) -> None:
         """Load the model. Raises FailedPreconditionError if that cannot be."""
@@ -101,15 +109,18 @@ class VllmEngine:
         # Ours, because the ids of two tenants may be equal.
         request_id = uuid.uuid4().hex
         self._running.add(request_id)
+        self._waiting[request_id] = len(prompt["prompt_token_ids"])
         try:
             with self._errors():
                 outputs = vllm.generate(prompt, sampling, request_id, priority=request.priority)
                 async with contextlib.aclosing(outputs):
                     async for output in outputs:
+                        self._waiting.pop(request_id, None)
                         for event in streams.add(output):
                             yield event
         finally:
             self._running.discard(request_id)
+            self._waiting.pop(request_id, None)
             if not streams.ended:
                 # vLLM frees a request that it has handed over; this is for one cut off before.
                 await vllm.abort(request_id)

@@ -71,9 +71,12 @@ class AdminService(pb_grpc.AdminServiceServicer):
         return pb.AbortResponse()
 
     async def GetLoad(self, request: pb.GetLoadRequest, context: Context) -> pb.GetLoadResponse:
-        """Count calls in progress, this one not included, and memory."""
+        """Count calls in progress, this one not included, what waits for a model, and memory."""
+        waiting = [self._embedder.waiting, *(engine.waiting for engine in self._engines)]
         return pb.GetLoadResponse(
             running_requests=self._admission.running - 1,
+            queued_requests=sum(one.requests for one in waiting),
+            queued_tokens=sum(one.tokens for one in waiting),
             resident_bytes=await run_blocking(resident_bytes),
         )
 

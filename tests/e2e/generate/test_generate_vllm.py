@@ -19,9 +19,16 @@ from groundwire.v1.generation_pb2 import (
     Message,
     SamplingParameters,
 )
-from groundwire_server.engines.engine import EngineEvent, EngineRequest
+from groundwire_server.engines.engine import (
+    Accepted,
+    EngineEvent,
+    EngineRequest,
+    GenerationEnd,
+    Sampling,
+)
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.memory.redis_sessions import RedisSessions
+from groundwire_server.waiting import Waiting
 
 from tests.e2e.generate.serving import ALICE, Serve, kinds, rest_of, text_of
 from tests.models import CONTEXT_LENGTH, small_llama
@@ -155,6 +162,20 @@ async def test_as_many_stop_strings_as_are_allowed_work_and_a_thousand_are_refus
             await serving.stub.Complete(CompleteRequest(request=request))
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert caught.value.details() == "request.sampling.stop: has 1,016 items; 0 to 16 are allowed"
+
+
+async def test_a_generation_waits_until_its_first_token(engine: WatchedEngine) -> None:
+    request = EngineRequest("r", Sampling(max_tokens=8), prompt="The dome opens.")
+    async with aclosing(engine.generate(request)) as events:
+        assert await anext(events) == Accepted()
+        first = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)  # Let it reach the engine.
+        waiting = engine.waiting
+        await first
+        assert engine.waiting == Waiting(0, 0)
+        *_, end = [event async for event in events]
+    assert isinstance(end, GenerationEnd)
+    assert waiting == Waiting(1, end.usage.prompt_tokens)
 
 
 async def test_a_prompt_longer_than_the_context_is_refused(

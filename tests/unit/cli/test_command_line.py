@@ -49,6 +49,13 @@ def test_help_names_every_command() -> None:
         assert f"    {add.__name__.removeprefix('_')}" in text
 
 
+@pytest.mark.parametrize("name", [add.__name__.removeprefix("_") for add in COMMANDS])
+def test_every_command_but_two_takes_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        entry.main([name, "--help"])
+    assert ("--json" in capsys.readouterr().out) is (name not in ("serve", "demo"))
+
+
 def test_without_a_server_one_sentence_says_how_to_start_one(
     command: Command, closed_port: int
 ) -> None:

@@ -12,6 +12,7 @@ from groundwire_index.errors import UnavailableError
 from groundwire_server.embedders.batcher import Batcher
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.embedders.encoder import Tokens
+from groundwire_server.waiting import Waiting
 from numpy.typing import NDArray
 
 
@@ -201,6 +202,24 @@ async def test_a_bulk_caller_who_goes_stops_the_batches_not_yet_begun(
     await batcher.run(texts("next"), urgent=False)
 
     assert len(model.batches) == 2
+
+
+async def test_what_waits_is_counted_until_its_batch_begins(batcher: Batcher, model: Model) -> None:
+    first = await keep_busy(batcher, model)
+    assert batcher.waiting == Waiting(0, 0)
+    urgent = call(batcher, texts("query", length=2), urgent=True)
+    bulk = call(batcher, texts(*"abc", length=5))
+    gone = call(batcher, texts("gone", length=7))
+    await started(urgent, bulk, gone)
+    assert batcher.waiting == Waiting(3, 2 + 3 * 5 + 7)
+    gone.cancel()
+    await asyncio.wait({gone})
+    assert batcher.waiting == Waiting(2, 2 + 3 * 5)
+
+    model.go.set()
+    await asyncio.gather(first, urgent, bulk)
+
+    assert batcher.waiting == Waiting(0, 0)
 
 
 async def test_an_error_reaches_those_in_the_batch_and_nobody_else(

@@ -16,6 +16,7 @@ from groundwire_server.engines.engine import (
     TextPiece,
     Usage,
 )
+from groundwire_server.waiting import Waiting
 
 Step = EngineEvent | Exception | asyncio.Event
 
@@ -29,6 +30,7 @@ class ScriptedEngine:
     """
 
     name = "scripted"
+    waiting = Waiting()
 
     def __init__(
         self, script: Sequence[Step], *, model: str = "scripted", context_length: int = 0

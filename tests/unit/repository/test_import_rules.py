@@ -17,7 +17,18 @@ SERVER = ROOT / "server/groundwire_server"
 # Rooms of the server, from the inside out. A module may import from its own row or a row
 # above it. What is not listed (the composition root and the life of the process) is outermost.
 ROWS: tuple[frozenset[str], ...] = (
-    frozenset({"addresses", "blocking", "components", "deadline", "identity", "running", "words"}),
+    frozenset(
+        {
+            "addresses",
+            "blocking",
+            "components",
+            "deadline",
+            "identity",
+            "running",
+            "waiting",
+            "words",
+        }
+    ),
     frozenset({"engines", "embedders"}),
     frozenset({"memory", "ingestion", "grounding", "parts"}),
     frozenset({"services", "interceptors", "errors", "observability"}),

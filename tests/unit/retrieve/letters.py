@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from groundwire_index.records import Fingerprint
 from groundwire_server.embedders.embedder import Embeddings, EmbedKind
+from groundwire_server.waiting import Waiting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class LettersEmbedder:
     """Unit vectors of letter counts; one token per word."""
+
+    waiting = Waiting()
 
     def __init__(self, model: str = "letters") -> None:
         self.calls: list[list[str]] = []

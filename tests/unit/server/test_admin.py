@@ -1,16 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import grpc
+import numpy as np
 import pytest
 from groundwire.v1 import admin_service_pb2 as pb
 from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 from groundwire_index.errors import UnavailableError
 from groundwire_index.records import Fingerprint
 from groundwire_server.components import Components
+from groundwire_server.embedders.batcher import Batcher
+from groundwire_server.embedders.embedder import EmbedKind
+from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.extractive import ExtractiveEngine
 from groundwire_server.engines.registry import Engines
@@ -21,6 +27,8 @@ from groundwire_server.interceptors.methods import Methods
 from groundwire_server.parts import RunningEmbedder, RunningEngine
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.admin import AdminService
+from groundwire_server.waiting import Waiting
+from numpy.typing import NDArray
 
 STARTED = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -41,11 +49,13 @@ class FailingEngine(ExtractiveEngine):
 
 
 class Admin:
-    """An AdminService over two components, one of which fails."""
+    """An AdminService over two components, one of which fails unless it is another."""
 
-    def __init__(self) -> None:
-        embedder = SmallEmbedder("small")
-        engine = FailingEngine(embedder)
+    def __init__(
+        self, embedder: SmallEmbedder | None = None, engine: ExtractiveEngine | None = None
+    ) -> None:
+        embedder = embedder or SmallEmbedder("small")
+        engine = engine or FailingEngine(embedder)
         self.components = Components([RunningEmbedder(embedder), RunningEngine(engine)])
         self.running = RunningRequests()
         self.admission = Admission(8)
@@ -101,6 +111,46 @@ async def test_it_tells_the_load() -> None:
         load = await stub.GetLoad(pb.GetLoadRequest())
     assert load.running_requests == 0
     assert load.resident_bytes > 10 * 2**20
+
+
+class StandingEmbedder(SmallEmbedder):
+    """Its model stands still until it is let go."""
+
+    async def start(self) -> None:
+        self.go, self.entered = threading.Event(), threading.Event()
+        self.batcher = self._batcher = Batcher(self._stand, dimension=3, batch_tokens=16)
+
+    def _stand(self, batch: Sequence[Tokens]) -> NDArray[np.float32]:
+        self.entered.set()
+        assert self.go.wait(10)
+        return np.zeros((len(batch), 3), np.float32)
+
+
+class BusyEngine(ExtractiveEngine):
+    """As an engine is to which two prompts have just come."""
+
+    waiting = Waiting(2, 300)
+
+
+async def test_it_tells_what_waits_for_the_models() -> None:
+    embedder = StandingEmbedder("small")
+    admin = Admin(embedder, BusyEngine(embedder))
+    text = Tokens("text", EmbedKind.QUERY, [0] * 5, truncated=False)
+
+    def embed() -> asyncio.Task[NDArray[np.float32]]:
+        return asyncio.create_task(embedder.batcher.run([text], urgent=True))
+
+    async with admin.serving() as stub:
+        begun = embed()
+        assert await asyncio.to_thread(embedder.entered.wait, 10)
+        waits = [embed(), embed()]
+        load = await stub.GetLoad(pb.GetLoadRequest())
+        assert (load.queued_requests, load.queued_tokens) == (2 + 2, 2 * 5 + 300)
+        embedder.go.set()
+        await asyncio.gather(begun, *waits)
+        load = await stub.GetLoad(pb.GetLoadRequest())
+        assert (load.queued_requests, load.queued_tokens) == (2, 300)
+    await embedder.close()
 
 
 async def test_it_ends_a_request_of_the_callers_tenant_only() -> None:

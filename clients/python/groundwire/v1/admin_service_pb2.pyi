@@ -277,8 +277,13 @@ class GetLoadResponse(_message.Message):
     QUEUED_TOKENS_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     running_requests: _builtins.int
+    """Calls in progress, this one not included."""
     queued_requests: _builtins.int
+    """What waits for a model: calls some of whose texts the embedder has not begun with, and
+    generations that do not have their first token from a language model.
+    """
     queued_tokens: _builtins.int
+    """The tokens of these texts and prompts."""
     resident_bytes: _builtins.int
     """Resident memory of all server processes."""
     def __init__(
