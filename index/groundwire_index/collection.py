@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from groundwire_index.ann_builder import AnnBuilder
+from groundwire_index.anns import AnnFiles, Anns
 from groundwire_index.checks import (
     MAX_IDS,
     MAX_PAGE,
@@ -70,6 +72,10 @@ ALL_BUT_VECTOR = Include()
 _VECTOR_ONLY = Include(text=False, metadata=False, vector=True)
 
 
+def _never() -> bool:
+    return False
+
+
 class Collection:
     """A named set of records. All methods block and are thread-safe.
 
@@ -98,7 +104,15 @@ class Collection:
         self._connections = connections
         self._database = folder / DATABASE
         self._files = Files(folder, spec.dimension, segment_bytes)
-        self._writer = Writer(self._database, self._files, connections, retention)
+        anns = AnnFiles(folder)
+        self._writer = Writer(
+            self._database,
+            self._files,
+            Anns(anns, spec.metric, spec.dimension),
+            connections,
+            retention,
+        )
+        self._builder = AnnBuilder(spec, anns, self._writer)
         self._closed: GroundwireError | None = None
 
     def info(self) -> CollectionInfo:
@@ -294,6 +308,14 @@ class Collection:
         """
         return self._writer.purge()
 
+    def build_index(self, cancelled: Callable[[], bool] = _never) -> bool:
+        """Build the next approximate index that is due; whether there was one.
+
+        Searches and writes go on meanwhile. Soon after ``cancelled`` says so, it stops and
+        leaves nothing.
+        """
+        return self._builder.build_next(cancelled)
+
     def close(self, error: GroundwireError) -> None:
         """Finish the writes in progress; what comes later raises ``error``."""
         self._closed = error
@@ -318,10 +340,10 @@ class Collection:
             connection.execute("BEGIN")
             state = read_state(connection)
             if not dense:
-                return Snapshot(connection, state, (), self._files)
+                return Snapshot(connection, state, None, self._files)
             view = self._writer.view_at(state.sequence)
             if view is not None:
-                return Snapshot(connection, state, view.segments, self._files)
+                return Snapshot(connection, state, view, self._files)
             # A write came between the two: look again.
             connection.execute("ROLLBACK")
 

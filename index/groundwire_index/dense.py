@@ -1,205 +1,142 @@
-"""Exact nearest vectors.
+"""Nearest vectors: which plan finds them, exact scores in the end.
 
-Every vector is compared in single precision by one matrix product a piece; what could be
-among the best is compared again in double precision, vector by vector. So equal vectors get
-equal scores, and the order does not depend on how the product was blocked.
+- Without an index, or when asked to, every vector is compared.
+- A filter that few pass: those few are compared.
+- Else the indexes propose, what they do not cover is compared, and if fewer come back than
+  there are, every vector is compared after all.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from groundwire_index.ann import Tuning
+from groundwire_index.published import View
 from groundwire_index.records import Metric
-from groundwire_index.segment import SegmentView
+from groundwire_index.rescore import Nearest, rescored
+from groundwire_index.scan import Scope, shortlists
+from groundwire_index.space import Space
 from groundwire_index.storage.segment_file import Matrix
 
-# Largest piece of vectors, and of scores, in numbers.
-_PIECE = 2**22
-# Above this share of a segment, masking is cheaper than picking vectors out.
-_PICKED_SHARE = 0.25
-# Sixteen times the usual error of a single-precision sum of n terms, over sqrt(n).
-_ROUNDING = 1e-6
+# So many vectors picked by a filter, or this share of all, are compared sooner than an index
+# that must pass over the others finds its way.
+_FEW = 2000
+_FEW_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Nearest:
-    """The best rows for one query, best first; equals of the last one are all there."""
+class Question:
+    """Queries that share a filter and how they are answered."""
 
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float64]
+    vectors: Matrix
+    """Shape (queries, dimension)."""
+    depths: Sequence[int]
+    """How many rows each wants."""
+    rows: NDArray[np.int64] | None = None
+    """Numbers of the rows that may be found, ascending; None for all."""
+    exact: bool = False
+    """Compare every vector."""
+    tuning: Tuning = field(default_factory=Tuning)
+
+    def only(self, numbers: Sequence[int]) -> Question:
+        """Some of the queries, compared with every vector."""
+        depths = [self.depths[number] for number in numbers]
+        return Question(self.vectors[numbers], depths, self.rows, exact=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scope:
-    """The vectors of one segment that take part."""
+class Answer:
+    """What was found, and how."""
 
-    view: SegmentView
-    slots: NDArray[np.int64] | None
-    """None: all that count."""
-
-    @property
-    def size(self) -> int:
-        """How many they are."""
-        return int(np.count_nonzero(self.view.live)) if self.slots is None else len(self.slots)
+    nearest: Nearest
+    strategy: str
+    scanned: int
+    """Vectors that were compared in full precision."""
 
 
-def nearest(
-    scopes: Sequence[Scope], queries: Matrix, metric: Metric, depths: Sequence[int]
-) -> list[Nearest]:
-    """The best rows for each of ``queries`` (count, dimension), to its depth, and ties."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
-    margins = _margins(scopes, lengths, metric, queries.shape[1])
-    best = [_Best(depth, margin) for depth, margin in zip(depths, margins, strict=True)]
-    directed = queries
-    if metric is Metric.COSINE:
-        directed = (queries / lengths[:, None]).astype(np.float32)
-    offset = 0
-    for scope in scopes:
-        for slots, scores in _scores(scope, directed, metric):
-            for one, row in zip(best, scores, strict=True):
-                one.add(offset + slots, row)
-        offset += len(scope.view.rows)
+def search_vectors(view: View, question: Question, metric: Metric) -> list[Answer]:
+    """The best rows for each query, to its depth, and ties."""
+    if question.exact or not view.anns or _are_few(view.space, question.rows):
+        return _compared(view.space, question, metric)
+    answers = _proposed(view, question, metric)
+    reachable = view.space.live if question.rows is None else len(question.rows)
+    short = [
+        number
+        for number, (answer, depth) in enumerate(zip(answers, question.depths, strict=True))
+        if len(answer.nearest.rows) < min(depth, reachable)
+    ]
+    if short:
+        again = _compared(view.space, question.only(short), metric, prefix="ann,")
+        for number, answer in zip(short, again, strict=True):
+            answers[number] = answer
+    return answers
+
+
+def _are_few(space: Space, rows: NDArray[np.int64] | None) -> bool:
+    return rows is not None and len(rows) <= max(_FEW, _FEW_SHARE * space.live)
+
+
+def _compared(space: Space, question: Question, metric: Metric, prefix: str = "") -> list[Answer]:
+    scopes = [
+        _scope(space, number, 0, len(segment.rows), question.rows)
+        for number, segment in enumerate(space.segments)
+    ]
+    found = shortlists(space, scopes, question.vectors, metric, question.depths)
+    scanned = sum(scope.size(space) for scope in scopes)
+    strategy = prefix + ("exact" if question.rows is None else "filtered-exact")
     return [
-        _rescored(scopes, one.places(), query, metric, depth)
-        for one, query, depth in zip(best, queries, depths, strict=True)
+        Answer(nearest, strategy, scanned)
+        for nearest in rescored(space, found, question.vectors, metric, question.depths)
     ]
 
 
-class _Best:
-    """The best approximate scores seen so far, with all that rounding may have put below."""
-
-    def __init__(self, depth: int, margin: float) -> None:
-        self._depth = depth
-        self._margin = margin
-        self._floor = -math.inf
-        self._places = np.empty(0, np.int64)
-        self._scores = np.empty(0, np.float32)
-
-    def add(self, places: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
-        good = np.flatnonzero(scores > self._floor)
-        if not len(good):
-            return
-        self._places = np.concatenate((self._places, places[good]))
-        self._scores = np.concatenate((self._scores, scores[good]))
-        surplus = len(self._scores) - self._depth
-        if surplus > 0:
-            self._floor = float(np.partition(self._scores, surplus)[surplus]) - self._margin
-            kept = self._scores > self._floor
-            self._places, self._scores = self._places[kept], self._scores[kept]
-
-    def places(self) -> NDArray[np.int64]:
-        return self._places
+def _proposed(view: View, question: Question, metric: Metric) -> list[Answer]:
+    space, depth = view.space, max(question.depths)
+    passing = _passing(space, question.rows)
+    proposals = [
+        ann.propose(question.vectors, depth, passing, question.tuning) for ann in view.anns
+    ]
+    scopes = _left_over(view, question.rows)
+    if scopes:
+        found = shortlists(space, scopes, question.vectors, metric, question.depths)
+        proposals.append(found)
+    joined = [np.concatenate(lists) for lists in zip(*proposals, strict=True)]
+    besides = sum(scope.size(space) for scope in scopes)
+    strategy = "ann" if question.rows is None else "filtered-ann"
+    nearest = rescored(space, joined, question.vectors, metric, question.depths)
+    return [
+        Answer(one, strategy, besides + len(places))
+        for one, places in zip(nearest, joined, strict=True)
+    ]
 
 
-def _margins(
-    scopes: Sequence[Scope], lengths: NDArray[np.float64], metric: Metric, dimension: int
-) -> NDArray[np.float64]:
-    longest = max((float(s.view.norms.max(initial=0)) for s in scopes), default=0.0)
-    scale = np.ones_like(lengths)
-    if metric is Metric.DOT:
-        scale = lengths * longest
-    elif metric is Metric.EUCLIDEAN:
-        scale = (lengths + longest) ** 2
-    return _ROUNDING * math.sqrt(dimension) * scale + np.finfo(np.float32).tiny
+def _left_over(view: View, rows: NDArray[np.int64] | None) -> list[Scope]:
+    """What no index covers."""
+    at = {segment.number: number for number, segment in enumerate(view.space.segments)}
+    return [
+        _scope(view.space, at[span.segment], span.start, span.stop, rows) for span in view.left_over
+    ]
 
 
-def _scores(
-    scope: Scope, queries: Matrix, metric: Metric
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Slots and their scores, shape (queries, slots), piece by piece; -inf does not count."""
-    for slots, vectors, norms, counted in _pieces(scope, len(queries)):
-        # Slots that do not count may hold anything.
-        with np.errstate(over="ignore", invalid="ignore"):
-            scores = queries @ vectors.T
-            if metric is Metric.COSINE:
-                scores /= norms
-            elif metric is Metric.EUCLIDEAN:
-                scores *= 2
-                scores -= norms * norms
-        if counted is not None:
-            scores[:, ~counted] = -np.inf
-        yield slots, scores
+def _scope(
+    space: Space, number: int, start: int, stop: int, rows: NDArray[np.int64] | None
+) -> Scope:
+    if rows is None:
+        return Scope(number, start, stop)
+    slots = space.segments[number].slots_of(rows)
+    return Scope(number, start, stop, slots[(slots >= start) & (slots < stop)])
 
 
-def _pieces(
-    scope: Scope, queries: int
-) -> Iterator[tuple[NDArray[np.int64], Matrix, NDArray[np.float32], NDArray[np.bool_] | None]]:
-    """Slots, vectors, norms, and which of them take part (None: all)."""
-    view, chosen = scope.view, scope.slots
-    size, dimension = view.vectors.shape
-    if chosen is not None and len(chosen) <= _PICKED_SHARE * size:
-        step = max(1, _PIECE // max(queries, dimension))
-        for start in range(0, len(chosen), step):
-            slots = chosen[start : start + step]
-            yield slots, view.vectors[slots], view.norms[slots], None
-        return
-    counted = view.live
-    if chosen is not None:
-        counted = np.zeros(size, np.bool_)
-        counted[chosen] = True
-    step = max(1, _PIECE // queries)
-    for start in range(0, size, step):
-        piece = slice(start, min(start + step, size))
-        part = counted[piece]
-        yield (
-            np.arange(piece.start, piece.stop),
-            view.vectors[piece],
-            view.norms[piece],
-            None if part.all() else part,
-        )
-
-
-def _rescored(
-    scopes: Sequence[Scope],
-    places: NDArray[np.int64],
-    query: NDArray[np.float32],
-    metric: Metric,
-    depth: int,
-) -> Nearest:
-    ends = np.cumsum([len(scope.view.rows) for scope in scopes])
-    owners = np.searchsorted(ends, places, side="right")
-    rows = np.empty(len(places), np.int64)
-    scores = np.empty(len(places), np.float64)
-    for number in np.unique(owners):
-        view = scopes[number].view
-        mine = owners == number
-        slots = places[mine] - (ends[number] - len(view.rows))
-        rows[mine] = view.rows[slots]
-        scores[mine] = _exact(view.vectors, slots, query, metric)
-    order = np.lexsort((rows, -scores))
-    rows, scores = rows[order], scores[order]
-    if len(scores) > depth:
-        last = np.searchsorted(-scores, -scores[depth - 1], side="right")
-        rows, scores = rows[:last], scores[:last]
-    return Nearest(rows, scores)
-
-
-def _exact(
-    vectors: Matrix, slots: NDArray[np.int64], query: NDArray[np.float32], metric: Metric
-) -> NDArray[np.float64]:
-    wanted = query.astype(np.float64)
-    step = max(1, _PIECE // len(query))
-    scores = np.empty(len(slots), np.float64)
-    for start in range(0, len(slots), step):
-        picked = vectors[slots[start : start + step]].astype(np.float64)
-        scores[start : start + step] = _compare(picked, wanted, metric)
-    return scores
-
-
-def _compare(
-    vectors: NDArray[np.float64], query: NDArray[np.float64], metric: Metric
-) -> NDArray[np.float64]:
-    scores: NDArray[np.float64]
-    if metric is Metric.EUCLIDEAN:
-        scores = -np.sum((vectors - query) ** 2, axis=1)
-        return scores
-    scores = np.sum(vectors * query, axis=1)
-    if metric is Metric.COSINE:
-        scores /= np.sqrt(np.sum(vectors * vectors, axis=1) * np.sum(query * query))
-        np.clip(scores, -1.0, 1.0, out=scores)
-    return scores
+def _passing(space: Space, rows: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
+    """Of each row number, whether it may be found."""
+    if rows is None:
+        return None
+    tails = [int(segment.rows[-1]) for segment in space.segments if len(segment.rows)]
+    highest = max(tails, default=0)
+    passing = np.zeros(highest + 1, np.bool_)
+    passing[rows[: np.searchsorted(rows, highest, side="right")]] = True
+    return passing

@@ -30,7 +30,13 @@ from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import bytes_on_disk, make_folder, sync_folder
 from groundwire_index.storage.lock import FolderLock
-from groundwire_index.storage.schema import DATABASE, SEGMENTS, VERSION, create_collection_database
+from groundwire_index.storage.schema import (
+    ANNS,
+    DATABASE,
+    SEGMENTS,
+    VERSION,
+    create_collection_database,
+)
 
 CATALOG = "catalog.db"
 COLLECTIONS = "collections"
@@ -203,6 +209,7 @@ class Index:
             with storage_errors(folder):
                 make_folder(folder)
                 make_folder(folder / SEGMENTS)
+                make_folder(folder / ANNS)
                 create_collection_database(folder / DATABASE)
                 sync_folder(folder)
             return self._catalog.add(tenant, folder.name, spec, key)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from groundwire_index.anns import Anns, AnnView
+from groundwire_index.coverage import Span, uncovered
 from groundwire_index.errors import UnavailableError
-from groundwire_index.segment import SegmentView
+from groundwire_index.space import Space
 
 # From a commit to its publication there is nothing to wait for but the processor.
 _PATIENCE_S = 30.0
@@ -14,10 +16,21 @@ _PATIENCE_S = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Every segment as of one sequence number."""
+    """Every vector as of one sequence number, and the indexes over them."""
 
     sequence: int
-    segments: tuple[SegmentView, ...]
+    space: Space
+    anns: tuple[AnnView, ...]
+    left_over: tuple[Span, ...]
+    """What no index covers."""
+
+    @classmethod
+    def of(cls, sequence: int, space: Space, anns: Anns) -> View:
+        """The view after a write."""
+        slots = {segment.number: len(segment.rows) for segment in space.segments}
+        views = anns.views(space)
+        left_over = uncovered(slots, [view.entry for view in views])
+        return cls(sequence, space, views, left_over)
 
 
 class Published:
@@ -28,9 +41,9 @@ class Published:
         self._view: View | None = None
 
     @property
-    def started(self) -> bool:
-        """Whether there is a view."""
-        return self._view is not None
+    def last(self) -> View | None:
+        """The view after the last write; None before there is one."""
+        return self._view
 
     def publish(self, view: View) -> None:
         """Let readers see a view."""

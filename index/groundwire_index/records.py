@@ -120,7 +120,7 @@ class CollectionSpec:
     fingerprint: Fingerprint | None = None
     """None when callers bring vectors of a model that nobody named."""
     index_kind: str = "auto"
-    """``auto`` or ``flat``."""
+    """``auto``, or one of `groundwire_index.ann.FAMILIES`, or ``flat``."""
     index_parameters: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     """At most 1,024 characters."""
@@ -227,6 +227,12 @@ class SearchQuery:
     include: Include = field(default_factory=Include)
     exclude_id: str = ""
     """Left out of the hits; for "more like this record"."""
+    exact: bool = False
+    """Compare every vector, whatever the index."""
+    ef: int | None = None
+    """HNSW: size of the candidate list, 1 to 10,000; None for the index's own."""
+    nprobe: int | None = None
+    """IVF: lists to visit, 1 to 65,536; None for the index's own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,9 +254,10 @@ class SearchPlan:
     """How a search was done."""
 
     strategy: str
-    """``exact``, ``filtered-exact``, ``lexical``, ``hybrid(exact,lexical)``…"""
+    """``exact``, ``ann``, ``filtered-exact``, ``filtered-ann``, ``ann,exact`` (the index found too
+    few), ``lexical``, ``hybrid(ann,lexical)``…"""
     scanned: int
-    """Vectors that were compared."""
+    """Vectors that were compared in full precision."""
     filtered: int | None
     """Records that passed the filter; None without one."""
     took_s: float

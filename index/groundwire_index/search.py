@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundwire_index.dense import Nearest, Scope, nearest
+from groundwire_index.ann import Tuning
+from groundwire_index.dense import Answer, Question, search_vectors
 from groundwire_index.filter_sql import Sql
 from groundwire_index.fusion import Ranking
 from groundwire_index.lexical import rank_by_words
 from groundwire_index.records import (
     Hit,
+    Include,
     Metric,
+    Record,
     SearchMode,
     SearchPlan,
     SearchQuery,
@@ -28,6 +31,7 @@ from groundwire_index.snapshot import Snapshot
 # Candidates of each ranking that a hybrid search joins.
 _LEAST_CANDIDATES = 100
 _CANDIDATES_PER_HIT = 4
+_NOTHING = Include(text=False, metadata=False)
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,6 @@ class Candidates:
         """How many passed the filter; None without one."""
         return None if self.rows is None else len(self.rows)
 
-    def scopes(self, snapshot: Snapshot) -> list[Scope]:
-        """Their vectors, by segment."""
-        return [
-            Scope(view, None if self.rows is None else view.slots_of(self.rows))
-            for view in snapshot.segments
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
@@ -66,6 +63,15 @@ class Ranked:
     scanned: int
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What queries have in common that are answered together."""
+
+    where: Sql | None
+    exact: bool
+    tuning: Tuning
+
+
 def search(
     snapshot: Snapshot, queries: Sequence[tuple[SearchQuery, Sql | None]], metric: Metric
 ) -> list[SearchResult]:
@@ -73,65 +79,87 @@ def search(
 
     Queries with the same filter share its evaluation, and one pass over the vectors.
     """
-    groups: dict[Sql | None, list[int]] = {}
-    for number, (_, where) in enumerate(queries):
-        groups.setdefault(where, []).append(number)
+    started = time.perf_counter()
+    groups: dict[Alike, list[int]] = {}
+    for number, (query, where) in enumerate(queries):
+        alike = Alike(where, query.exact, Tuning(ef=query.ef, nprobe=query.nprobe))
+        groups.setdefault(alike, []).append(number)
     results: dict[int, SearchResult] = {}
-    for where, numbers in groups.items():
+    for alike, numbers in groups.items():
         together = [queries[number][0] for number in numbers]
-        found = _search_filtered(snapshot, where, together, metric)
+        found = _search_alike(snapshot, alike, together, metric, started)
         results.update(zip(numbers, found, strict=True))
     return [results[number] for number in range(len(queries))]
 
 
-def _search_filtered(
-    snapshot: Snapshot, where: Sql | None, queries: Sequence[SearchQuery], metric: Metric
+def _search_alike(
+    snapshot: Snapshot,
+    alike: Alike,
+    queries: Sequence[SearchQuery],
+    metric: Metric,
+    started: float,
 ) -> Iterator[SearchResult]:
-    started = time.perf_counter()
-    candidates = Candidates(None if where is None else snapshot.matching(where))
-    for query, ranked in zip(queries, _rank(snapshot, candidates, queries, metric), strict=True):
-        hits = _hits(snapshot, query, ranked)
+    candidates = Candidates(None if alike.where is None else snapshot.matching(alike.where))
+    ranked = list(_rank(snapshot, candidates, alike, queries, metric))
+    for query, one, hits in zip(queries, ranked, _hits(snapshot, queries, ranked), strict=True):
         plan = SearchPlan(
-            strategy=ranked.strategy,
-            scanned=ranked.scanned,
+            strategy=one.strategy,
+            scanned=one.scanned,
             filtered=candidates.count,
             took_s=time.perf_counter() - started,
             sequence=snapshot.state.sequence,
         )
-        yield SearchResult(hits, plan)
+        yield SearchResult(_good_enough(hits, query), plan)
 
 
 def _rank(
-    snapshot: Snapshot, candidates: Candidates, queries: Sequence[SearchQuery], metric: Metric
+    snapshot: Snapshot,
+    candidates: Candidates,
+    alike: Alike,
+    queries: Sequence[SearchQuery],
+    metric: Metric,
 ) -> Iterator[Ranked]:
-    by_vectors = [query for query in queries if query.mode is not SearchMode.LEXICAL]
-    scopes = candidates.scopes(snapshot) if by_vectors else []
-    scanned = sum(scope.size for scope in scopes)
-    found = iter(_nearest(scopes, by_vectors, metric))
-    exact = "exact" if candidates.rows is None else "filtered-exact"
+    found = iter(_by_vectors(snapshot, candidates, alike, queries, metric))
     for query in queries:
         if query.mode is SearchMode.LEXICAL:
             lexical = _by_words(snapshot, candidates, query)
             yield Ranked(lexical, {}, dict(lexical), "lexical", 0)
             continue
-        best = next(found)
-        pairs = zip(best.rows.tolist(), best.scores.tolist(), strict=True)
-        dense = _ordered(snapshot, list(pairs), query)
+        answer = next(found)
+        best = answer.nearest
+        pairs = list(zip(best.rows.tolist(), best.scores.tolist(), strict=True))
+        dense = _ordered(snapshot, pairs, query)
         if query.mode is SearchMode.DENSE:
-            yield Ranked(dense, dict(dense), {}, exact, scanned)
+            yield Ranked(dense, dict(dense), {}, answer.strategy, answer.scanned)
             continue
         lexical = _by_words(snapshot, candidates, query)
-        fused = _ordered(snapshot, list(query.fusion.fuse(dense, lexical).items()), query)
-        yield Ranked(fused, dict(dense), dict(lexical), f"hybrid({exact},lexical)", scanned)
+        fused = sorted(query.fusion.fuse(dense, lexical).items(), key=lambda pair: -pair[1])
+        yield Ranked(
+            _ordered(snapshot, fused, query),
+            dict(dense),
+            dict(lexical),
+            f"hybrid({answer.strategy},lexical)",
+            answer.scanned,
+        )
 
 
-def _nearest(
-    scopes: Sequence[Scope], queries: Sequence[SearchQuery], metric: Metric
-) -> Sequence[Nearest]:
-    vectors = [query.vector for query in queries if query.vector is not None]
-    if not vectors:
+def _by_vectors(
+    snapshot: Snapshot,
+    candidates: Candidates,
+    alike: Alike,
+    queries: Sequence[SearchQuery],
+    metric: Metric,
+) -> Sequence[Answer]:
+    asked = [
+        (query.vector, _depth(query) + 1)
+        for query in queries
+        if query.mode is not SearchMode.LEXICAL and query.vector is not None
+    ]
+    if not asked or snapshot.view is None:
         return ()
-    return nearest(scopes, np.stack(vectors), metric, [_depth(query) + 1 for query in queries])
+    vectors, depths = zip(*asked, strict=True)
+    question = Question(np.stack(vectors), depths, candidates.rows, alike.exact, alike.tuning)
+    return search_vectors(snapshot.view, question, metric)
 
 
 def _by_words(snapshot: Snapshot, candidates: Candidates, query: SearchQuery) -> Ranking:
@@ -149,24 +177,45 @@ def _depth(query: SearchQuery) -> int:
 
 
 def _ordered(snapshot: Snapshot, found: Ranking, query: SearchQuery) -> Ranking:
-    """The wanted rows, best first, equals in order of id."""
-    ids = snapshot.ids_of([row for row, _ in found])
-    kept = [pair for pair in found if ids[pair[0]] != query.exclude_id]
-    return sorted(kept, key=lambda pair: (-pair[1], ids[pair[0]]))[: _depth(query)]
+    """The wanted rows of a ranking, best first, equals in order of id."""
+    if query.exclude_id:
+        left_out = snapshot.live_rows_of([query.exclude_id], _NOTHING).get(query.exclude_id)
+        found = [pair for pair in found if left_out is None or pair[0] != left_out.row]
+    if any(one == other for (_, one), (_, other) in pairwise(found)):
+        ids = snapshot.ids_of([row for row, _ in found])
+        found = sorted(found, key=lambda pair: (-pair[1], ids[pair[0]]))
+    return found[: _depth(query)]
 
 
-def _hits(snapshot: Snapshot, query: SearchQuery, ranked: Ranked) -> tuple[Hit, ...]:
-    least = -math.inf if query.min_score is None else query.min_score
-    best = [pair for pair in ranked.scores[: query.top_k] if pair[1] >= least]
-    stored = snapshot.rows_by_number([row for row, _ in best], query.include)
-    records = snapshot.records([stored[row] for row, _ in best], query.include)
-    return tuple(
-        Hit(
-            id=record.id,
-            score=score,
-            dense_score=ranked.dense.get(row),
-            lexical_score=ranked.lexical.get(row),
-            record=record,
+def _hits(
+    snapshot: Snapshot, queries: Sequence[SearchQuery], ranked: Sequence[Ranked]
+) -> Iterator[tuple[Hit, ...]]:
+    """The best of each query, whose records are read together."""
+    best = [one.scores[: query.top_k] for query, one in zip(queries, ranked, strict=True)]
+    wanted: dict[Include, set[int]] = {}
+    for query, pairs in zip(queries, best, strict=True):
+        wanted.setdefault(query.include, set()).update(row for row, _ in pairs)
+    records = {include: _records(snapshot, rows, include) for include, rows in wanted.items()}
+    for query, one, pairs in zip(queries, ranked, best, strict=True):
+        found = records[query.include]
+        yield tuple(
+            Hit(
+                id=found[row].id,
+                score=score,
+                dense_score=one.dense.get(row),
+                lexical_score=one.lexical.get(row),
+                record=found[row],
+            )
+            for row, score in pairs
         )
-        for (row, score), record in zip(best, records, strict=True)
-    )
+
+
+def _records(snapshot: Snapshot, rows: Collection[int], include: Include) -> dict[int, Record]:
+    stored = list(snapshot.rows_by_number(rows, include).values())
+    read = snapshot.records(stored, include)
+    return {row.row: record for row, record in zip(stored, read, strict=True)}
+
+
+def _good_enough(hits: tuple[Hit, ...], query: SearchQuery) -> tuple[Hit, ...]:
+    least = query.min_score
+    return hits if least is None else tuple(hit for hit in hits if hit.score >= least)

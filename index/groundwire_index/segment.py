@@ -7,7 +7,6 @@ changes an entry from "alive" to a write that they do not see yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +32,8 @@ class SegmentView:
     """Row of each vector, ascending."""
     live: NDArray[np.bool_]
     """Whether each vector counts."""
+    alive: int
+    """How many do."""
 
     def slots_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Slots of those of ``rows`` (ascending) whose vectors are here and count."""
@@ -55,6 +56,7 @@ class Segment:
         self._norms = np.ones(_FIRST_ROOM, np.float32)
         self._rows = np.zeros(_FIRST_ROOM, np.int64)
         self._died = np.full(_FIRST_ROOM, NEVER, np.int64)
+        self._view: SegmentView | None = None
 
     def grow(self, slots: int) -> None:
         """Have ``slots`` slots; what no `fill` names never counts."""
@@ -64,6 +66,7 @@ class Segment:
             self._rows = _extended(self._rows, room, 0)
             self._died = _extended(self._died, room, NEVER)
         self.slots = slots
+        self._view = None
         if self._vectors is None or len(self._vectors) < slots:
             self._vectors = self.file.map()
 
@@ -80,25 +83,28 @@ class Segment:
     def end(self, slot: int, sequence: int) -> None:
         """A vector does not count any more from ``sequence`` on."""
         self._died[slot] = sequence
+        self._view = None
 
     def view(self, sequence: int) -> SegmentView:
-        """The segment as of ``sequence``, the last write."""
+        """The segment as of ``sequence``, the last write; the same one until it changes."""
+        if self._view is None:
+            self._view = self._viewed(sequence)
+        return self._view
+
+    def _viewed(self, sequence: int) -> SegmentView:
         slots = self.slots
         vectors = self._vectors
         if vectors is None:
             vectors = self._vectors = self.file.map()
+        live = self._died[:slots] > sequence
         return SegmentView(
             number=self.number,
             vectors=vectors[:slots],
             norms=self._norms[:slots],
             rows=self._rows[:slots],
-            live=self._died[:slots] > sequence,
+            live=live,
+            alive=int(np.count_nonzero(live)),
         )
-
-
-def live_vectors(views: Iterable[SegmentView]) -> int:
-    """How many vectors count."""
-    return sum(int(np.count_nonzero(view.live)) for view in views)
 
 
 def _extended(array: NDArray, room: int, filler: int) -> NDArray:  # type: ignore[type-arg]

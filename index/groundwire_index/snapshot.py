@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from groundwire_index.encoding import decode_metadata, decode_position
 from groundwire_index.errors import DataLossError
 from groundwire_index.filter_sql import Sql
+from groundwire_index.published import View
 from groundwire_index.records import Include, Record, Vector
-from groundwire_index.segment import SegmentView
 from groundwire_index.segments import Files, checksum
 from groundwire_index.state import State
 
@@ -41,8 +41,8 @@ class Snapshot:
 
     connection: sqlite3.Connection
     state: State
-    segments: tuple[SegmentView, ...]
-    """Empty where the read needs no vectors."""
+    view: View | None
+    """None where the read compares no vectors."""
     files: Files
 
     def rows(

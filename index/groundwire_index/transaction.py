@@ -55,6 +55,8 @@ class Transaction:
         self.tail = tail
         self.parts: list[Part] = []
         self.endings: list[Ending] = []
+        self.new_anns = False
+        """Whether the manifest of indexes changes."""
         self._capacity = capacity
         self._now = now
 

@@ -19,10 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, cast
 
+from groundwire_index.anns import Anns, drop_entries, read_entries
 from groundwire_index.errors import GroundwireError, UnavailableError
 from groundwire_index.published import Published, View
 from groundwire_index.purge import Retention, purge
 from groundwire_index.segments import Files, Segments
+from groundwire_index.space import Space
 from groundwire_index.state import is_damaged, mark_damaged, read_state, write_state
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.failures import storage_errors
@@ -39,10 +41,16 @@ class Writer:
     """Writes to one collection, and publishes what readers see. Thread-safe."""
 
     def __init__(
-        self, database: Path, files: Files, connections: ConnectionPool, retention: Retention
+        self,
+        database: Path,
+        files: Files,
+        anns: Anns,
+        connections: ConnectionPool,
+        retention: Retention,
     ) -> None:
         self._database = database
         self._files = files
+        self._anns = anns
         self._connections = connections
         self._retention = retention
         self._published = Published()
@@ -76,10 +84,15 @@ class Writer:
 
     def view_at(self, sequence: int) -> View | None:
         """The vectors as of a committed write; None if they have moved on since."""
-        if not self._published.started:
+        self.latest()
+        return self._published.at(sequence)
+
+    def latest(self) -> View:
+        """The vectors as of the last write, more or less."""
+        while (view := self._published.last) is None:
             with self._turn:
                 self._start()
-        return self._published.at(sequence)
+        return view
 
     def close(self, error: GroundwireError) -> None:
         """Finish the writes in progress; later ones raise ``error``."""
@@ -97,8 +110,9 @@ class Writer:
                 if damaged != is_damaged(connection):
                     mark_damaged(connection, damaged)
                 sequence = read_state(connection).sequence
+                drop_entries(connection, self._anns.load(read_entries(connection)))
             self._segments = segments
-            self._published.publish(View(sequence, segments.views(sequence)))
+            self._publish(sequence, segments)
         return self._segments
 
     def _do_group(self) -> None:
@@ -129,7 +143,10 @@ class Writer:
                 self._store(transaction)
             # Should the commit fail, it could still show after a crash: its slots stay taken.
             self._tail = transaction.tail
+            entries = read_entries(connection) if transaction.new_anns else None
             connection.execute("COMMIT")
+        if entries is not None:
+            self._anns.load(entries)
         self._show(transaction, segments)
         for job in jobs:
             job.finish()
@@ -162,10 +179,14 @@ class Writer:
                 segments.add(part)
             for ending in transaction.endings:
                 segments.end(ending.segment, ending.slot, ending.sequence)
-            self._published.publish(View(sequence, segments.views(sequence)))
+            self._publish(sequence, segments)
         except OSError:
             # A file that cannot be mapped now is tried again by the next reader.
             self._forget_view()
+
+    def _publish(self, sequence: int, segments: Segments) -> None:
+        space = Space.of(segments.views(sequence))
+        self._published.publish(View.of(sequence, space, self._anns))
 
     def _forget_view(self) -> None:
         self._segments = None

@@ -14,7 +14,8 @@ from groundwire_index.storage.databases import create_database
 
 DATABASE = "collection.db"
 SEGMENTS = "segments"
-VERSION = 1
+ANNS = "anns"
+VERSION = 2
 
 # The text comes last: what is read most often is then found without walking over it.
 _SCHEMA = """
@@ -31,6 +32,14 @@ CREATE TABLE state (
 );
 INSERT INTO state VALUES (0, 0, 1, 0, 0, 0, 0, 0, randomblob(32));
 CREATE TABLE segments (number INTEGER PRIMARY KEY, slots INTEGER NOT NULL);
+CREATE TABLE anns (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    spans TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY,
     place INTEGER NOT NULL,

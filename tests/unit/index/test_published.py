@@ -5,11 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from groundwire_index.published import Published, View
+from groundwire_index.space import Space
+
+
+def view_at(sequence: int) -> View:
+    return View(sequence, Space.of(()), (), ())
 
 
 def test_the_view_of_a_write_is_given_for_that_write_alone() -> None:
     published = Published()
-    view = View(5, ())
+    view = view_at(5)
     published.publish(view)
     assert published.at(5) is view
     assert published.at(4) is None
@@ -17,17 +22,17 @@ def test_the_view_of_a_write_is_given_for_that_write_alone() -> None:
 
 def test_a_committed_write_that_is_not_published_yet_is_waited_for() -> None:
     published = Published()
-    published.publish(View(5, ()))
+    published.publish(view_at(5))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(published.at, 6)
-        view = View(6, ())
+        view = view_at(6)
         published.publish(view)
         assert waiting.result(timeout=30) is view
 
 
 def test_who_waits_for_a_view_that_will_not_come_is_let_go() -> None:
     published = Published()
-    published.publish(View(5, ()))
+    published.publish(view_at(5))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(published.at, 6)
         published.clear()

@@ -1,0 +1,111 @@
+"""Builds the approximate indexes of one collection, beside its searches and writes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from groundwire_index.ann import FAMILIES, kind_for
+from groundwire_index.anns import AnnFiles, write_entry
+from groundwire_index.coverage import AnnEntry, Span, Task, next_task
+from groundwire_index.published import View
+from groundwire_index.records import CollectionSpec
+from groundwire_index.space import Space
+from groundwire_index.storage.failures import storage_errors
+from groundwire_index.storage.segment_file import Matrix
+from groundwire_index.transaction import Transaction
+from groundwire_index.writer import Writer
+
+
+class AnnBuilder:
+    """Builds what is due, one index at a time. Used by one thread at a time."""
+
+    def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer) -> None:
+        self._spec = spec
+        self._files = files
+        self._writer = writer
+        self._building = threading.Lock()
+        self._number = 0
+
+    def build_next(self, cancelled: Callable[[], bool]) -> bool:
+        """Build the next index that is due; whether there was one.
+
+        Raises CancelledError soon after ``cancelled`` says so, and what the storage raises.
+        Nothing is left then but a file that the next start removes.
+        """
+        with self._building:
+            return self._build_next(cancelled)
+
+    def _build_next(self, cancelled: Callable[[], bool]) -> bool:
+        view = self._writer.latest()
+        task = self._due(view)
+        if task is None:
+            return False
+        # One that could not be opened may still be in the manifest.
+        self._number = 1 + max(self._number, *(ann.entry.number for ann in view.anns), 0)
+        self._writer.write(Adopt(self._built(view, task, cancelled), task.absorbed))
+        return True
+
+    def _built(self, view: View, task: Task, cancelled: Callable[[], bool]) -> AnnEntry:
+        kind, parameters = self._kind(task.size), self._spec.index_parameters
+        path = self._files.unfinished(self._number)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+            vectors = SpanVectors(view.space, task.spans)
+            FAMILIES[kind].build(vectors, self._spec.metric, parameters, path, cancelled)
+            size, checksum = self._files.keep(self._number)
+        return AnnEntry(self._number, kind, task.spans, parameters, size, checksum)
+
+    def _due(self, view: View) -> Task | None:
+        slots = {segment.number: len(segment.rows) for segment in view.space.segments}
+        task = next_task(slots, [ann.entry for ann in view.anns])
+        return task if task is not None and self._kind(task.size) != "flat" else None
+
+    def _kind(self, size: int) -> str:
+        return kind_for(size) if self._spec.index_kind == "auto" else self._spec.index_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """An index that has been built comes into use, in place of others."""
+
+    entry: AnnEntry
+    replaced: tuple[int, ...]
+
+    def __call__(self, transaction: Transaction) -> None:
+        """No search finds anything else than before, so it has no sequence number."""
+        write_entry(transaction.connection, self.entry, self.replaced)
+        transaction.new_anns = True
+
+
+class SpanVectors:
+    """The vectors of some spans, side by side, read from the mapped files."""
+
+    def __init__(self, space: Space, spans: tuple[Span, ...]) -> None:
+        segments = {segment.number: segment for segment in space.segments}
+        self._parts = [segments[span.segment].vectors[span.start : span.stop] for span in spans]
+        sizes = [len(part) for part in self._parts]
+        self._starts = list(accumulate(sizes, initial=0))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._starts[-1]
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in each."""
+        return int(self._parts[0].shape[1])
+
+    def read(self, start: int, stop: int) -> Matrix:
+        """Vectors ``start`` to ``stop`` (without it), shape (stop - start, dimension)."""
+        pieces = [
+            part[max(0, start - first) : stop - first]
+            for part, first in zip(self._parts, self._starts[:-1], strict=True)
+            if first < stop and start < first + len(part)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -1,0 +1,115 @@
+"""Which slots an approximate index covers, and which it should cover next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+# Fewer vectors than this are compared in less time than an index takes to be asked.
+LEAST = 1024
+# An index is built anew, together with what came later, once that is half as large. So there
+# are few indexes, each vector is indexed a few times only, and a search asks each of them.
+_ABSORBED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Slots ``start`` to ``stop`` (without it) of one segment."""
+
+    segment: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class AnnEntry:
+    """An approximate index that is complete: one line of the manifest.
+
+    It numbers its vectors from 0, in the order of its spans.
+    """
+
+    number: int
+    kind: str
+    spans: tuple[Span, ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    bytes: int = 0
+    checksum: int = 0
+    """CRC-32 of the file."""
+
+    @property
+    def size(self) -> int:
+        """Vectors that it covers."""
+        return sum(map(len, self.spans))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An index to build, in place of some that there are."""
+
+    spans: tuple[Span, ...]
+    absorbed: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Vectors that it will cover."""
+        return sum(map(len, self.spans))
+
+
+def uncovered(slots: Mapping[int, int], entries: Iterable[AnnEntry]) -> tuple[Span, ...]:
+    """What no index covers, given the slots of each segment."""
+    covered = sorted(
+        (span for entry in entries for span in entry.spans), key=attrgetter("segment", "start")
+    )
+    known = {number: list(spans) for number, spans in groupby(covered, attrgetter("segment"))}
+    return tuple(
+        span
+        for number, count in slots.items()
+        for span in _gaps(number, count, known.get(number, []))
+    )
+
+
+def next_task(
+    slots: Mapping[int, int], entries: Sequence[AnnEntry], least: int = LEAST
+) -> Task | None:
+    """The next index to build, over what is uncovered and over the small ones before it."""
+    spans = uncovered(slots, entries)
+    size = sum(map(len, spans))
+    if size < least:
+        return None
+    absorbed: list[AnnEntry] = []
+    for entry in sorted(entries, key=attrgetter("size")):
+        if entry.size > _ABSORBED * size:
+            break
+        absorbed.append(entry)
+        size += entry.size
+    joined = [*spans, *(span for entry in absorbed for span in entry.spans)]
+    return Task(tuple(_merged(joined)), tuple(entry.number for entry in absorbed))
+
+
+def _gaps(segment: int, slots: int, covered: Iterable[Span]) -> Iterator[Span]:
+    start = 0
+    for span in covered:
+        if span.start > start:
+            yield Span(segment, start, span.start)
+        start = span.stop
+    if start < slots:
+        yield Span(segment, start, slots)
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """The same slots in order, with neighbours as one span."""
+    last: Span | None = None
+    for span in sorted(spans, key=attrgetter("segment", "start")):
+        if last and last.segment == span.segment and last.stop == span.start:
+            last = Span(last.segment, last.start, span.stop)
+            continue
+        if last:
+            yield last
+        last = span
+    if last:
+        yield last
