@@ -21,6 +21,7 @@ from groundwire.v1 import retrieve_service_pb2_grpc as pb_grpc
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 
+from tests.bench.texts import sentences
 from tests.e2e.serving import ServerProcess
 
 BAR = 0.9
@@ -28,25 +29,20 @@ ROUNDS = 5
 DOCUMENTS = 3
 DOCUMENT_CHARACTERS = 60_000
 PIECE = 2**18
-SOURCES = Path(__file__).parents[2] / "samples" / "source"
 
 
 def documents(seed: int) -> list[str]:
     """Plain texts of the sample handbook's sentences, in an order that none had before."""
-    sentences = [
-        sentence.strip() + "."
-        for path in sorted(SOURCES.glob("*.md"))
-        for sentence in path.read_text().replace("\n", " ").split(". ")
-    ]
     rng = random.Random(seed)
-    return [_document(rng, sentences) for _ in range(DOCUMENTS)]
+    known = sentences()
+    return [_document(rng, known) for _ in range(DOCUMENTS)]
 
 
-def _document(rng: random.Random, sentences: Sequence[str]) -> str:
+def _document(rng: random.Random, known: Sequence[str]) -> str:
     paragraphs: list[str] = []
     size = 0
     while size < DOCUMENT_CHARACTERS:
-        paragraphs.append(" ".join(rng.choices(sentences, k=rng.randint(2, 6))))
+        paragraphs.append(" ".join(rng.choices(known, k=rng.randint(2, 6))))
         size += len(paragraphs[-1])
     return "\n\n".join(paragraphs)
 

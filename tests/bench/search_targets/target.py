@@ -1,0 +1,33 @@
+"""What can be measured: it is filled once, then searched by many at once."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.search_targets.corpus import Corpus
+
+Vector = NDArray[np.float32]
+
+
+class Target(Protocol):
+    """A store of vectors. Entered before it is filled; it cleans up when it is left."""
+
+    name: str
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+    async def fill(self, corpus: Corpus) -> None:
+        """Store everything: vectors, texts, and the metadata `shelf` and `year`."""
+        ...
+
+    async def search(self, query: Vector, top_k: int, shelf: int | None) -> list[int]:
+        """Numbers of the rows nearest by cosine, nearest first; of one shelf if given.
+
+        Any number of searches may be in progress at once.
+        """
+        ...
