@@ -31,10 +31,14 @@ class AnnBuilder:
         self._building = threading.Lock()
         self._number = 0
 
+    def is_due(self, view: View) -> bool:
+        """Whether there is an index to build. Quick."""
+        return self._due(view) is not None
+
     def build_next(self, cancelled: Callable[[], bool]) -> bool:
         """Build the next index that is due; whether there was one.
 
-        Raises CancelledError soon after ``cancelled`` says so, and what the storage raises.
+        Raises BuildCancelledError soon after ``cancelled`` says so, and what the storage raises.
         Nothing is left then but a file that the next start removes.
         """
         with self._building:
@@ -108,4 +112,6 @@ class SpanVectors:
             for part, first in zip(self._parts, self._starts[:-1], strict=True)
             if first < stop and start < first + len(part)
         ]
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        vectors = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        # Slots that do not count may hold anything.
+        return vectors if np.isfinite(vectors).all() else np.nan_to_num(vectors)

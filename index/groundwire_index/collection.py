@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from groundwire_index.ann import BuildCancelledError
 from groundwire_index.ann_builder import AnnBuilder
 from groundwire_index.anns import AnnFiles, Anns
 from groundwire_index.checks import (
@@ -32,6 +33,8 @@ from groundwire_index.errors import (
 from groundwire_index.filter_checks import has_condition
 from groundwire_index.filter_sql import compile_filter
 from groundwire_index.filters import Filter
+from groundwire_index.indexer import Indexer
+from groundwire_index.published import View
 from groundwire_index.purge import Retention
 from groundwire_index.records import (
     CollectionInfo,
@@ -96,6 +99,7 @@ class Collection:
         connections: ConnectionPool,
         retention: Retention,
         segment_bytes: int,
+        indexer: Indexer | None,
     ) -> None:
         self.spec = spec
         """What the collection was created with."""
@@ -111,8 +115,10 @@ class Collection:
             Anns(anns, spec.metric, spec.dimension),
             connections,
             retention,
+            self._index_more,
         )
         self._builder = AnnBuilder(spec, anns, self._writer)
+        self._indexer = indexer
         self._closed: GroundwireError | None = None
 
     def info(self) -> CollectionInfo:
@@ -311,16 +317,28 @@ class Collection:
     def build_index(self, cancelled: Callable[[], bool] = _never) -> bool:
         """Build the next approximate index that is due; whether there was one.
 
-        Searches and writes go on meanwhile. Soon after ``cancelled`` says so, it stops and
-        leaves nothing.
+        Searches and writes go on meanwhile. Raises BuildCancelledError soon after ``cancelled``
+        says so, or when the collection is closed meanwhile.
         """
-        return self._builder.build_next(cancelled)
+        if self._closed is not None:
+            raise self._closed
+        try:
+            return self._builder.build_next(lambda: cancelled() or self._closed is not None)
+        except GroundwireError:
+            if self._closed is not None:
+                raise BuildCancelledError from None
+            raise
 
     def close(self, error: GroundwireError) -> None:
         """Finish the writes in progress; what comes later raises ``error``."""
         self._closed = error
         self._writer.close(error)
         self._connections.retire(self._database)
+
+    def _index_more(self, view: View) -> None:
+        """A view has been published: is there more to index?"""
+        if self._indexer is not None and self._builder.is_due(view):
+            self._indexer.submit(self.build_index)
 
     @contextmanager
     def _snapshot(self, *, dense: bool = False) -> Iterator[Snapshot]:

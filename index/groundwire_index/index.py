@@ -21,6 +21,7 @@ from groundwire_index.errors import (
     NotFoundError,
     UnavailableError,
 )
+from groundwire_index.indexer import Indexer
 from groundwire_index.purge import RETENTION_S, Retention
 from groundwire_index.records import CollectionInfo, CollectionSpec, CollectionState
 from groundwire_index.segments import SEGMENT_BYTES
@@ -55,11 +56,13 @@ class Index:
         now: Callable[[], float] = time.time,
         retention_s: float = RETENTION_S,
         segment_bytes: int = SEGMENT_BYTES,
+        background: bool = True,
     ) -> None:
         """See `open`."""
         self._path = path
         self._retention = Retention(now, retention_s)
         self._segment_bytes = segment_bytes
+        self._indexer = Indexer() if background else None
         self._changing = threading.Lock()
         self._open: dict[tuple[str, str], Collection] = {}
         self._closed = False
@@ -81,15 +84,24 @@ class Index:
         now: Callable[[], float] = time.time,
         retention_s: float = RETENTION_S,
         segment_bytes: int = SEGMENT_BYTES,
+        background: bool = True,
     ) -> Self:
         """Open a folder, which is made if it is not there.
 
         ``now`` gives seconds since the epoch. Deleted and replaced records are kept
         ``retention_s`` seconds for scrolls that began before. Vectors lie in files of at most
-        ``segment_bytes``. Raises FailedPreconditionError, naming the holder, if the folder is
-        open already, and UnavailableError if it cannot be written to.
+        ``segment_bytes``. Approximate indexes are built in a thread of their own, unless
+        ``background`` is false: then by `Collection.build_index` alone. Raises
+        FailedPreconditionError, naming the holder, if the folder is open already, and
+        UnavailableError if it cannot be written to.
         """
-        return cls(path, now=now, retention_s=retention_s, segment_bytes=segment_bytes)
+        return cls(
+            path,
+            now=now,
+            retention_s=retention_s,
+            segment_bytes=segment_bytes,
+            background=background,
+        )
 
     def close(self) -> None:
         """Finish the writes in progress and let the folder go."""
@@ -99,6 +111,8 @@ class Index:
             self._open.clear()
         for collection in collections:
             collection.close(_closed())
+        if self._indexer is not None:
+            self._indexer.close()
         self._connections.close()
         self._lock.close()
 
@@ -134,15 +148,19 @@ class Index:
 
     def collection(self, tenant: str, name: str) -> Collection:
         """One collection of a tenant. Raises NotFoundError."""
-        known = self._open.get((tenant, name))
-        if known is not None:
-            return known
+        opened = self.opened(tenant, name)
+        if opened is not None:
+            return opened
         with self._changing:
             self._require_open()
             known = self._open.get((tenant, name))
             if known is None:
                 known = self._opened(tenant, self._catalog.find(tenant, name))
             return known
+
+    def opened(self, tenant: str, name: str) -> Collection | None:
+        """The same if it is in use already, without touching the disk; else None."""
+        return self._open.get((tenant, name))
 
     def list_collections(
         self, tenant: str, *, after: str = "", limit: int = 100
@@ -234,6 +252,7 @@ class Index:
             self._connections,
             self._retention,
             self._segment_bytes,
+            self._indexer,
         )
         self._open[tenant, entry.spec.name] = collection
         return collection

@@ -47,7 +47,9 @@ class Writer:
         anns: Anns,
         connections: ConnectionPool,
         retention: Retention,
+        on_publish: Callable[[View], None],
     ) -> None:
+        self._on_publish = on_publish
         self._database = database
         self._files = files
         self._anns = anns
@@ -186,7 +188,9 @@ class Writer:
 
     def _publish(self, sequence: int, segments: Segments) -> None:
         space = Space.of(segments.views(sequence))
-        self._published.publish(View.of(sequence, space, self._anns))
+        view = View.of(sequence, space, self._anns)
+        self._published.publish(view)
+        self._on_publish(view)
 
     def _forget_view(self) -> None:
         self._segments = None

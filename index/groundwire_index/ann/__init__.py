@@ -1,8 +1,8 @@
 """Approximate indexes on FAISS, one file per family."""
 
-from groundwire_index.ann.protocol import Ann, Family, Tuning, Vectors
+from groundwire_index.ann.protocol import Ann, BuildCancelledError, Family, Tuning, Vectors
 
-__all__ = ["FAMILIES", "Ann", "Family", "Tuning", "Vectors", "kind_for"]
+__all__ = ["FAMILIES", "Ann", "BuildCancelledError", "Family", "Tuning", "Vectors", "kind_for"]
 
 FAMILIES: dict[str, Family] = {}
 

@@ -14,6 +14,10 @@ from groundwire_index.records import Metric
 from groundwire_index.storage.segment_file import Matrix
 
 
+class BuildCancelledError(Exception):
+    """A build was told to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """What a request may ask of an index; None for the index's own."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_index.checks import check_query
 from groundwire_index.collection import Collection
+from groundwire_index.errors import GroundwireError
 from groundwire_index.index import Index
 from groundwire_index.records import SearchQuery
 
@@ -74,9 +75,20 @@ def count(collection: Collection, request: pb.CountRequest) -> pb.CountResponse:
     return pb.CountResponse(count=counted.count, sequence=counted.sequence)
 
 
-def search(collection: Collection, asked: Search) -> pb.SearchResponse:
-    """The best records for one query."""
-    return search_message(collection.search(_query_of(collection, asked)))
+def search_together(
+    collection: Collection, asked: Sequence[Search]
+) -> list[pb.SearchResponse | Exception]:
+    """The best records for each query, or what is wrong with it."""
+    answers: list[pb.SearchResponse | Exception] = []
+    queries: list[SearchQuery] = []
+    for one in asked:
+        try:
+            queries.append(_checked_query(collection, one))
+        except GroundwireError as error:
+            answers.append(error)
+    if answers and len(asked) > 1:
+        return [answer for one in asked for answer in search_together(collection, [one])]
+    return answers or [search_message(result) for result in collection.search_many(queries)]
 
 
 def search_batch(collection: Collection, asked: Sequence[Search]) -> pb.SearchBatchResponse:
@@ -84,9 +96,8 @@ def search_batch(collection: Collection, asked: Sequence[Search]) -> pb.SearchBa
     queries = []
     for number, one in enumerate(asked):
         with within(f"searches[{number}]"):
-            query = _query_of(collection, one)
             # The index checks them too, but does not say which of many it refuses.
-            queries.append(check_query(query, collection.spec.metric, collection.spec.dimension))
+            queries.append(_checked_query(collection, one))
     results = collection.search_many(queries)
     return pb.SearchBatchResponse(responses=map(search_message, results))
 
@@ -104,7 +115,8 @@ def list_documents(
     )
 
 
-def _query_of(collection: Collection, asked: Search) -> SearchQuery:
-    if not asked.record_id:
-        return asked.query
-    return replace(asked.query, vector=collection.vector_of(asked.record_id))
+def _checked_query(collection: Collection, asked: Search) -> SearchQuery:
+    query = asked.query
+    if asked.record_id:
+        query = replace(query, vector=collection.vector_of(asked.record_id))
+    return check_query(query, collection.spec.metric, collection.spec.dimension)

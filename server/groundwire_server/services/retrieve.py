@@ -29,6 +29,7 @@ from groundwire_server.services.documents import (
 )
 from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
 from groundwire_server.services.search import search_of, searches_of
+from groundwire_server.services.search_lanes import SearchLanes
 from groundwire_server.services.validate import require, require_idempotency_key
 from groundwire_server.services.violations import within
 
@@ -44,6 +45,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         self._index = index
         self._embedder = embedder
         self._documents = documents
+        self._searches = SearchLanes()
 
     # --- collections ---
 
@@ -120,7 +122,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         collection = await self._consistent(request.collection, request.consistency, context)
         require_model(collection.spec, request.embedding_model)
         (complete,) = await with_query_vectors([search], collection, self._embedder)
-        return await run_blocking(reads.search, collection, complete)
+        return await self._searches.search(collection, complete)
 
     async def SearchBatch(
         self, request: pb.SearchBatchRequest, context: Context
@@ -192,6 +194,9 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
 
     async def _collection(self, name: str, field: str = "collection") -> Collection:
         _require_named(name, field)
+        opened = self._index.opened(_tenant(), name)
+        if opened is not None:
+            return opened
         return await run_blocking(self._index.collection, _tenant(), name)
 
     async def _consistent(

@@ -70,6 +70,9 @@ def search_of(request: pb.SearchRequest) -> Search:
         min_score=_min_score_of(request),
         include=include_of(request.include),
         exclude_id=request.record_id if kind == "record_id" else "",
+        exact=request.parameters.exact,
+        ef=_parameter_of(request, "ef", 10_000),
+        nprobe=_parameter_of(request, "nprobe", 65_536),
     )
     embeds = kind == "text" and mode is not SearchMode.LEXICAL
     return Search(query, request.text if embeds else "", request.record_id)
@@ -136,6 +139,14 @@ def _top_k_of(request: pb.SearchRequest) -> int:
         return DEFAULT_TOP_K
     require_range(request.top_k, "top_k", low=1, high=MAX_TOP_K)
     return request.top_k
+
+
+def _parameter_of(request: pb.SearchRequest, name: str, high: int) -> int | None:
+    if not request.parameters.HasField(name):  # type: ignore[arg-type] # A literal in the stubs.
+        return None
+    value: int = getattr(request.parameters, name)
+    require_range(value, f"parameters.{name}", low=1, high=high)
+    return value
 
 
 def _min_score_of(request: pb.SearchRequest) -> float | None:
