@@ -1,7 +1,7 @@
 """Joining a ranking by vectors and a ranking by words into one.
 
-A ranking is a sequence of ``(row, score)``, best first. What only one ranking holds gets
-nothing from the other.
+A ranking is a sequence of ``(row, score)``, best first, with scores of 0 and more. What only
+one ranking holds gets nothing from the other.
 """
 
 from __future__ import annotations
@@ -31,20 +31,22 @@ class ReciprocalRank:
 
 @dataclass(frozen=True, slots=True)
 class WeightedSum:
-    """score = dense_weight * dense + (1 - dense_weight) * lexical, each scaled to 0..1.
+    """score = dense_weight * dense + (1 - dense_weight) * lexical, each a share of its best.
 
-    Scaled by the least and the greatest score among the candidates of the query; where they
-    are all equal, each is 1.
+    Scores count from the least that there can be, which does not depend on the candidates: -1
+    for cosine similarity, 0 for BM25. So how far a candidate is behind the best is kept, which
+    a rank forgets. This is TM2C2, with its weight, of Bruch, Gai and Ingber, "An Analysis of
+    Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023.
     """
 
-    dense_weight: float = 0.6
+    dense_weight: float = 0.8
     """0 to 1."""
 
     def fuse(self, dense: Ranking, lexical: Ranking) -> Mapping[int, float]:
-        """Fused score of every row that is in either ranking."""
+        """Fused score, 0 to 1, of every row that is in either ranking."""
         fused: defaultdict[int, float] = defaultdict(float)
         for ranking, weight in ((dense, self.dense_weight), (lexical, 1.0 - self.dense_weight)):
-            for row, share in _scaled(ranking):
+            for row, share in _shares(ranking):
                 fused[row] += weight * share
         return fused
 
@@ -52,9 +54,15 @@ class WeightedSum:
 Fusion = ReciprocalRank | WeightedSum
 
 
-def _scaled(ranking: Ranking) -> list[tuple[int, float]]:
+def above_least(ranking: Ranking, least: float | None) -> Ranking:
+    """The ranking with scores counted from ``least``; if None, from its last score."""
     if not ranking:
-        return []
-    best, worst = ranking[0][1], ranking[-1][1]
-    spread = best - worst
-    return [(row, (score - worst) / spread if spread else 1.0) for row, score in ranking]
+        return ranking
+    floor = ranking[-1][1] if least is None else least
+    # Rounding may put a cosine below -1.
+    return [(row, max(0.0, score - floor)) for row, score in ranking]
+
+
+def _shares(ranking: Ranking) -> list[tuple[int, float]]:
+    best = ranking[0][1] if ranking else 0.0
+    return [(row, score / best if best else 1.0) for row, score in ranking]

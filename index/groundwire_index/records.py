@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundwire_index.filters import Filter
-from groundwire_index.fusion import Fusion, ReciprocalRank
+from groundwire_index.fusion import Fusion, WeightedSum
 
 Vector = NDArray[np.float32]
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -31,6 +31,11 @@ class Metric(Enum):
     """Inner product."""
     EUCLIDEAN = "euclidean"
     """Negated squared Euclidean distance."""
+
+    @property
+    def least(self) -> float | None:
+        """The least score that there can be; None if there is no end."""
+        return -1.0 if self is Metric.COSINE else None
 
 
 class SearchMode(Enum):
@@ -220,7 +225,7 @@ class SearchQuery:
     """1 to 1,000."""
     mode: SearchMode = SearchMode.DENSE
     filter: Filter | None = None
-    fusion: Fusion = field(default_factory=ReciprocalRank)
+    fusion: Fusion = field(default_factory=WeightedSum)
     """How a HYBRID search joins its two rankings."""
     min_score: float | None = None
     """Drops hits whose score is lower."""

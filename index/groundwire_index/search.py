@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from groundwire_index.ann import Tuning
 from groundwire_index.dense import Answer, Question, search_vectors
 from groundwire_index.filter_sql import Sql
-from groundwire_index.fusion import Ranking
+from groundwire_index.fusion import Ranking, above_least
 from groundwire_index.lexical import rank_by_words
 from groundwire_index.records import (
     Hit,
@@ -40,11 +39,6 @@ class Candidates:
 
     rows: NDArray[np.int64] | None
     """Row numbers, ascending; None without a filter."""
-
-    @cached_property
-    def members(self) -> frozenset[int] | None:
-        """The same as a set."""
-        return None if self.rows is None else frozenset(self.rows.tolist())
 
     @property
     def count(self) -> int | None:
@@ -133,7 +127,10 @@ def _rank(
             yield Ranked(dense, dict(dense), {}, answer.strategy, answer.scanned)
             continue
         lexical = _by_words(snapshot, candidates, query)
-        fused = sorted(query.fusion.fuse(dense, lexical).items(), key=lambda pair: -pair[1])
+        fused = sorted(
+            query.fusion.fuse(above_least(dense, metric.least), lexical).items(),
+            key=lambda pair: -pair[1],
+        )
         yield Ranked(
             _ordered(snapshot, fused, query),
             dict(dense),
@@ -163,9 +160,7 @@ def _by_vectors(
 
 
 def _by_words(snapshot: Snapshot, candidates: Candidates, query: SearchQuery) -> Ranking:
-    found = rank_by_words(
-        snapshot.connection, query.text or "", _depth(query) + 1, candidates.members
-    )
+    found = rank_by_words(snapshot.connection, query.text or "", _depth(query) + 1, candidates.rows)
     return _ordered(snapshot, found, query)
 
 

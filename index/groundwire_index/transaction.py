@@ -11,6 +11,7 @@ import numpy as np
 
 from groundwire_index.encoding import Batch
 from groundwire_index.filter_sql import Sql
+from groundwire_index.postings import add_texts, remove_texts
 from groundwire_index.segments import Part
 from groundwire_index.state import State
 from groundwire_index.tail import Tail
@@ -118,11 +119,12 @@ class Transaction:
             return
         sequence = self.state.sequence
         listed = json.dumps([row.row for row in rows])
-        self.connection.execute(
-            "INSERT INTO lexicon (lexicon, rowid, text) SELECT 'delete', row, text FROM rows "
-            "WHERE row IN (SELECT value FROM json_each(?)) AND text IS NOT NULL",
+        texts = self.connection.execute(
+            "SELECT row, text FROM rows WHERE row IN (SELECT value FROM json_each(?)) "
+            "AND text IS NOT NULL ORDER BY row",
             (listed,),
-        )
+        ).fetchall()
+        remove_texts(self.connection, texts)
         self.connection.execute(
             "UPDATE rows SET died = ? WHERE row IN (SELECT value FROM json_each(?))",
             (sequence, listed),
@@ -161,10 +163,10 @@ class Transaction:
                 for row, record in zip(rows, batch.records, strict=True)
             ),
         )
-        self.connection.execute(
-            "INSERT INTO lexicon (rowid, text) SELECT row, text FROM rows "
-            "WHERE row >= ? AND text IS NOT NULL",
-            (first,),
+        written = zip(rows, batch.records, strict=True)
+        add_texts(
+            self.connection,
+            [(row, record.text) for row, record in written if record.text is not None],
         )
         self.state = replace(self.state, next_row=rows.stop)
         self._count(records=len(rows), vectors=len(batch.vectors))

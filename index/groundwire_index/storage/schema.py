@@ -15,7 +15,7 @@ from groundwire_index.storage.databases import create_database
 DATABASE = "collection.db"
 SEGMENTS = "segments"
 ANNS = "anns"
-VERSION = 2
+VERSION = 3
 
 # The text comes last: what is read most often is then found without walking over it.
 _SCHEMA = """
@@ -59,13 +59,17 @@ CREATE INDEX live_documents ON rows (document_id) WHERE died IS NULL AND documen
 CREATE INDEX places ON rows (place);
 CREATE INDEX deaths ON rows (died) WHERE died IS NOT NULL;
 CREATE INDEX slots ON rows (segment, slot, died, checksum) WHERE segment IS NOT NULL;
-CREATE VIEW live_texts AS SELECT row, text FROM rows WHERE died IS NULL AND text IS NOT NULL;
-CREATE VIRTUAL TABLE lexicon USING fts5 (
-    text,
-    content = 'live_texts',
-    content_rowid = 'row',
-    tokenize = 'porter unicode61 remove_diacritics 2'
+CREATE TABLE blocks (
+    block INTEGER PRIMARY KEY,
+    texts INTEGER NOT NULL,
+    terms INTEGER NOT NULL
 );
+CREATE TABLE postings (
+    block INTEGER NOT NULL,
+    term TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (block, term)
+) WITHOUT ROWID;
 CREATE TABLE documents (
     id TEXT PRIMARY KEY,
     filename TEXT NOT NULL,

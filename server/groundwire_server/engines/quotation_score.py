@@ -38,11 +38,11 @@ _UNRELATED, _SAME = 0.25, 0.75
 _FOCUS_PRESENT = 0.6
 # Candidates whose words are compared one by one.
 _LOOKED_AT = 12
-# They ask; what is asked is said by the others.
+# They ask, or only link (to become, to stay); what is asked is said by the others.
 _ASKING = word_set(
-    "describe do does done explain far fast happen happened happens high kind list long many may "
-    "mean means much must name named names often please quickly say says soon take takes tell "
-    "type way"
+    "became become becomes describe do does done explain far fast happen happened happens high "
+    "kind list long many may mean means much must name named names often please quickly remain "
+    "remains say says soon stay stays take takes tell type way"
 )
 
 Vectors = NDArray[np.float32]

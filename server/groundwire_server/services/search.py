@@ -158,7 +158,7 @@ def _min_score_of(request: pb.SearchRequest) -> float | None:
 
 def _fusion_of(request: pb.SearchRequest, mode: SearchMode) -> Fusion:
     if not request.HasField("fusion"):
-        return ReciprocalRank()
+        return WeightedSum()
     require(mode is SearchMode.HYBRID, "fusion", "is only for SEARCH_MODE_HYBRID")
     match request.fusion.WhichOneof("method"):
         case "reciprocal_rank":

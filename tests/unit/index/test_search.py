@@ -182,11 +182,11 @@ def test_bm25_is_as_defined(collection: Collection) -> None:
     texts = ["alpha beta", "alpha alpha gamma delta", "beta", "epsilon zeta eta", "theta"]
     collection.upsert([record(f"r{n}", text=text) for n, text in enumerate(texts)])
     lengths = [len(text.split()) for text in texts]
-    rarity = math.log((5 - 2 + 0.5) / (2 + 0.5))
+    rarity = math.log(1 + (5 - 2 + 0.5) / (2 + 0.5))
 
     def bm25(frequency: int, length: int) -> float:
-        norm = 1.2 * (0.25 + 0.75 * length / (sum(lengths) / 5))
-        return rarity * frequency * 2.2 / (frequency + norm)
+        norm = 0.9 * (0.6 + 0.4 * length / (sum(lengths) / 5))
+        return rarity * frequency * 1.9 / (frequency + norm)
 
     found = dict(pairs(collection.search(words("alpha"))))
     assert found == pytest.approx({"r0": bm25(1, 2), "r1": bm25(2, 4)})
@@ -214,9 +214,9 @@ def test_nothing_in_a_text_is_an_operator(collection: Collection, text: str) -> 
     assert hit_ids(found) == (["a"] if "alpha" in text else [])
 
 
-@pytest.mark.parametrize("text", ["", "  ", "?!", "...", "\u2014", "\U0001f98a"])
+@pytest.mark.parametrize("text", ["", "  ", "?!", "...", "\u2014"])
 def test_a_text_without_words_has_no_hits(collection: Collection, text: str) -> None:
-    collection.upsert([record("a", text="alpha ?! ... \U0001f98a")])
+    collection.upsert([record("a", text="alpha ?! ... \u2014")])
     assert collection.search(words(text)).hits == ()
 
 
@@ -274,7 +274,32 @@ def test_hybrid_joins_scaled_scores(collection: Collection) -> None:
     )
     query = SearchQuery(vector(1, 0, 0), "comet", mode=HYBRID, fusion=WeightedSum(0.75))
     scores = dict(pairs(collection.search(query)))
-    assert scores == pytest.approx({"a": 1.0, "b": 0.75 * math.sqrt(0.5), "c": 0.0})
+    alone, shared = (hit.score for hit in collection.search(words("comet")).hits)
+    assert scores == pytest.approx(
+        {
+            "a": 1.0,
+            "b": 0.75 * (math.sqrt(0.5) + 1) / 2 + 0.25 * shared / alone,
+            "c": 0.75 * 0.5,
+        }
+    )
+
+
+def test_hybrid_is_a_weighted_sum_unless_told(collection: Collection) -> None:
+    collection.upsert([record("a", vector(1, 0, 0), "comet"), record("b", vector(0, 1, 0), "dust")])
+    query = SearchQuery(vector(1, 0, 0), "dust", mode=HYBRID)
+    assert dict(pairs(collection.search(query))) == pytest.approx({"a": 0.8, "b": 0.8 / 2 + 0.2})
+
+
+@pytest.mark.parametrize("metric", [Metric.DOT, Metric.EUCLIDEAN])
+def test_scores_without_a_least_count_from_the_last_candidate(
+    make: Callable[..., Collection], metric: Metric
+) -> None:
+    collection = make("c", metric)
+    collection.upsert([record(str(n), vector(n, 0, 0), "dust") for n in range(1, 4)])
+    query = SearchQuery(vector(3, 0, 0), "comet", mode=HYBRID, fusion=WeightedSum(0.5))
+    scores = dict(pairs(collection.search(query)))
+    assert (scores["3"], scores["1"]) == (0.5, 0.0)
+    assert 0.0 < scores["2"] < 0.5
 
 
 @pytest.mark.parametrize("fusion", [WeightedSum(0.0), WeightedSum(1.0)])

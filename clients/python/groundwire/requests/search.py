@@ -25,9 +25,9 @@ class ReciprocalRank:
 
 @dataclass(frozen=True, slots=True)
 class WeightedSum:
-    """Join rankings by the weighted sum of scores, each scaled to 0..1."""
+    """Join rankings by the weighted sum of scores, each a share of its best; the default."""
 
-    dense_weight: float = 0.6
+    dense_weight: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)

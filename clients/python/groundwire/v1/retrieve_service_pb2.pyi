@@ -57,7 +57,9 @@ class _SearchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchMode
     SEARCH_MODE_DENSE: _SearchMode.ValueType  # 1
     """By similarity of vectors."""
     SEARCH_MODE_LEXICAL: _SearchMode.ValueType  # 2
-    """By BM25 over the texts. Needs a text query."""
+    """By BM25 over the texts. Needs a text query. Words are compared without case and accents,
+    English ones by their stems; English function words count only if there are no others.
+    """
     SEARCH_MODE_HYBRID: _SearchMode.ValueType  # 3
     """By both, fused. Needs a text query."""
 
@@ -69,7 +71,9 @@ SEARCH_MODE_UNSPECIFIED: SearchMode.ValueType  # 0
 SEARCH_MODE_DENSE: SearchMode.ValueType  # 1
 """By similarity of vectors."""
 SEARCH_MODE_LEXICAL: SearchMode.ValueType  # 2
-"""By BM25 over the texts. Needs a text query."""
+"""By BM25 over the texts. Needs a text query. Words are compared without case and accents,
+English ones by their stems; English function words count only if there are no others.
+"""
 SEARCH_MODE_HYBRID: SearchMode.ValueType  # 3
 """By both, fused. Needs a text query."""
 Global___SearchMode: _TypeAlias = SearchMode  # noqa: Y015
@@ -793,11 +797,11 @@ class Fusion(_message.Message):
     WEIGHTED_SUM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reciprocal_rank(self) -> Global___ReciprocalRank:
-        """Reciprocal rank fusion (Cormack et al., 2009); needs no tuning."""
+        """Reciprocal rank fusion (Cormack et al., 2009): by ranks alone, whatever the scores."""
 
     @_builtins.property
     def weighted_sum(self) -> Global___WeightedSum:
-        """Weighted sum of min-max normalised scores."""
+        """Weighted sum of normalised scores (Bruch, Gai and Ingber, 2023). The default."""
 
     def __init__(
         self,
@@ -841,15 +845,17 @@ Global___ReciprocalRank: _TypeAlias = ReciprocalRank  # noqa: Y015
 
 @_typing.final
 class WeightedSum(_message.Message):
-    """score = dense_weight * dense + (1 - dense_weight) * lexical, each scaled to 0..1 over the
-    candidates of this query.
+    """score = dense_weight * dense + (1 - dense_weight) * lexical, where each is the share of the
+    best candidate's score, both counted from the least score that there can be: -1 for cosine
+    similarity, 0 for BM25, and the last candidate's for other metrics. 0 for a record that is
+    not a candidate of that ranking.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DENSE_WEIGHT_FIELD_NUMBER: _builtins.int
     dense_weight: _builtins.float
-    """0.6 if absent; 0 to 1."""
+    """0.8 if absent; 0 to 1."""
     def __init__(
         self,
         *,
@@ -967,7 +973,7 @@ class SearchRequest(_message.Message):
     def filter(self) -> _filter_pb2.Filter: ...
     @_builtins.property
     def fusion(self) -> Global___Fusion:
-        """Reciprocal rank if absent. Only for SEARCH_MODE_HYBRID."""
+        """Weighted sum if absent. Only for SEARCH_MODE_HYBRID."""
 
     @_builtins.property
     def include(self) -> Global___Include: ...
