@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Each in a process of its own, so that none measures what another left in memory.
-BENCHMARKS = ("startup", "unary", "first_token", "embedding", "ingest", "search")
+BENCHMARKS = ("startup", "unary", "first_token", "embedding", "ingest", "search", "retrieval")
 
 
 def main(names: list[str]) -> int:

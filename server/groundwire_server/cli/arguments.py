@@ -78,6 +78,22 @@ def _collections(commands: Subparsers[Parser]) -> None:
     delete.add_argument("--yes", action="store_true", help="Do not ask.")
 
 
+def _eval(commands: Subparsers[Parser]) -> None:
+    made = _command(commands, "eval", "Measure how well searches find.")
+    subjects = made.add_subparsers(dest="measured", required=True, metavar="WHAT")
+    says = "nDCG@10, Recall@100, MRR@10 and latency of each search mode over a judged dataset."
+    retrieval = _client_command(subjects, "retrieval", says)
+    retrieval.set_defaults(command="evaluate")
+    retrieval.add_argument(
+        "dataset",
+        type=Path,
+        metavar="DATASET",
+        help="A folder as BEIR has it: corpus.jsonl, queries.jsonl, qrels/test.tsv or qrels.tsv. "
+        "It is stored in a collection that is removed afterwards, in the server that is named; "
+        "without one, in a server that runs as long as the command.",
+    )
+
+
 def _doctor(commands: Subparsers[Parser]) -> None:
     made = _command(commands, "doctor", "Check this machine, and say what each finding means.")
     made.add_argument(
@@ -101,6 +117,7 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _ask,
     _chat,
     _collections,
+    _eval,
     _doctor,
     _settings,
     _demo,
