@@ -10,6 +10,7 @@ from pathlib import Path
 SERVER_ENV = "GROUNDWIRE_SERVER"
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_COLLECTION = "documents"
+FILES = {"jsonl": "JSON Lines", "parquet": "Parquet"}
 
 Parser = argparse.ArgumentParser
 Subparsers = argparse._SubParsersAction  # argparse gives this type no public name
@@ -78,6 +79,53 @@ def _collections(commands: Subparsers[Parser]) -> None:
     delete.add_argument("--yes", action="store_true", help="Do not ask.")
 
 
+def _import(commands: Subparsers[Parser]) -> None:
+    made = _command(commands, "import", "Copy records from Chroma or from files.")
+    sources = made.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    chroma = _client_command(sources, "chroma", "Copy the collections of a Chroma database.")
+    chroma.add_argument("database", metavar="PATH|URL", help="Its folder, or its server's URL.")
+    chroma.add_argument("-c", "--collection", metavar="NAME", help="Only this one of Chroma's.")
+    chroma.add_argument("--as", dest="rename", metavar="NAME", help="Its name here.")
+    chroma.add_argument("--chroma-tenant", default="default_tenant", metavar="NAME")
+    chroma.add_argument("--chroma-database", default="default_database", metavar="NAME")
+    _importing(chroma)
+    for kind, says in FILES.items():
+        files = _client_command(sources, kind, f"Copy the records of {says} files.")
+        files.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        _collection(files, "Where to; created if it does not exist.")
+        files.add_argument(
+            "--metric",
+            choices=("cosine", "dot", "euclidean"),
+            help="How vectors are compared in a collection that is created; default: cosine.",
+        )
+        _importing(files)
+
+
+def _importing(made: Parser) -> None:
+    made.set_defaults(command="importing")
+    made.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="Into the data of a server that is not running, instead of a running one.",
+    )
+    made.add_argument(
+        "--large-numbers-as-text",
+        action="store_true",
+        help="Store whole numbers past 2^53 in metadata as texts, instead of refusing them.",
+    )
+
+
+def _export(commands: Subparsers[Parser]) -> None:
+    made = _command(commands, "export", "Write a collection to a file.")
+    kinds = made.add_subparsers(dest="target", required=True, metavar="FORMAT")
+    for kind, says in FILES.items():
+        file = _client_command(kinds, kind, f"Write every record of a collection as {says}.")
+        file.set_defaults(command="exporting")
+        _collection(file, "Which one.")
+        file.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+
+
 def _eval(commands: Subparsers[Parser]) -> None:
     made = _command(commands, "eval", "Measure how well searches find.")
     subjects = made.add_subparsers(dest="measured", required=True, metavar="WHAT")
@@ -117,6 +165,8 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _ask,
     _chat,
     _collections,
+    _import,
+    _export,
     _eval,
     _doctor,
     _settings,

@@ -1,4 +1,4 @@
-"""A server of one's own: a child process with its own data, gone afterwards."""
+"""A server of one's own: a child process that ends with the command."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ class CannotStartError(Exception):
 
 
 @contextmanager
-def local_server() -> Iterator[str]:
-    """Serve on a free port of this machine, with data in a temporary folder; the address.
+def local_server(data_dir: Path | None = None) -> Iterator[str]:
+    """Serve on a free port of this machine; the address.
 
-    Ends the server and removes the folder on the way out. Raises CannotStartError if
-    it does not come to serve.
+    The data is in ``data_dir``, and stays there; without one, in a temporary folder, which is
+    removed on the way out, after the server has ended. Raises CannotStartError if it does not
+    come to serve.
     """
-    with tempfile.TemporaryDirectory(prefix="groundwire-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="groundwire-server-") as folder:
         log = Path(folder, "server.log")
         with log.open("wb") as output:
-            process = _start(Path(folder), output.fileno())
+            process = _start(Path(folder), data_dir or Path(folder, "data"), output.fileno())
         try:
             yield _address(process, Path(folder, "ready.json"), log)
         finally:
             _stop(process)
 
 
-def _start(folder: Path, output: int) -> subprocess.Popen[bytes]:
+def _start(folder: Path, data_dir: Path, output: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "groundwire_server", "serve"]
     flags = {
         "--listen": "127.0.0.1:0",
         "--metrics-listen": "off",
-        "--data-dir": str(folder / "data"),
+        "--data-dir": str(data_dir),
         "--log-format": "console",
         "--ready-file": str(folder / "ready.json"),
     }
