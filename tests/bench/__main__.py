@@ -6,7 +6,16 @@ import subprocess
 import sys
 
 # Each in a process of its own, so that none measures what another left in memory.
-BENCHMARKS = ("startup", "unary", "first_token", "embedding", "ingest", "search", "retrieval")
+BENCHMARKS = (
+    "startup",
+    "unary",
+    "first_token",
+    "embedding",
+    "ingest",
+    "search",
+    "ann",
+    "retrieval",
+)
 
 
 def main(names: list[str]) -> int:

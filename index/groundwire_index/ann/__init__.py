@@ -1,12 +1,36 @@
-"""Approximate indexes on FAISS, one file per family."""
+"""Approximate indexes on FAISS, one file for each family.
 
-from groundwire_index.ann.protocol import Ann, BuildCancelledError, Family, Tuning, Vectors
+They only propose candidates, which the caller scores exactly: see `protocol`.
+"""
 
-__all__ = ["FAMILIES", "Ann", "BuildCancelledError", "Family", "Tuning", "Vectors", "kind_for"]
+from collections.abc import Mapping
 
-FAMILIES: dict[str, Family] = {}
+from groundwire_index.ann.choice import kind_for
+from groundwire_index.ann.hnsw import Hnsw
+from groundwire_index.ann.ivf_pq import IvfPq
+from groundwire_index.ann.library import available
+from groundwire_index.ann.protocol import (
+    Ann,
+    Bitmap,
+    BuildCancelledError,
+    Family,
+    Positions,
+    Tuning,
+    Vectors,
+)
+from groundwire_index.ann.sq8 import Sq8
 
+FAMILIES: Mapping[str, Family] = {family.kind: family for family in (Hnsw(), IvfPq(), Sq8())}
 
-def kind_for(size: int) -> str:  # noqa: ARG001 - until there is a family
-    """The kind of index for so many vectors, where the collection does not say."""
-    return "flat"
+__all__ = [
+    "FAMILIES",
+    "Ann",
+    "Bitmap",
+    "BuildCancelledError",
+    "Family",
+    "Positions",
+    "Tuning",
+    "Vectors",
+    "available",
+    "kind_for",
+]

@@ -1,0 +1,51 @@
+"""The one place where FAISS is imported, which is optional, and where its threads are set."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from groundwire_index.errors import FailedPreconditionError
+
+# Below so many queries, waking other threads takes longer than they save.
+_SHARED_FROM = 8
+
+
+@cache
+def available() -> bool:
+    """Whether FAISS is installed."""
+    return importlib.util.find_spec("faiss") is not None
+
+
+def faiss() -> Any:
+    """FAISS, imported when it is first needed; FailedPreconditionError without it."""
+    try:
+        import faiss as library
+    except ImportError as error:
+        raise FailedPreconditionError(
+            "approximate indexes need FAISS, which is not installed: "
+            "pip install 'groundwire[faiss]', or 'groundwire[gpu]' for its GPU build",
+            reason="FAISS_NOT_INSTALLED",
+        ) from error
+    return library
+
+
+@contextmanager
+def using_threads(count: int) -> Iterator[None]:
+    """Let FAISS use so many threads for what the calling thread asks of it."""
+    library = faiss()
+    before = library.omp_get_max_threads()
+    library.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        library.omp_set_num_threads(before)
+
+
+def search_threads(queries: int) -> int:
+    """How many threads a search of so many queries is worth."""
+    return 1 if queries < _SHARED_FROM else len(os.sched_getaffinity(0))
