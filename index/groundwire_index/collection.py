@@ -21,6 +21,7 @@ from groundwire_index.checks import (
     check_range,
     require,
 )
+from groundwire_index.compaction import Compactor
 from groundwire_index.documents import check_document, find_document, list_documents
 from groundwire_index.encoding import Batch, encode_batch
 from groundwire_index.errors import (
@@ -115,9 +116,10 @@ class Collection:
             Anns(anns, spec.metric, spec.dimension),
             connections,
             retention,
-            self._index_more,
+            self._look_after,
         )
         self._builder = AnnBuilder(spec, anns, self._writer)
+        self._compactor = Compactor(self._database, self._files, connections, self._writer)
         self._indexer = indexer
         self._closed: GroundwireError | None = None
 
@@ -312,6 +314,7 @@ class Collection:
         Writes do this as they go; call it for collections that are not written to. Returns
         how many rows were removed.
         """
+        self._compactor.tidy()
         return self._writer.purge()
 
     def build_index(self, cancelled: Callable[[], bool] = _never) -> bool:
@@ -320,14 +323,14 @@ class Collection:
         Searches and writes go on meanwhile. Raises BuildCancelledError soon after ``cancelled``
         says so, or when the collection is closed meanwhile.
         """
-        if self._closed is not None:
-            raise self._closed
-        try:
-            return self._builder.build_next(lambda: cancelled() or self._closed is not None)
-        except GroundwireError:
-            if self._closed is not None:
-                raise BuildCancelledError from None
-            raise
+        return self._upkeep(self._builder.build_next, cancelled)
+
+    def compact(self, cancelled: Callable[[], bool] = _never) -> bool:
+        """Give back the room of what was purged, of some segments; whether there were any.
+
+        Searches and writes go on meanwhile; otherwise as `build_index`.
+        """
+        return self._upkeep(self._compactor.compact_next, cancelled)
 
     def close(self, error: GroundwireError) -> None:
         """Finish the writes in progress; what comes later raises ``error``."""
@@ -335,10 +338,26 @@ class Collection:
         self._writer.close(error)
         self._connections.retire(self._database)
 
-    def _index_more(self, view: View) -> None:
-        """A view has been published: is there more to index?"""
-        if self._indexer is not None and self._builder.is_due(view):
+    def _look_after(self, view: View) -> None:
+        """A view has been published: is there more to index, or to compact?"""
+        if self._indexer is None:
+            return
+        if self._compactor.is_due(view):
+            self._indexer.submit(self.compact)
+        if self._builder.is_due(view):
             self._indexer.submit(self.build_index)
+
+    def _upkeep(
+        self, work: Callable[[Callable[[], bool]], bool], cancelled: Callable[[], bool]
+    ) -> bool:
+        if self._closed is not None:
+            raise self._closed
+        try:
+            return work(lambda: cancelled() or self._closed is not None)
+        except GroundwireError:
+            if self._closed is not None:
+                raise BuildCancelledError from None
+            raise
 
     @contextmanager
     def _snapshot(self, *, dense: bool = False) -> Iterator[Snapshot]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundwire_index.errors import DataLossError
-from groundwire_index.segment import Segment, SegmentView
+from groundwire_index.segment import NEVER, Segment, SegmentView
 from groundwire_index.storage.schema import SEGMENTS
 from groundwire_index.storage.segment_file import Matrix, SegmentFile, segment_path
 
@@ -34,6 +34,18 @@ class Part:
     vectors: Matrix
     norms: NDArray[np.float32]
     rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """Vectors that are found in another segment from now on."""
+
+    part: Part
+    """Where they are."""
+    sources: Sequence[tuple[int, int]]
+    """Segment and slot where each was before."""
+    died: Sequence[int | None]
+    """The write that ended each row; None of those that live, 0 of those that are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,21 @@ class Segments:
     def end(self, number: int, slot: int, sequence: int) -> None:
         """A vector does not count any more from ``sequence`` on."""
         self._segments[number].end(slot, sequence)
+
+    def move(self, moved: Moved) -> None:
+        """Take in vectors that were copied from other segments."""
+        self.add(moved.part)
+        target = self._segments[moved.part.segment]
+        for slot, ((segment, source), died) in enumerate(
+            zip(moved.sources, moved.died, strict=True), start=moved.part.first
+        ):
+            self._segments[segment].end(source, NEVER)
+            if died is not None:
+                target.end(slot, died)
+
+    def drop(self, number: int) -> None:
+        """A segment is not there any more."""
+        self._segments.pop(number, None)
 
     def views(self, sequence: int) -> tuple[SegmentView, ...]:
         """All segments as of ``sequence``, the last write."""

@@ -6,13 +6,14 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from groundwire_index.encoding import Batch
 from groundwire_index.filter_sql import Sql
 from groundwire_index.postings import add_texts, remove_texts
-from groundwire_index.segments import Part
+from groundwire_index.segments import Moved, Part
 from groundwire_index.state import State
 from groundwire_index.tail import Tail
 
@@ -58,6 +59,9 @@ class Transaction:
         self.endings: list[Ending] = []
         self.new_anns = False
         """Whether the manifest of indexes changes."""
+        self.moved: list[Moved] = []
+        self.dropped: list[int] = []
+        """Segments that go."""
         self._capacity = capacity
         self._now = now
 
@@ -67,7 +71,9 @@ class Transaction:
 
     def attempt(self, write: Callable[[Transaction], object]) -> object:
         """Do one write, or none of it if it raises."""
-        before = (self.state, self.tail, len(self.parts), len(self.endings))
+        before = (self.state, self.tail)
+        gathered: tuple[list[Any], ...] = (self.parts, self.endings, self.moved, self.dropped)
+        lengths = [len(one) for one in gathered]
         self.connection.execute("SAVEPOINT write")
         done = False
         try:
@@ -77,9 +83,9 @@ class Transaction:
             # When SQLite has given up the whole transaction there is nothing to go back to.
             if not done and self.connection.in_transaction:
                 self.connection.execute("ROLLBACK TO write")
-                self.state, self.tail = before[:2]
-                del self.parts[before[2] :]
-                del self.endings[before[3] :]
+                self.state, self.tail = before
+                for one, length in zip(gathered, lengths, strict=True):
+                    del one[length:]
             if self.connection.in_transaction:
                 self.connection.execute("RELEASE write")
         return result

@@ -179,8 +179,12 @@ class Writer:
         try:
             for part in transaction.parts:
                 segments.add(part)
+            for moved in transaction.moved:
+                segments.move(moved)
             for ending in transaction.endings:
                 segments.end(ending.segment, ending.slot, ending.sequence)
+            for number in transaction.dropped:
+                segments.drop(number)
             self._publish(sequence, segments)
         except OSError:
             # A file that cannot be mapped now is tried again by the next reader.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, SearchMode
+from groundwire_index.ann import BuildCancelledError
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import SearchQuery, Vector
 from hypothesis import settings
@@ -46,7 +48,7 @@ class Model(RuleBasedStateMachine):
         self.index.create_collection(TENANT, CollectionSpec("c", metric, 3))
 
     def open(self) -> None:
-        self.index = Index.open(self.folder, now=self.clock, segment_bytes=36)
+        self.index = Index.open(self.folder, now=self.clock, segment_bytes=36, background=False)
 
     @property
     def collection(self) -> Collection:
@@ -105,6 +107,14 @@ class Model(RuleBasedStateMachine):
     def wait_and_purge(self, seconds: int) -> None:
         self.clock.advance(seconds)
         self.collection.purge()
+
+    @rule(seconds=st.sampled_from([0, 4000]), moves=st.integers(0, 3))
+    def compact(self, seconds: int, moves: int) -> None:
+        self.wait_and_purge(seconds)
+        left = iter(range(moves))
+        with suppress(BuildCancelledError):
+            while self.collection.compact(lambda: next(left, None) is None):
+                pass
 
     @rule(query=VECTORS, top_k=st.integers(1, 20))
     def search(self, query: Vector, top_k: int) -> None:

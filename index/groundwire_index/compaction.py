@@ -1,0 +1,223 @@
+"""Gives back the room of vectors that nobody can find any more.
+
+A segment of which a fifth is gone is moved: its vectors are copied to a segment of their own,
+its rows are pointed there, some at a time so that no write waits long, and then it is dropped.
+A crash between leaves two segments with gaps, which the next compaction mends.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from groundwire_index.ann import BuildCancelledError
+from groundwire_index.errors import DataLossError
+from groundwire_index.published import View
+from groundwire_index.segments import Files, Moved, Part, checksum, norms_of
+from groundwire_index.storage.connections import ConnectionPool, Role
+from groundwire_index.storage.failures import storage_errors
+from groundwire_index.storage.segment_file import Matrix
+from groundwire_index.tail import Tail, read_tail
+from groundwire_index.transaction import Transaction
+from groundwire_index.writer import Writer
+
+# A segment is moved when no more than this share of it is left.
+KEPT_SHARE = 0.8
+# A read that began before its segment was dropped has ended so many seconds later.
+_PATIENCE_S = 60.0
+# Rows that are pointed elsewhere in one transaction: some ten milliseconds.
+_SLICE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A row whose vector is moved."""
+
+    row: int
+    segment: int
+    slot: int
+    checksum: int
+
+
+class Compactor:
+    """Compacts one collection, one segment at a time. Used by one thread at a time."""
+
+    def __init__(
+        self, database: Path, files: Files, connections: ConnectionPool, writer: Writer
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._connections = connections
+        self._writer = writer
+        self._dropped: list[tuple[float, int]] = []
+
+    def is_due(self, view: View) -> bool:
+        """Whether some segment may be worth moving. Quick, and sometimes wrong."""
+        return bool(_sparse(view))
+
+    def compact_next(self, cancelled: Callable[[], bool]) -> bool:
+        """Move the next segments that are worth it; whether there were any.
+
+        Raises BuildCancelledError soon after ``cancelled`` says so, and what the storage
+        raises; nothing is lost then.
+        """
+        victims, residents = self._victims()
+        if not victims:
+            return False
+        if residents:
+            self._move(residents, cancelled)
+        dropped = self._writer.write(Drop(victims))
+        self._dropped += [(time.monotonic() + _PATIENCE_S, number) for number in dropped]
+        return True
+
+    def _move(self, residents: Sequence[Resident], cancelled: Callable[[], bool]) -> None:
+        vectors = self._copied(residents)
+        target = self._writer.write(reserve)
+        with storage_errors(self._files.folder):
+            self._files.segment(target).write(0, vectors)
+        for move in _slices(target, residents, vectors):
+            if cancelled():
+                raise BuildCancelledError
+            self._writer.write(move)
+
+    def tidy(self) -> None:
+        """Remove the files of segments that were dropped a while ago; a start removes all."""
+        due = [number for time_due, number in self._dropped if time_due <= time.monotonic()]
+        self._dropped = [one for one in self._dropped if one[1] not in due]
+        for number in due:
+            path = self._files.segment(number).path
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+
+    def _victims(self) -> tuple[tuple[int, ...], list[Resident]]:
+        """Segments to move, as many as fill one, and the rows that they hold."""
+        suspects = _sparse(self._writer.latest())
+        victims: list[int] = []
+        residents: list[Resident] = []
+        with self._connections.lend(self._database, Role.READER) as connection:
+            connection.execute("BEGIN")
+            tail = read_tail(connection).segment
+            for number, slots in suspects.items():
+                held = [] if number == tail else _residents(connection, number)
+                fits = len(residents) + len(held) <= self._files.capacity
+                if number != tail and fits and len(held) <= KEPT_SHARE * slots:
+                    victims.append(number)
+                    residents += held
+        return tuple(victims), sorted(residents, key=lambda resident: resident.row)
+
+    def _copied(self, residents: Sequence[Resident]) -> Matrix:
+        vectors = np.empty((len(residents), self._files.dimension), "<f4")
+        for number in {resident.segment for resident in residents}:
+            mine = [at for at, resident in enumerate(residents) if resident.segment == number]
+            file = self._files.segment(number)
+            with storage_errors(file.path):
+                read = file.read([residents[at].slot for at in mine])
+            for at, data in zip(mine, read, strict=True):
+                if checksum(data) != residents[at].checksum:
+                    raise DataLossError(
+                        f"{file.path} is damaged: it cannot be compacted",
+                        reason="VECTORS_DAMAGED",
+                        metadata={"file": str(file.path)},
+                    )
+                vectors[at] = np.frombuffer(data, "<f4")
+        return vectors.astype(np.float32, copy=False)
+
+
+def reserve(transaction: Transaction) -> int:
+    """Put a segment aside that no write appends to; its number."""
+    tail = transaction.tail
+    number = tail.segment + 1 if tail.slots else tail.segment
+    transaction.tail = Tail(number + 1, 0)
+    transaction.connection.executemany(
+        "INSERT OR IGNORE INTO segments (number, slots) VALUES (?, 0)", [(number,), (number + 1,)]
+    )
+    return number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Move:
+    """Some rows are found in another segment from now on."""
+
+    target: int
+    first: int
+    """Slot of the first in the target."""
+    residents: Sequence[Resident]
+    vectors: Matrix
+
+    def __call__(self, transaction: Transaction) -> None:
+        """Rows that have been purged meanwhile leave a gap."""
+        connection = transaction.connection
+        connection.execute(
+            "UPDATE segments SET slots = max(slots, ?) WHERE number = ?",
+            (self.first + len(self.residents), self.target),
+        )
+        died = [
+            connection.execute(
+                "UPDATE rows SET segment = ?, slot = ? WHERE row = ? AND segment = ? AND slot = ? "
+                "RETURNING died",
+                (self.target, slot, resident.row, resident.segment, resident.slot),
+            ).fetchall()
+            for slot, resident in enumerate(self.residents, start=self.first)
+        ]
+        transaction.moved.append(
+            Moved(
+                part=Part(
+                    self.target,
+                    self.first,
+                    self.vectors,
+                    norms_of(self.vectors).astype(np.float32),
+                    np.array([resident.row for resident in self.residents], np.int64),
+                ),
+                sources=[(resident.segment, resident.slot) for resident in self.residents],
+                died=[found[0][0] if found else 0 for found in died],
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Segments go that no row is in any more."""
+
+    numbers: Sequence[int]
+
+    def __call__(self, transaction: Transaction) -> list[int]:
+        """Those that went; one that is still in use stays."""
+        dropped = []
+        for number in self.numbers:
+            connection = transaction.connection
+            if not connection.execute(
+                "SELECT 1 FROM rows WHERE segment = ? LIMIT 1", (number,)
+            ).fetchone():
+                connection.execute("DELETE FROM segments WHERE number = ?", (number,))
+                dropped.append(number)
+        transaction.dropped += dropped
+        return dropped
+
+
+def _sparse(view: View) -> dict[int, int]:
+    """Slots of the segments, by number, of which enough does not count."""
+    return {
+        segment.number: len(segment.rows)
+        for segment in view.space.segments
+        if segment.alive <= KEPT_SHARE * len(segment.rows)
+    }
+
+
+def _residents(connection: sqlite3.Connection, segment: int) -> list[Resident]:
+    return [
+        Resident(*found)
+        for found in connection.execute(
+            "SELECT row, segment, slot, checksum FROM rows WHERE segment = ?", (segment,)
+        )
+    ]
+
+
+def _slices(target: int, residents: Sequence[Resident], vectors: Matrix) -> Iterator[Move]:
+    for first in range(0, len(residents), _SLICE):
+        piece = slice(first, first + _SLICE)
+        yield Move(target, first, residents[piece], vectors[piece])
