@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -31,10 +31,13 @@ from groundwire_index.errors import (
     NotFoundError,
     UnavailableError,
 )
+from groundwire_index.field_index import read_fields
+from groundwire_index.field_indexer import FieldIndexer, FieldIndexing, wanted_fields
 from groundwire_index.filter_checks import has_condition
-from groundwire_index.filter_sql import compile_filter
+from groundwire_index.filter_sql import CompiledFilter, compile_filter
 from groundwire_index.filters import Filter
 from groundwire_index.indexer import Indexer
+from groundwire_index.match_cache import MatchCache
 from groundwire_index.published import View
 from groundwire_index.purge import Retention
 from groundwire_index.records import (
@@ -57,7 +60,7 @@ from groundwire_index.scroll import scroll_page
 from groundwire_index.search import search
 from groundwire_index.segments import Files
 from groundwire_index.snapshot import Snapshot
-from groundwire_index.state import is_damaged, read_state
+from groundwire_index.state import State, is_damaged, read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.folders import bytes_on_disk
 from groundwire_index.storage.schema import DATABASE
@@ -101,6 +104,7 @@ class Collection:
         retention: Retention,
         segment_bytes: int,
         indexer: Indexer | None,
+        field_indexing: FieldIndexing,
     ) -> None:
         self.spec = spec
         """What the collection was created with."""
@@ -121,6 +125,9 @@ class Collection:
         self._builder = AnnBuilder(spec, anns, self._writer)
         self._compactor = Compactor(self._database, self._files, connections, self._writer)
         self._indexer = indexer
+        self._fields = FieldIndexer(self._writer)
+        self._field_indexing = field_indexing
+        self._matches = MatchCache()
         self._closed: GroundwireError | None = None
 
     def info(self) -> CollectionInfo:
@@ -128,6 +135,7 @@ class Collection:
         with self._snapshot() as snapshot:
             state = snapshot.state
             damaged = is_damaged(snapshot.connection)
+            fields = read_fields(snapshot.connection)
             disk_bytes = bytes_on_disk(self._folder)
         return CollectionInfo(
             spec=self.spec,
@@ -138,6 +146,7 @@ class Collection:
             state=CollectionState.DAMAGED if damaged else CollectionState.READY,
             sequence=state.sequence,
             create_time=self._create_time,
+            indexed_fields=tuple(one.path for one in fields if not one.missing_below),
         )
 
     # --- records ---
@@ -208,7 +217,8 @@ class Collection:
         """How many records match; all of them without a filter."""
         compiled = compile_filter(where)
         with self._snapshot() as snapshot:
-            records = snapshot.state.records if where is None else snapshot.count(compiled)
+            self._want_fields([compiled], snapshot.state)
+            records = snapshot.state.records if where is None else len(snapshot.matching(compiled))
             return Count(records, snapshot.state.sequence)
 
     def scroll(
@@ -229,6 +239,7 @@ class Collection:
         check_range(limit, "limit", 1, MAX_PAGE)
         compiled = compile_filter(where)
         with self._snapshot() as snapshot:
+            self._want_fields([compiled], snapshot.state)
             return scroll_page(snapshot, compiled, cursor, limit, include)
 
     # --- searches ---
@@ -253,6 +264,7 @@ class Collection:
         ]
         dense = any(query.mode is not SearchMode.LEXICAL for query in checked)
         with self._snapshot(dense=dense) as snapshot:
+            self._want_fields([one for one in compiled if one is not None], snapshot.state)
             pairs = list(zip(checked, compiled, strict=True))
             return search(snapshot, pairs, self.spec.metric)
 
@@ -332,6 +344,15 @@ class Collection:
         """
         return self._upkeep(self._compactor.compact_next, cancelled)
 
+    def index_field(self, cancelled: Callable[[], bool] = _never) -> bool:
+        """Index the next field that a filter has asked for; whether there was one.
+
+        Searches and writes go on meanwhile; otherwise as `build_index`. A filter of a search,
+        scroll or count asks for its fields if the collection is large enough. At most 8 of a
+        collection are indexed, those that were asked for first.
+        """
+        return self._upkeep(self._fields.fill_next, cancelled)
+
     def close(self, error: GroundwireError) -> None:
         """Finish the writes in progress; what comes later raises ``error``."""
         self._closed = error
@@ -340,6 +361,7 @@ class Collection:
 
     def _look_after(self, view: View) -> None:
         """A view has been published: is there more to index, or to compact?"""
+        self._index_fields()
         if self._indexer is None:
             return
         if self._compactor.is_due(view):
@@ -359,6 +381,17 @@ class Collection:
                 raise BuildCancelledError from None
             raise
 
+    def _want_fields(self, filters: Iterable[CompiledFilter], state: State) -> None:
+        if state.records < self._field_indexing.from_records:
+            return
+        if self._fields.want(path for one in filters for path in wanted_fields(one.where)):
+            self._index_fields()
+
+    def _index_fields(self) -> None:
+        thread = self._field_indexing.thread
+        if thread is not None and self._fields.is_due():
+            thread.submit(self.index_field)
+
     @contextmanager
     def _snapshot(self, *, dense: bool = False) -> Iterator[Snapshot]:
         if self._closed is not None:
@@ -377,10 +410,10 @@ class Collection:
             connection.execute("BEGIN")
             state = read_state(connection)
             if not dense:
-                return Snapshot(connection, state, None, self._files)
+                return Snapshot(connection, state, None, self._files, self._matches)
             view = self._writer.view_at(state.sequence)
             if view is not None:
-                return Snapshot(connection, state, view, self._files)
+                return Snapshot(connection, state, view, self._files, self._matches)
             # A write came between the two: look again.
             connection.execute("ROLLBACK")
 

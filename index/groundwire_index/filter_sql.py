@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from groundwire_index.encoding import MAX_METADATA_LEVELS
 from groundwire_index.filter_checks import check_filter
@@ -45,6 +45,17 @@ class Sql:
         return Sql(other + self.text, self.parameters)
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledFilter:
+    """A checked filter. Equal ones mean the same, which filters that Python calls equal need
+    not: to it, 1 and True are one.
+    """
+
+    sql: Sql
+    """An expression over the columns of ``rows r``."""
+    where: Filter = field(compare=False)
+
+
 TRUE = Sql("1")
 FALSE = Sql("0")
 
@@ -58,20 +69,21 @@ _COMPARISONS = {
 }
 
 
-def compile_filter(where: Filter | None, field: str = "filter") -> Sql:
-    """An expression over the columns of ``rows r``; true without a filter.
+def compile_filter(where: Filter | None, path: str = "filter") -> CompiledFilter:
+    """A filter ready for use; one that is always true without a filter.
 
-    Raises InvalidArgumentError, with paths that begin with ``field``.
+    Raises InvalidArgumentError, with paths that begin with ``path``.
     """
     if where is None:
-        return TRUE
-    check_filter(where, field)
-    return _expression(where)
+        where = All(())
+    check_filter(where, path)
+    return CompiledFilter(_expression(where), where)
 
 
-def digest_of(compiled: Sql) -> bytes:
+def digest_of(compiled: CompiledFilter) -> bytes:
     """Equal for equal filters; 32 bytes."""
-    return hashlib.sha256(json.dumps([compiled.text, compiled.parameters]).encode()).digest()
+    sql = compiled.sql
+    return hashlib.sha256(json.dumps([sql.text, sql.parameters]).encode()).digest()
 
 
 def _expression(where: Filter) -> Sql:

@@ -21,6 +21,7 @@ from groundwire_index.errors import (
     NotFoundError,
     UnavailableError,
 )
+from groundwire_index.field_indexer import FROM_RECORDS, FieldIndexing
 from groundwire_index.indexer import Indexer
 from groundwire_index.purge import RETENTION_S, Retention
 from groundwire_index.records import CollectionInfo, CollectionSpec, CollectionState
@@ -57,12 +58,16 @@ class Index:
         retention_s: float = RETENTION_S,
         segment_bytes: int = SEGMENT_BYTES,
         background: bool = True,
+        index_fields_from: int = FROM_RECORDS,
     ) -> None:
         """See `open`."""
         self._path = path
         self._retention = Retention(now, retention_s)
         self._segment_bytes = segment_bytes
         self._indexer = Indexer() if background else None
+        # What takes seconds does not wait for what takes minutes.
+        fields = Indexer() if background else None
+        self._field_indexing = FieldIndexing(fields, index_fields_from)
         self._changing = threading.Lock()
         self._open: dict[tuple[str, str], Collection] = {}
         self._closed = False
@@ -85,13 +90,15 @@ class Index:
         retention_s: float = RETENTION_S,
         segment_bytes: int = SEGMENT_BYTES,
         background: bool = True,
+        index_fields_from: int = FROM_RECORDS,
     ) -> Self:
         """Open a folder, which is made if it is not there.
 
         ``now`` gives seconds since the epoch. Deleted and replaced records are kept
         ``retention_s`` seconds for scrolls that began before. Vectors lie in files of at most
-        ``segment_bytes``. Approximate indexes are built in a thread of their own, unless
-        ``background`` is false: then by `Collection.build_index` alone. Raises
+        ``segment_bytes``. Fields that filters compare are indexed once a collection has
+        ``index_fields_from`` records. Indexes are built in threads of their own, unless
+        ``background`` is false: then by `Collection.build_index` and `index_field` alone. Raises
         FailedPreconditionError, naming the holder, if the folder is open already, and
         UnavailableError if it cannot be written to.
         """
@@ -101,6 +108,7 @@ class Index:
             retention_s=retention_s,
             segment_bytes=segment_bytes,
             background=background,
+            index_fields_from=index_fields_from,
         )
 
     def close(self) -> None:
@@ -111,8 +119,9 @@ class Index:
             self._open.clear()
         for collection in collections:
             collection.close(_closed())
-        if self._indexer is not None:
-            self._indexer.close()
+        for indexer in (self._indexer, self._field_indexing.thread):
+            if indexer is not None:
+                indexer.close()
         self._connections.close()
         self._lock.close()
 
@@ -253,6 +262,7 @@ class Index:
             self._retention,
             self._segment_bytes,
             self._indexer,
+            self._field_indexing,
         )
         self._open[tenant, entry.spec.name] = collection
         return collection

@@ -147,6 +147,8 @@ class CollectionInfo:
     sequence: int
     """Number of the last acknowledged write; 0 before the first."""
     create_time: datetime
+    indexed_fields: tuple[str, ...] = ()
+    """Fields of the metadata by which filters are quick; ``$id`` stands for all records."""
 
     @property
     def name(self) -> str:

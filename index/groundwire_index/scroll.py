@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from groundwire_index.cursors import Cursor, open_cursor
 from groundwire_index.errors import FailedPreconditionError
-from groundwire_index.filter_sql import Sql, digest_of
+from groundwire_index.filter_sql import CompiledFilter, Sql, digest_of
 from groundwire_index.records import Include, ScrollPage
 from groundwire_index.snapshot import Snapshot, StoredRow
 from groundwire_index.state import cursor_key
 
 # A page ends early rather than be larger than this.
 MAX_PAGE_BYTES = 8 * 2**20
+# So many rows are sooner read and put in order than found on the way through all.
+_FEW = 5000
+_BY_PLACE = "rows r INDEXED BY places"
+_LISTED = "json_each(?) listed CROSS JOIN rows r ON r.row = listed.value"
 
 
 def scroll_page(
-    snapshot: Snapshot, where: Sql, cursor: str, limit: int, include: Include
+    snapshot: Snapshot, where: CompiledFilter, cursor: str, limit: int, include: Include
 ) -> ScrollPage:
     """One page of at most ``limit`` records, in order of first insertion."""
     key, digest = cursor_key(snapshot.connection), digest_of(where)
@@ -30,10 +35,11 @@ def scroll_page(
         "r.place > ? AND r.born <= ? AND (r.died IS NULL OR r.died > ?) AND ",
         (at.place, at.sequence, at.sequence),
     )
+    listed = _listed(snapshot, where, at.sequence)
     found = snapshot.rows(
-        condition + where,
+        (listed or Sql("")) + condition + where.sql,
         include,
-        table="rows r INDEXED BY places",
+        table=_BY_PLACE if listed is None else _LISTED,
         order=f"ORDER BY r.place LIMIT {limit + 1}",
     )
     page = _fitting(found, limit)
@@ -43,6 +49,19 @@ def scroll_page(
         records=tuple(snapshot.records(page, include)),
         next_cursor=Cursor(at.sequence, last).sealed(key, digest) if more else "",
     )
+
+
+def _listed(snapshot: Snapshot, where: CompiledFilter, sequence: int) -> Sql | None:
+    """The rows that may match as of a write, as a parameter; None if they are many."""
+    rows = snapshot.bound(where).rows
+    if rows.inverted or len(rows.rows) > _FEW:
+        return None
+    ended = snapshot.connection.execute(
+        "SELECT row FROM rows WHERE died > ? LIMIT ?", (sequence, _FEW + 1)
+    ).fetchall()
+    if len(ended) > _FEW:
+        return None
+    return Sql("", (json.dumps(rows.rows.tolist() + [row for (row,) in ended]),))
 
 
 def _fitting(found: Iterator[StoredRow], limit: int) -> list[StoredRow]:

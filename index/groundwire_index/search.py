@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from groundwire_index.ann import Tuning
 from groundwire_index.dense import Answer, Question, search_vectors
-from groundwire_index.filter_sql import Sql
+from groundwire_index.filter_sql import CompiledFilter
 from groundwire_index.fusion import Ranking, above_least
 from groundwire_index.lexical import rank_by_words
 from groundwire_index.records import (
@@ -61,13 +61,15 @@ class Ranked:
 class Alike:
     """What queries have in common that are answered together."""
 
-    where: Sql | None
+    where: CompiledFilter | None
     exact: bool
     tuning: Tuning
 
 
 def search(
-    snapshot: Snapshot, queries: Sequence[tuple[SearchQuery, Sql | None]], metric: Metric
+    snapshot: Snapshot,
+    queries: Sequence[tuple[SearchQuery, CompiledFilter | None]],
+    metric: Metric,
 ) -> list[SearchResult]:
     """Answer checked queries, each with its compiled filter, all from one snapshot.
 

@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from groundwire_index.encoding import decode_metadata, decode_position
 from groundwire_index.errors import DataLossError
-from groundwire_index.filter_sql import Sql
+from groundwire_index.filter_sql import CompiledFilter, Sql
+from groundwire_index.match_cache import MatchCache
+from groundwire_index.matching import Bound, bound_of, rows_within
 from groundwire_index.published import View
 from groundwire_index.records import Include, Record, Vector
+from groundwire_index.row_set import Rows, RowSet
 from groundwire_index.segments import Files, checksum
 from groundwire_index.state import State
 
@@ -44,6 +46,7 @@ class Snapshot:
     view: View | None
     """None where the read compares no vectors."""
     files: Files
+    matches: MatchCache
 
     def rows(
         self, condition: Sql, include: Include, order: str = "", table: str = "rows r"
@@ -79,22 +82,22 @@ class Snapshot:
             ).fetchall()
         )
 
-    def matching(self, where: Sql) -> NDArray[np.int64]:
-        """Numbers of the live rows that match, ascending."""
-        (listed,) = self.connection.execute(
-            "SELECT group_concat(r.row) FROM rows r "  # noqa: S608 - values are parameters
-            f"WHERE r.died IS NULL AND {where.text}",
-            where.parameters,
-        ).fetchone()
-        return np.sort(np.array(listed.split(",") if listed else [], np.int64))
+    def bound(self, where: CompiledFilter) -> Bound:
+        """What is known without reading rows of the live ones that match."""
+        known = self.matches.get(self.state.sequence, where)
+        if known is None:
+            known = bound_of(self.connection, where)
+            self.matches.put(self.state.sequence, where, known)
+        return known
 
-    def count(self, where: Sql) -> int:
-        """How many live rows match."""
-        (count,) = self.connection.execute(
-            f"SELECT count(*) FROM rows r WHERE r.died IS NULL AND {where.text}",  # noqa: S608
-            where.parameters,
-        ).fetchone()
-        return int(count)
+    def matching(self, where: CompiledFilter) -> Rows:
+        """Numbers of the live rows that match."""
+        bound = self.bound(where)
+        rows = bound.known
+        if rows is None:
+            rows = rows_within(self.connection, where, bound)
+            self.matches.put(self.state.sequence, where, Bound(RowSet(rows), exact=True))
+        return rows
 
     def records(self, rows: Sequence[StoredRow], include: Include) -> list[Record]:
         """Rows as records. Raises DataLossError for a vector that fails its checksum."""

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from groundwire_index.encoding import Batch
-from groundwire_index.filter_sql import Sql
+from groundwire_index.field_index import append_rows, read_fields, remove_rows
+from groundwire_index.filter_sql import CompiledFilter, Sql
+from groundwire_index.matching import bound_of, rows_within
 from groundwire_index.postings import add_texts, remove_texts
 from groundwire_index.segments import Moved, Part
 from groundwire_index.state import State
@@ -119,8 +121,14 @@ class Transaction:
             )
         ]
 
+    def matching(self, where: CompiledFilter) -> list[LiveRow]:
+        """Current rows that match a filter."""
+        rows = rows_within(self.connection, where, bound_of(self.connection, where))
+        listed = json.dumps(rows.tolist())
+        return self.live_rows(Sql("r.row IN (SELECT value FROM json_each(?))", (listed,)))
+
     def end(self, rows: Sequence[LiveRow]) -> None:
-        """End rows with this write; their words leave the lexicon at once."""
+        """End rows with this write; their words and fields leave the indexes at once."""
         if not rows:
             return
         sequence = self.state.sequence
@@ -131,6 +139,7 @@ class Transaction:
             (listed,),
         ).fetchall()
         remove_texts(self.connection, texts)
+        self._unindex_fields(listed)
         self.connection.execute(
             "UPDATE rows SET died = ? WHERE row IN (SELECT value FROM json_each(?))",
             (sequence, listed),
@@ -174,12 +183,27 @@ class Transaction:
             self.connection,
             [(row, record.text) for row, record in written if record.text is not None],
         )
+        fields = read_fields(self.connection)
+        if fields:
+            written = zip(rows, batch.records, strict=True)
+            append_rows(
+                self.connection, fields, ((row, record.metadata) for row, record in written)
+            )
         self.state = replace(self.state, next_row=rows.stop)
         self._count(records=len(rows), vectors=len(batch.vectors))
 
     def count_documents(self, change: int) -> None:
         """There are more, or fewer, documents."""
         self.state = replace(self.state, documents=self.state.documents + change)
+
+    def _unindex_fields(self, listed: str) -> None:
+        fields = read_fields(self.connection)
+        if fields:
+            rows = self.connection.execute(
+                "SELECT row, metadata FROM rows WHERE row IN (SELECT value FROM json_each(?))",
+                (listed,),
+            ).fetchall()
+            remove_rows(self.connection, fields, rows)
 
     def _count(self, *, records: int, vectors: int) -> None:
         self.state = replace(

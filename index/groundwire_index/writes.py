@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from groundwire_index.documents import find_document, remove_document, store_document
 from groundwire_index.encoding import Batch
 from groundwire_index.errors import AlreadyExistsError, DataLossError, NotFoundError
-from groundwire_index.filter_sql import Sql, digest_of
+from groundwire_index.filter_sql import CompiledFilter, Sql, digest_of
 from groundwire_index.records import Document, DocumentWrite, WriteResult
 from groundwire_index.transaction import LiveRow, Transaction
 
@@ -96,12 +96,12 @@ class DeleteIds:
 class DeleteMatching:
     """Records that match go."""
 
-    where: Sql
+    where: CompiledFilter
 
     def __call__(self, transaction: Transaction) -> WriteResult:
         """The count is of records that matched."""
         sequence = transaction.begin()
-        rows = transaction.live_rows(self.where)
+        rows = transaction.matching(self.where)
         transaction.end(rows)
         return WriteResult(sequence, len(rows))
 

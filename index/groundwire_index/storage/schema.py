@@ -70,6 +70,19 @@ CREATE TABLE postings (
     data BLOB NOT NULL,
     PRIMARY KEY (block, term)
 ) WITHOUT ROWID;
+CREATE TABLE indexed_fields (
+    number INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    missing_below INTEGER NOT NULL
+);
+CREATE TABLE field_rows (
+    field INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    value NOT NULL,
+    block INTEGER NOT NULL,
+    rows BLOB NOT NULL,
+    PRIMARY KEY (field, kind, value, block)
+) WITHOUT ROWID;
 CREATE TABLE documents (
     id TEXT PRIMARY KEY,
     filename TEXT NOT NULL,
