@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,9 +123,9 @@ def test_what_changed_in_the_source_is_copied_again_and_no_more(
     arguments = (copied, "--collection", "by-ip", "--tenant", tenant)
     imported(server, *arguments)
     with database(copied) as source:
-        source.get_collection("by-ip", embedding_function=None).update(
-            ids=["by-ip/7"], documents=["changed"], embeddings=[[0.5] * 24]
-        )
+        collection = source.get_collection("by-ip", embedding_function=None)
+        vectors = collection.get(ids=["by-ip/7"], include=["embeddings"])["embeddings"]
+        collection.update(ids=["by-ip/7"], documents=["changed"], embeddings=vectors)
     _, found = imported(server, *arguments)
     assert (found["by-ip"]["replaced"], found["by-ip"]["unchanged"]) == (1, 399)
     (record,) = client.retrieve.get("by-ip", ["by-ip/7"])
@@ -153,12 +155,35 @@ def test_an_interrupted_copy_goes_on_where_it_was(
     assert_equal(folder, "by-l2", client)
 
 
+def test_an_interrupted_command_says_how_to_go_on_and_leaves_no_copy(
+    server: ServerProcess, client: groundwire.Client, folder: Path, tenant: str, tmp_path: Path
+) -> None:
+    arguments = ["import", "chroma", str(folder), "--collection", "by-l2", "--tenant", tenant]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "groundwire_server", *arguments, "--server", server.address],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(tmp_path.glob("groundwire-chroma-*")):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "the same command again goes on from here" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_killed_import_is_finished_by_another(
-    server: ServerProcess, client: groundwire.Client, folder: Path, tenant: str
+    server: ServerProcess, client: groundwire.Client, folder: Path, tenant: str, tmp_path: Path
 ) -> None:
     arguments = ["import", "chroma", str(folder), "--collection", "by-l2"]
     whom = ["--server", server.address, "--tenant", tenant]
-    process = subprocess.Popen([sys.executable, "-m", "groundwire_server", *arguments, *whom])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "groundwire_server", *arguments, *whom],
+        # Killed, it leaves its copy of the database there.
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
     while process.poll() is None and not list(client.retrieve.list_collections()):
         pass
     process.kill()

@@ -18,7 +18,7 @@ from groundwire_server.cli.transfer.formats import FORMATS, file_format
 from groundwire_server.cli.transfer.rows import row_of
 from groundwire_server.cli.transfer.same import differences, same_json
 from groundwire_server.cli.transfer.source import Placed, Refused, TransferError
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -80,6 +80,7 @@ def test_what_is_written_is_read_as_it_was(kind: str, written: list[Record]) -> 
 
 @kinds
 @given(bits=st.integers(0, 2**32 - 1))
+@example(bits=929360195)  # Eight digits are not enough for this one.
 @settings(max_examples=300, deadline=None)
 def test_every_float_keeps_its_bits(kind: str, bits: int) -> None:
     data = struct.pack("<I", bits)
