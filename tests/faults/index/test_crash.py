@@ -7,15 +7,18 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index import CollectionState, Index, Record, SearchMode
+from groundwire_index import Collection, CollectionState, Index, Record, SearchMode
 from groundwire_index.errors import NotFoundError
+from groundwire_index.filters import Condition, Not, Operator
 from groundwire_index.records import Include, SearchQuery
 
+from tests.faults.index.filling_child import BEFORE
 from tests.faults.index.writing_child import DIMENSION, SEGMENT_BYTES, TENANT, writes
 from tests.unit.index import oracle
 
@@ -23,26 +26,31 @@ ROOT = Path(__file__).parents[3]
 MOMENTS = 15
 
 
-def run_until_killed(folder: Path, seed: int) -> tuple[int, int]:
-    """Start the child, kill it at a random moment; the writes that it began and acknowledged."""
+def run_until_killed(
+    folder: Path, seed: int, child: str = "writing_child", lines: tuple[int, int] = (2, 60)
+) -> tuple[int, int]:
+    """Start a child, kill it at a random moment; the writes that it began and acknowledged.
+
+    It has said so many lines by then.
+    """
     moment = random.Random(seed)
-    lines = moment.randrange(2, 60)
-    command = [sys.executable, "-m", "tests.faults.index.writing_child", str(folder), str(seed)]
+    spoken = moment.randrange(*lines)
+    command = [sys.executable, "-m", f"tests.faults.index.{child}", str(folder), str(seed)]
     begun = done = 0
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        for line in islice(child.stdout, lines):
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in islice(running.stdout, spoken):
             word, number = line.split()
             begun, done = (int(number), done) if word == "begin" else (begun, int(number))
         # A moment that is not tied to any line, but somewhere inside of a write.
         spin = moment.randrange(200_000)
         while spin:
             spin -= 1
-        os.kill(child.pid, signal.SIGKILL)
-        for line in child.stdout:
+        os.kill(running.pid, signal.SIGKILL)
+        for line in running.stdout:
             word, number = line.split()
             begun, done = (int(number), done) if word == "begin" else (begun, int(number))
-    assert child.returncode == -signal.SIGKILL
+    assert running.returncode == -signal.SIGKILL
     return begun, done
 
 
@@ -96,3 +104,35 @@ def test_after_a_kill_everything_acknowledged_is_there_and_nothing_is_half_there
         next_write.do(collection)
         next_write.apply(expected)
         assert collection.count().count == len(expected)
+
+
+def counts(collection: Collection) -> dict[int, int]:
+    """How many records each write left, by filters; all of them, by their opposites."""
+    total = collection.info().records
+    found = {}
+    for number in range(1, collection.info().sequence + 2):
+        where = Condition("write", Operator.EQ, number)
+        found[number] = collection.count(where).count
+        assert collection.count(Not(where)).count == total - found[number]
+    return {number: count for number, count in found.items() if count}
+
+
+@pytest.mark.parametrize("seed", range(MOMENTS))
+def test_after_a_kill_while_fields_are_indexed_filters_find_what_there_is(
+    tmp_path: Path, seed: int
+) -> None:
+    _, done = run_until_killed(tmp_path, seed, "filling_child", (2 * BEFORE, 2 * BEFORE + 90))
+    with Index.open(
+        tmp_path, segment_bytes=SEGMENT_BYTES, background=False, index_fields_from=0
+    ) as index:
+        collection = index.collection(TENANT, "c")
+        kept = collection.info().sequence
+        assert kept >= done
+        expected = Counter(one.metadata["write"] for one in expected_after(seed, kept).values())
+        assert counts(collection) == expected
+        # And what was being indexed is gone on with.
+        while collection.index_field():
+            pass
+        assert sorted(collection.info().indexed_fields) == ["$id", "write"]
+        collection.delete_ids(["none"])  # Nothing is remembered after a write.
+        assert counts(collection) == expected
