@@ -361,6 +361,7 @@ def test_a_server_of_ones_own_keeps_what_was_imported(folder: Path, tmp_path: Pa
         (["http://127.0.0.1:1"], "cannot be read as a Chroma database"),
         (["DB", "--collection", "other"], "there is no collection 'other' in"),
         (["DB", "--as", "one"], "say which with --collection"),
+        (["DB", "--chroma-database", "other"], "cannot be read as a Chroma database"),
     ],
 )
 def test_what_cannot_be_imported_is_told(
@@ -372,6 +373,14 @@ def test_what_cannot_be_imported_is_told(
     assert (done.returncode, done.stdout) == (1, "")
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_no_database_is_told(server: ServerProcess, tmp_path: Path) -> None:
+    (tmp_path / "chroma.sqlite3").write_bytes(b"SQLite is not what this is. " * 100)
+    done = groundwire_command(server, "import", "chroma", tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path} cannot be read as a Chroma database" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_package_is_named(

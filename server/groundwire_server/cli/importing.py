@@ -66,7 +66,7 @@ def _chroma(client: Client, arguments: Namespace) -> Iterator[Outcome]:
     with chroma_database(
         arguments.database, tenant=arguments.chroma_tenant, database=arguments.chroma_database
     ) as database:
-        for name in chosen(chroma_collections(database), arguments):
+        for name in chosen(chroma_collections(database, arguments.database), arguments):
             target = Target(client, arguments.rename or name)
             yield _told(name, target, arguments, partial(ChromaCollection, database, name))
 

@@ -25,11 +25,12 @@ LISTED = 100
 IDS = 10_000
 
 
-def chroma_collections(database: ClientAPI) -> list[str]:
-    """The names of all collections, in order."""
+def chroma_collections(database: ClientAPI, where: str) -> list[str]:
+    """The names of all collections, in order; ``where`` the database is, for errors."""
     names: list[str] = []
-    while page := database.list_collections(limit=LISTED, offset=len(names)):
-        names.extend(collection.name for collection in page)
+    with chroma_errors(where):
+        while page := database.list_collections(limit=LISTED, offset=len(names)):
+            names.extend(collection.name for collection in page)
     return sorted(names)
 
 
