@@ -10,8 +10,9 @@ from itertools import accumulate
 import numpy as np
 
 from groundwire_index.ann import FAMILIES, kind_for
+from groundwire_index.ann.choice import FLAT_BELOW
 from groundwire_index.anns import AnnFiles, write_entry
-from groundwire_index.coverage import AnnEntry, Span, Task, next_task
+from groundwire_index.coverage import LEAST, AnnEntry, Span, Task, next_task
 from groundwire_index.published import View
 from groundwire_index.records import CollectionSpec
 from groundwire_index.space import Space
@@ -55,7 +56,7 @@ class AnnBuilder:
         return True
 
     def _built(self, view: View, task: Task, cancelled: Callable[[], bool]) -> AnnEntry:
-        kind, parameters = self._kind(task.size), self._spec.index_parameters
+        kind, parameters = self._kind(view, task), self._spec.index_parameters
         path = self._files.unfinished(self._number)
         with storage_errors(path):
             path.unlink(missing_ok=True)
@@ -66,11 +67,15 @@ class AnnBuilder:
 
     def _due(self, view: View) -> Task | None:
         slots = {segment.number: len(segment.rows) for segment in view.space.segments}
-        task = next_task(slots, [ann.entry for ann in view.anns])
-        return task if task is not None and self._kind(task.size) != "flat" else None
+        task = next_task(slots, [ann.entry for ann in view.anns], LEAST)
+        return task if task is not None and self._kind(view, task) != "flat" else None
 
-    def _kind(self, size: int) -> str:
-        return kind_for(size) if self._spec.index_kind == "auto" else self._spec.index_kind
+    def _kind(self, view: View, task: Task) -> str:
+        if self._spec.index_kind != "auto":
+            return self._spec.index_kind
+        # What comes later to a collection that is indexed is worth an index when it is small.
+        places = len(view.space)
+        return kind_for(task.size if places < FLAT_BELOW else max(task.size, FLAT_BELOW))
 
 
 @dataclass(frozen=True, slots=True)

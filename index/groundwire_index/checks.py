@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from groundwire_index.ann import FAMILIES
+from groundwire_index.ann.library import faiss
 from groundwire_index.errors import InvalidArgumentError, UnsupportedError
 from groundwire_index.fusion import ReciprocalRank, WeightedSum
 from groundwire_index.records import CollectionSpec, Metric, SearchMode, SearchQuery, Vector
@@ -25,10 +27,9 @@ MAX_DESCRIPTION_CHARACTERS = 1024
 MAX_NORM = 1e18
 MIN_NORM = 1e-18
 
-# Which parameters each kind of dense index takes.
-INDEX_PARAMETERS: dict[str, frozenset[str]] = {"auto": frozenset(), "flat": frozenset()}
+INDEX_KINDS = ("auto", "flat", *FAMILIES)
 # Kinds that the contract names and that this release does not build.
-APPROXIMATE_KINDS = frozenset({"hnsw", "ivf_pq", "sq8", "cagra"})
+_GPU_KINDS = frozenset({"cagra"})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -64,24 +65,25 @@ def check_spec(spec: CollectionSpec) -> None:
 
 
 def _check_index(spec: CollectionSpec) -> None:
-    if spec.index_kind in APPROXIMATE_KINDS:
+    kind = spec.index_kind
+    if kind in _GPU_KINDS:
         raise UnsupportedError(
-            f'index kind "{spec.index_kind}" is not in this release: use one of '
-            f"{', '.join(INDEX_PARAMETERS)}",
+            f'index kind "{kind}" is not in this release: use one of {", ".join(INDEX_KINDS)}',
             reason="INDEX_KIND_UNSUPPORTED",
         )
-    known = INDEX_PARAMETERS.get(spec.index_kind)
-    if known is None:
-        raise InvalidArgumentError(
-            "index.kind",
-            f'"{spec.index_kind}" is unknown: use one of {", ".join(INDEX_PARAMETERS)}',
-        )
+    require(
+        kind in INDEX_KINDS,
+        "index.kind",
+        f'"{kind}" is unknown: use one of {", ".join(INDEX_KINDS)}',
+    )
+    if kind in FAMILIES:
+        FAMILIES[kind].check(spec.index_parameters)
+        # Says what to install where it is missing.
+        faiss()
+        return
     for name in spec.index_parameters:
-        require(
-            name in known,
-            f"index.parameters.{name}",
-            f'is not a parameter of "{spec.index_kind}", which takes '
-            f"{', '.join(sorted(known)) or 'none'}",
+        raise InvalidArgumentError(
+            f"index.parameters.{name}", f'is not a parameter of "{kind}", which takes none'
         )
 
 

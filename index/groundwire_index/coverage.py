@@ -12,6 +12,8 @@ LEAST = 1024
 # An index is built anew, together with what came later, once that is half as large. So there
 # are few indexes, each vector is indexed a few times only, and a search asks each of them.
 _ABSORBED = 2
+# An index of which no more than this share is left is built anew.
+_WORN = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class AnnEntry:
     @property
     def size(self) -> int:
         """Vectors that it covers."""
-        return sum(map(len, self.spans))
+        return _size(self.spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Task:
     @property
     def size(self) -> int:
         """Vectors that it will cover."""
-        return sum(map(len, self.spans))
+        return _size(self.spans)
 
 
 def uncovered(slots: Mapping[int, int], entries: Iterable[AnnEntry]) -> tuple[Span, ...]:
@@ -73,22 +75,35 @@ def uncovered(slots: Mapping[int, int], entries: Iterable[AnnEntry]) -> tuple[Sp
     )
 
 
-def next_task(
-    slots: Mapping[int, int], entries: Sequence[AnnEntry], least: int = LEAST
-) -> Task | None:
-    """The next index to build, over what is uncovered and over the small ones before it."""
-    spans = uncovered(slots, entries)
-    size = sum(map(len, spans))
-    if size < least:
+def next_task(slots: Mapping[int, int], entries: Sequence[AnnEntry], least: int) -> Task | None:
+    """The next index to build, over what is uncovered and over the small ones before it.
+
+    None where less than ``least`` is uncovered. Of segments that are gone nothing is indexed
+    again; an index that has lost a fifth of its vectors with them is built anew.
+    """
+    left_over = uncovered(slots, entries)
+    left = {entry.number: _left(entry, slots) for entry in entries}
+    worn = [entry for entry in entries if _size(left[entry.number]) <= _WORN * entry.size]
+    size = _size(left_over) + sum(_size(left[entry.number]) for entry in worn)
+    if _size(left_over) < least and not worn:
         return None
-    absorbed: list[AnnEntry] = []
+    absorbed = [entry.number for entry in worn]
     for entry in sorted(entries, key=attrgetter("size")):
         if entry.size > _ABSORBED * size:
             break
-        absorbed.append(entry)
-        size += entry.size
-    joined = [*spans, *(span for entry in absorbed for span in entry.spans)]
-    return Task(tuple(_merged(joined)), tuple(entry.number for entry in absorbed))
+        if entry not in worn:
+            absorbed.append(entry.number)
+            size += _size(left[entry.number])
+    joined = [*left_over, *(span for number in absorbed for span in left[number])]
+    return Task(tuple(_merged(joined)), tuple(absorbed)) if joined else None
+
+
+def _left(entry: AnnEntry, slots: Mapping[int, int]) -> list[Span]:
+    return [span for span in entry.spans if span.segment in slots]
+
+
+def _size(spans: Iterable[Span]) -> int:
+    return sum(map(len, spans))
 
 
 def _gaps(segment: int, slots: int, covered: Iterable[Span]) -> Iterator[Span]:

@@ -31,6 +31,10 @@ class Space:
         sizes = [len(segment.rows) for segment in segments]
         return cls(segments, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
 
+    def __len__(self) -> int:
+        """How many places there are."""
+        return int(self.starts[-1])
+
     @property
     def live(self) -> int:
         """How many vectors count."""

@@ -13,7 +13,6 @@ from groundwire_index.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
-    UnsupportedError,
 )
 
 from tests.unit.index.samples import TENANT, Clock, record, vector
@@ -200,12 +199,6 @@ def test_bad_specs_are_refused(index: Index, change: dict[str, object], field: s
         index.create_collection(TENANT, replace(SPEC, **change))  # type: ignore[arg-type]
     assert caught.value.violations[0].field == field
     assert names(index) == []
-
-
-@pytest.mark.parametrize("kind", ["hnsw", "ivf_pq", "sq8", "cagra"])
-def test_index_kinds_of_later_releases_are_refused_not_ignored(index: Index, kind: str) -> None:
-    with pytest.raises(UnsupportedError, match=kind):
-        index.create_collection(TENANT, replace(SPEC, index_kind=kind))
 
 
 def test_many_collections_keep_few_files_open(

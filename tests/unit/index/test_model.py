@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, SearchMode
@@ -41,11 +42,11 @@ class Model(RuleBasedStateMachine):
         self.expected: dict[str, Record] = {}
         self.sequence = 0
 
-    @initialize(metric=st.sampled_from(list(Metric)))
-    def create(self, metric: Metric) -> None:
+    @initialize(metric=st.sampled_from(list(Metric)), kind=st.sampled_from(["flat", "hnsw"]))
+    def create(self, metric: Metric, kind: str) -> None:
         self.metric = metric
         self.open()
-        self.index.create_collection(TENANT, CollectionSpec("c", metric, 3))
+        self.index.create_collection(TENANT, CollectionSpec("c", metric, 3, index_kind=kind))
 
     def open(self) -> None:
         self.index = Index.open(self.folder, now=self.clock, segment_bytes=36, background=False)
@@ -107,6 +108,11 @@ class Model(RuleBasedStateMachine):
     def wait_and_purge(self, seconds: int) -> None:
         self.clock.advance(seconds)
         self.collection.purge()
+
+    @rule()
+    def build(self) -> None:
+        with mock.patch("groundwire_index.ann_builder.LEAST", 2):
+            self.collection.build_index()
 
     @rule(seconds=st.sampled_from([0, 4000]), moves=st.integers(0, 3))
     def compact(self, seconds: int, moves: int) -> None:
