@@ -22,10 +22,14 @@ from groundwire_index.scan import Scope, shortlists
 from groundwire_index.space import Space
 from groundwire_index.storage.segment_file import Matrix
 
-# So many vectors picked by a filter, or this share of all, are compared sooner than an index
-# that must pass over the others finds its way.
+# So many vectors picked by a filter are compared sooner than an index that must pass over the
+# others finds its way. Measured over 100,000 vectors of 384 dimensions with HNSW: for one query,
+# 0.5 ms against 0.6 for 1,000 picked, 0.9 against 0.9 for 2,000, 2.2 against 1.7 for 5,000, 8.7
+# against 2.5 for 20,000. Queries share the picking: eight of them break even at some 15,000.
 _FEW = 2000
-_FEW_SHARE = 0.02
+_SHARING = 8
+# At least this share of all, so that an index need not look for one among hundreds.
+_FEW_SHARE = 0.005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +64,7 @@ class Answer:
 
 def search_vectors(view: View, question: Question, metric: Metric) -> list[Answer]:
     """The best rows for each query, to its depth, and ties."""
-    if question.exact or not view.anns or _are_few(view.space, question.rows):
+    if question.exact or not view.anns or _are_few(view.space, question):
         return _compared(view.space, question, metric)
     answers = _proposed(view, question, metric)
     reachable = view.space.live if question.rows is None else len(question.rows)
@@ -76,8 +80,11 @@ def search_vectors(view: View, question: Question, metric: Metric) -> list[Answe
     return answers
 
 
-def _are_few(space: Space, rows: NDArray[np.int64] | None) -> bool:
-    return rows is not None and len(rows) <= max(_FEW, _FEW_SHARE * space.live)
+def _are_few(space: Space, question: Question) -> bool:
+    if question.rows is None:
+        return False
+    few = _FEW * min(_SHARING, len(question.vectors))
+    return len(question.rows) <= max(few, _FEW_SHARE * space.live)
 
 
 def _compared(space: Space, question: Question, metric: Metric, prefix: str = "") -> list[Answer]:
