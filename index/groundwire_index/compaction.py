@@ -8,6 +8,7 @@ A crash between leaves two segments with gaps, which the next compaction mends.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Resident:
 
 
 class Compactor:
-    """Compacts one collection, one segment at a time. Used by one thread at a time."""
+    """Compacts one collection, one segment at a time. Thread-safe."""
 
     def __init__(
         self, database: Path, files: Files, connections: ConnectionPool, writer: Writer
@@ -54,6 +55,7 @@ class Compactor:
         self._files = files
         self._connections = connections
         self._writer = writer
+        self._compacting = threading.Lock()
         self._dropped: list[tuple[float, int]] = []
 
     def is_due(self, view: View) -> bool:
@@ -66,6 +68,10 @@ class Compactor:
         Raises BuildCancelledError soon after ``cancelled`` says so, and what the storage
         raises; nothing is lost then.
         """
+        with self._compacting:
+            return self._compact_next(cancelled)
+
+    def _compact_next(self, cancelled: Callable[[], bool]) -> bool:
         victims, residents = self._victims()
         if not victims:
             return False
@@ -87,6 +93,10 @@ class Compactor:
 
     def tidy(self) -> None:
         """Remove the files of segments that were dropped a while ago; a start removes all."""
+        with self._compacting:
+            self._tidy()
+
+    def _tidy(self) -> None:
         due = [number for time_due, number in self._dropped if time_due <= time.monotonic()]
         self._dropped = [one for one in self._dropped if one[1] not in due]
         for number in due:

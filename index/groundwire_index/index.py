@@ -117,11 +117,11 @@ class Index:
             self._closed = True
             collections = list(self._open.values())
             self._open.clear()
-        for collection in collections:
-            collection.close(_closed())
         for indexer in (self._indexer, self._field_indexing.thread):
             if indexer is not None:
                 indexer.close()
+        for collection in collections:
+            collection.close(_closed())
         self._connections.close()
         self._lock.close()
 

@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
 from collections import Counter
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index import Collection, CollectionState, Index, Record, SearchMode
+from groundwire_index import Collection, CollectionState, Index, SearchMode
 from groundwire_index.errors import NotFoundError
 from groundwire_index.filters import Condition, Not, Operator
 from groundwire_index.records import Include, SearchQuery
 
 from tests.faults.index.filling_child import BEFORE
+from tests.faults.index.killing import expected_after, run_until_killed
 from tests.faults.index.writing_child import DIMENSION, SEGMENT_BYTES, TENANT, writes
 from tests.unit.index import oracle
 
-ROOT = Path(__file__).parents[3]
 MOMENTS = 15
-
-
-def run_until_killed(
-    folder: Path, seed: int, child: str = "writing_child", lines: tuple[int, int] = (2, 60)
-) -> tuple[int, int]:
-    """Start a child, kill it at a random moment; the writes that it began and acknowledged.
-
-    It has said so many lines by then.
-    """
-    moment = random.Random(seed)
-    spoken = moment.randrange(*lines)
-    command = [sys.executable, "-m", f"tests.faults.index.{child}", str(folder), str(seed)]
-    begun = done = 0
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        for line in islice(running.stdout, spoken):
-            word, number = line.split()
-            begun, done = (int(number), done) if word == "begin" else (begun, int(number))
-        # A moment that is not tied to any line, but somewhere inside of a write.
-        spin = moment.randrange(200_000)
-        while spin:
-            spin -= 1
-        os.kill(running.pid, signal.SIGKILL)
-        for line in running.stdout:
-            word, number = line.split()
-            begun, done = (int(number), done) if word == "begin" else (begun, int(number))
-    assert running.returncode == -signal.SIGKILL
-    return begun, done
-
-
-def expected_after(seed: int, count: int) -> dict[str, Record]:
-    records: dict[str, Record] = {}
-    for write in islice(writes(seed), count):
-        write.apply(records)
-    return records
 
 
 @pytest.mark.parametrize("seed", range(MOMENTS))

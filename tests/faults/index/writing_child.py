@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from groundwire_index import Collection, CollectionSpec, Index, Metric, Record
+from groundwire_index.filters import Condition, Operator
 
+from tests.unit.index import oracle
 from tests.unit.index.samples import document
 
 TENANT = "t"
@@ -25,8 +27,10 @@ class Write:
 
     def __init__(self, number: int, random: np.random.Generator) -> None:
         self.number = number
-        self.kind = random.choice(["upsert", "upsert", "delete", "document"])
+        self.kind = random.choice(["upsert", "upsert", "delete", "filter", "document"])
         names = [f"r{n}" for n in random.choice(200, random.integers(1, 60), replace=False)]
+        # What a filter deletes is what is left of an earlier write.
+        self.where = Condition("write", Operator.EQ, number - int(random.integers(1, 6)))
         if self.kind == "document":
             self.owner = f"d{random.integers(3)}"
             names = [f"{self.owner}#{n}" for n in range(random.integers(0, 20))]
@@ -48,6 +52,8 @@ class Write:
     def do(self, collection: Collection) -> None:
         if self.kind == "delete":
             collection.delete_ids(self.names)
+        elif self.kind == "filter":
+            collection.delete_filter(self.where)
         elif self.kind == "document":
             collection.replace_document(document(self.owner), self.records())
         else:
@@ -57,6 +63,10 @@ class Write:
         if self.kind == "delete":
             for name in self.names:
                 records.pop(name, None)
+            return
+        if self.kind == "filter":
+            for name in [n for n, one in records.items() if oracle.matches(self.where, one)]:
+                del records[name]
             return
         written = {record.id: record for record in self.records()}
         if self.kind == "document":
