@@ -164,10 +164,8 @@ def check_query(query: SearchQuery, metric: Metric, dimension: int) -> SearchQue
     if query.vector is None:
         raise InvalidArgumentError("vector", f"is needed by mode {query.mode.value}")
     vector = checked_vector(query.vector, "vector", dimension)
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.sqrt(np.sum(np.square(vector, dtype=np.float64))))
-    check_norm(norm, "vector", metric)
-    return replace(query, vector=vector)
+    check_norm(math.sqrt(np.vdot(vector, vector)), "vector", metric)
+    return query if vector is query.vector else replace(query, vector=vector)
 
 
 def _check_fusion(query: SearchQuery) -> None:

@@ -153,7 +153,7 @@ def encode_metadata(metadata: Metadata, field: str) -> str:
 
 def decode_metadata(encoded: str) -> dict[str, JsonValue]:
     """Metadata as it was."""
-    decoded: dict[str, JsonValue] = json.loads(encoded)
+    decoded: dict[str, JsonValue] = {} if encoded == "{}" else json.loads(encoded)
     return decoded
 
 

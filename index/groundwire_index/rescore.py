@@ -39,9 +39,7 @@ def rescored(
     sizes = [len(places) for places in shortlists]
     places = np.concatenate(shortlists)
     owners = np.repeat(np.arange(len(sizes)), sizes)
-    scores = np.concatenate(
-        [np.empty(0), *_exact(space, places, queries.astype(np.float64), owners, metric)]
-    )
+    scores = np.concatenate([np.empty(0), *_exact(space, places, queries, owners, metric)])
     rows = space.rows(places)
     order = np.lexsort((rows, -scores, owners))
     ends = np.cumsum(sizes)
@@ -61,29 +59,25 @@ def _cut(rows: NDArray[np.int64], scores: NDArray[np.float64], depth: int) -> Ne
 def _exact(
     space: Space,
     places: Places,
-    queries: NDArray[np.float64],
+    queries: Matrix,
     owners: NDArray[np.int64],
     metric: Metric,
 ) -> Iterator[NDArray[np.float64]]:
+    wanted = queries.astype(np.float64)
+    squares = _products(wanted, wanted)
     step = max(1, _PIECE // queries.shape[1])
     for start in range(0, len(places), step):
-        piece = slice(start, start + step)
-        vectors = space.vectors(places[piece]).astype(np.float64)
-        yield _compare(vectors, queries[owners[piece]], metric)
-
-
-def _compare(
-    vectors: NDArray[np.float64], queries: NDArray[np.float64], metric: Metric
-) -> NDArray[np.float64]:
-    """The score of each pair of rows."""
-    if metric is Metric.EUCLIDEAN:
-        apart = vectors - queries
-        return -_products(apart, apart)
-    scores = _products(vectors, queries)
-    if metric is Metric.COSINE:
-        scores /= np.sqrt(_products(vectors, vectors) * _products(queries, queries))
-        np.clip(scores, -1.0, 1.0, out=scores)
-    return scores
+        mine = owners[start : start + step]
+        vectors = space.vectors(places[start : start + step]).astype(np.float64)
+        if metric is Metric.EUCLIDEAN:
+            apart = vectors - wanted[mine]
+            yield -_products(apart, apart)
+            continue
+        scores = _products(vectors, wanted[mine])
+        if metric is Metric.COSINE:
+            scores /= np.sqrt(_products(vectors, vectors) * squares[mine])
+            np.clip(scores, -1.0, 1.0, out=scores)
+        yield scores
 
 
 def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,9 +22,8 @@ from groundwire_index.segments import Files, checksum
 from groundwire_index.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """One row as it was read."""
+class StoredRow(NamedTuple):
+    """One row as it was read; a tuple, because searches make many."""
 
     row: int
     place: int
@@ -59,7 +59,7 @@ class Snapshot:
             f"r.segment, r.slot, r.checksum FROM {table} WHERE {condition.text} {order}",
             condition.parameters,
         )
-        return (StoredRow(*row) for row in found)
+        return map(StoredRow._make, found)
 
     def rows_by_number(self, rows: Collection[int], include: Include) -> Mapping[int, StoredRow]:
         """Rows by their numbers."""

@@ -24,7 +24,7 @@ from groundwire_index.storage.segment_file import Matrix
 
 _M = 16
 _EF_CONSTRUCTION = 160
-_EF = 96
+_EF = 64
 _ALLOWED = {"m": range(4, 129), "ef_construction": range(8, 2049)}
 # Under half a second of building, so that a build ends soon after it is cancelled.
 _PIECE = 1024

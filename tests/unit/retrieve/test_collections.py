@@ -78,14 +78,25 @@ async def test_a_wrong_field_is_named(served: Served, fields: dict, field: str) 
 
 
 async def test_an_index_that_is_not_built_here_is_unimplemented(served: Served) -> None:
-    index = collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_HNSW)
+    index = collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_CAGRA)
     request = pb.CreateCollectionRequest(name="c", index=index)
     refused = await refusal(served.stub.CreateCollection(request))
     assert refused.code == grpc.StatusCode.UNIMPLEMENTED
-    flat = collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_FLAT)
-    await served.create(index=flat)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_FLAT),
+        collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_HNSW, parameters={"m": "24"}),
+    ],
+)
+async def test_an_index_is_kept_as_it_was_asked_for(
+    served: Served, index: collection_pb2.IndexConfig
+) -> None:
+    await served.create(index=index)
     found = await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))
-    assert found.collection.index == flat
+    assert found.collection.index == index
 
 
 async def test_an_unknown_embedder_is_not_found(served: Served) -> None:
