@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +70,10 @@ def chroma_server(folder: Path) -> Iterator[str]:
         text=True,
     ) as process:
         try:
-            yield f"http://127.0.0.1:{port_of(process)}"
+            url = f"http://127.0.0.1:{port_of(process)}"
+            # It writes of every request, and would wait for a reader.
+            threading.Thread(target=process.communicate, daemon=True).start()
+            yield url
         finally:
             process.kill()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.bench.search_targets.chroma import Chroma
 from tests.bench.search_targets.numpy_exact import NumpyExact
 from tests.bench.search_targets.server import GroundwireServer
 from tests.bench.search_targets.target import Target
 
-TARGETS: tuple[type[Target], ...] = (GroundwireServer, NumpyExact)
+TARGETS: tuple[type[Target], ...] = (GroundwireServer, Chroma, NumpyExact)

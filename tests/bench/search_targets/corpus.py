@@ -14,6 +14,9 @@ ROWS = 100_000
 DIMENSION = 384
 SHELVES = 100
 QUERIES = 500
+CENTRES = 1000
+# Of the distances within a cluster, against those between centres.
+SPREAD = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,17 @@ class Corpus:
 
 
 def corpus() -> Corpus:
-    """Random directions: for an exact search, as hard as any."""
+    """Points around a thousand centres, in random order, as embeddings of texts lie."""
     rng = np.random.default_rng(384)
-    return Corpus(_units(rng, ROWS), passages(ROWS, seed=384), _units(rng, QUERIES))
+    centres = rng.standard_normal((CENTRES, DIMENSION), dtype=np.float32)
+    return Corpus(
+        _around(centres, rng, ROWS), passages(ROWS, seed=384), _around(centres, rng, QUERIES)
+    )
 
 
-def _units(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
-    vectors = rng.standard_normal((count, DIMENSION), dtype=np.float32)
+def _around(
+    centres: NDArray[np.float32], rng: np.random.Generator, count: int
+) -> NDArray[np.float32]:
+    vectors = centres[rng.integers(0, len(centres), count)]
+    vectors += SPREAD * rng.standard_normal((count, DIMENSION), dtype=np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
