@@ -56,6 +56,12 @@ WORKING: tuple[Call, ...] = (
         answer="sequence",
     ),
     call(
+        "RetrieveService/UpsertStream",
+        {"collection": COLLECTION, "records": [{"id": "b", "text": "The moon is up."}]},
+        {"records": [{"id": "c", "text": "The sun is down."}]},
+        answer='"count": "2"',
+    ),
+    call(
         "RetrieveService/IngestDocument",
         {"header": {"collection": COLLECTION, "filename": "guide.txt"}},
         {"data": GUIDE},
@@ -106,7 +112,8 @@ UNIMPLEMENTED: tuple[Call, ...] = (
     call("AdminService/GetUsage"),
     call("EmbedService/EmbedStream", {"id": "1", "input": {"text": "dusk"}}),
     retrieve("UpdateCollection", name=COLLECTION),
-    call("RetrieveService/UpsertStream", {"collection": COLLECTION}),
+    retrieve("SetAlias", alias="current", collection=COLLECTION),
+    retrieve("DeleteAlias", alias="current"),
     retrieve("CreateSnapshot", collection=COLLECTION),
     retrieve("ListSnapshots"),
     retrieve("RestoreSnapshot", snapshotId="s"),

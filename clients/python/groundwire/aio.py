@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc.aio
+from google.protobuf.message import Message
 
 from groundwire import documents
-from groundwire.call import Pages, Stream, Unary, Upload
+from groundwire.call import ClientStream, Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
 from groundwire.ending import answered
 from groundwire.errors import UnknownError, translated
+from groundwire.messages import Sending, serialized
 from groundwire.results.documents import IngestResult, ingest_progress, ingest_result
 from groundwire.results.events import Event, event
 from groundwire.results.transcript import Transcript
@@ -23,6 +25,7 @@ from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
 from groundwire.v1.retrieve_service_pb2 import IngestDocumentRequest, IngestDocumentResponse
 
 R = TypeVar("R")
+M = TypeVar("M", bound=Message)
 
 
 class AsyncGeneration(Transcript):
@@ -132,6 +135,22 @@ class AsyncTransport:
             finally:
                 responses.cancel()
 
+    async def client_stream(self, call: ClientStream[R]) -> R:
+        """Send messages and wait for the answer, as long as something moves."""
+        method = self.channel.stream_stream(
+            call.path, request_serializer=serialized, response_deserializer=call.parse
+        )
+        silence = AsyncSilence(self.connection.deadline(call.timeout, generates=True))
+        sending = Sending(call.messages)
+        messages = aiter(sending) if call.messages.are_async else _on_thread(iter(sending))
+        responses: Any = method(silence.broken_by(messages), metadata=self._metadata)
+        try:
+            async with silence:
+                with sending.failures(), translated():
+                    return call.decode(await anext(answered(responses)))
+        finally:
+            responses.cancel()
+
     async def _follow(
         self, call: Upload, responses: AsyncIterator[IngestDocumentResponse]
     ) -> IngestResult:
@@ -147,9 +166,7 @@ class AsyncTransport:
         await self.channel.close(grace=None)
 
 
-async def _on_thread(
-    pieces: Iterator[IngestDocumentRequest],
-) -> AsyncIterator[IngestDocumentRequest]:
-    """The pieces, each read from the file on a thread, so that the loop never waits for a disk."""
-    while piece := await asyncio.to_thread(next, pieces, None):
+async def _on_thread(pieces: Iterator[M]) -> AsyncIterator[M]:
+    """The pieces, each made on a thread, so that the loop never waits for a disk."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece

@@ -9,9 +9,10 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from groundwire import documents
-from groundwire.call import Pages, Stream, Unary, Upload
+from groundwire.call import ClientStream, Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
 from groundwire.errors import UnknownError, translated
+from groundwire.messages import Sending, serialized
 from groundwire.results.documents import IngestResult, ingest_progress, ingest_result
 from groundwire.results.events import Event, event
 from groundwire.results.transcript import Transcript
@@ -122,6 +123,21 @@ class BlockingTransport:
                     return self._follow(call, silence.broken_by(responses))
             finally:
                 responses.cancel()
+
+    def client_stream(self, call: ClientStream[R]) -> R:
+        """Send messages and wait for the answer, as long as something moves."""
+        # As if many answers came: they can be waited for while the call is watched.
+        method = self.channel.stream_stream(
+            call.path, request_serializer=serialized, response_deserializer=call.parse
+        )
+        silence = Silence(self.connection.deadline(call.timeout, generates=True))
+        sending = Sending(call.messages)
+        responses: Any = method(silence.broken_by(iter(sending)), metadata=self._metadata)
+        try:
+            with silence.ends(responses.cancel), sending.failures(), translated():
+                return call.decode(next(responses))
+        finally:
+            responses.cancel()
 
     def _follow(self, call: Upload, responses: Iterator[IngestDocumentResponse]) -> IngestResult:
         with translated():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from groundwire.aio import AsyncGeneration, AsyncTransport
     from groundwire.blocking import BlockingTransport, Generation
     from groundwire.documents import Source
+    from groundwire.messages import Messages
     from groundwire.results.documents import IngestProgress, IngestResult
     from groundwire.v1.generate_service_pb2 import GenerateRequest
     from groundwire.v1.retrieve_service_pb2 import IngestHeader
@@ -79,6 +80,18 @@ class Upload:
     header: IngestHeader
     source: Source
     on_progress: Callable[[IngestProgress], None]
+    timeout: float | None
+    """Of silence, not of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStream(Generic[R]):
+    """Any number of messages there, one back."""
+
+    path: str
+    messages: Messages[Any]
+    parse: Callable[[bytes], Any]
+    decode: Callable[[Any], R]
     timeout: float | None
     """Of silence, not of the whole."""
 
@@ -172,6 +185,22 @@ class upload(Generic[P]):  # noqa: N801 - as above
     ) -> Callable[P, Awaitable[IngestResult]]: ...
     def __get__(self, group: Group[Any] | None, owner: object = None) -> Any:
         return self if group is None else _bound(self.build, group.transport.upload)
+
+
+class client_stream(Generic[P, R]):  # noqa: N801 - as above
+    """A method that sends many messages and gives the one result."""
+
+    def __init__(self, build: Callable[P, ClientStream[R]]) -> None:
+        self.build = build
+
+    @overload
+    def __get__(self, group: None, owner: object = None) -> Self: ...
+    @overload
+    def __get__(self, group: Blocking, owner: object = None) -> Callable[P, R]: ...
+    @overload
+    def __get__(self, group: Asyncio, owner: object = None) -> Callable[P, Awaitable[R]]: ...
+    def __get__(self, group: Group[Any] | None, owner: object = None) -> Any:
+        return self if group is None else _bound(self.build, group.transport.client_stream)
 
 
 def _bound(build: Callable[P, Any], run: Callable[[Any], R]) -> Callable[P, R]:

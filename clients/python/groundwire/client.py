@@ -12,12 +12,13 @@ import grpc.aio
 
 from groundwire.aio import AsyncTransport
 from groundwire.blocking import BlockingTransport
-from groundwire.call import Group, pages, stream, unary, upload
+from groundwire.call import Group, client_stream, pages, stream, unary, upload
 from groundwire.channel import Connection, Option
 from groundwire.requests import admin, collections, documents, memory, records
 from groundwire.requests.embed import embed
 from groundwire.requests.generate import complete, count_tokens, generate
 from groundwire.requests.search import search, search_batch
+from groundwire.requests.upsert_stream import upsert_stream
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ class Retrieve(Group[T]):
     list_collections = pages(collections.list_collections)
     delete_collection = unary(collections.delete_collection)
     upsert = unary(records.upsert)
+    upsert_stream = client_stream(upsert_stream)
     delete = unary(records.delete)
     get = unary(records.get)
     scroll = pages(records.scroll)

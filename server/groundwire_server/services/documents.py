@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
+from google.protobuf.message import Message
 from groundwire.v1 import record_pb2
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_index.errors import GroundwireError, InvalidArgumentError
@@ -19,7 +20,7 @@ from groundwire_server.services.validate import require_id
 from groundwire_server.services.violations import within
 
 # A client that has sent nothing for so long is not writing.
-_PAUSE_S = 1.0
+PAUSE_S = 1.0
 # What a message counts for that is too large, or none of this method.
 _REFUSED_BYTES = 2**20
 
@@ -63,7 +64,7 @@ async def data_of(
         yield request.data
 
 
-async def read_on(requests: AsyncIterator[pb.IngestDocumentRequest], max_bytes: int) -> None:
+async def read_on(requests: AsyncIterator[Message], max_bytes: int) -> None:
     """Take in what a client still sends, until it ends, pauses, or has sent ``max_bytes``.
 
     A grpc.aio client that is writing when the status of a failed call reaches it reports a
@@ -74,9 +75,9 @@ async def read_on(requests: AsyncIterator[pb.IngestDocumentRequest], max_bytes: 
             max_bytes -= await _bytes_of_next(requests)
 
 
-async def _bytes_of_next(requests: AsyncIterator[pb.IngestDocumentRequest]) -> int:
+async def _bytes_of_next(requests: AsyncIterator[Message]) -> int:
     try:
-        return len((await asyncio.wait_for(anext(requests), _PAUSE_S)).data) + 1
+        return (await asyncio.wait_for(anext(requests), PAUSE_S)).ByteSize() + 1
     except GroundwireError:
         return _REFUSED_BYTES
 

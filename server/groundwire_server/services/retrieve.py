@@ -30,6 +30,7 @@ from groundwire_server.services.documents import (
 from groundwire_server.services.embedded import require_model, with_query_vectors, with_vectors
 from groundwire_server.services.search import search_of, searches_of
 from groundwire_server.services.search_lanes import SearchLanes
+from groundwire_server.services.upsert_stream import UpsertStream
 from groundwire_server.services.validate import require, require_idempotency_key
 from groundwire_server.services.violations import within
 
@@ -91,6 +92,12 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         require_model(collection.spec, request.embedding_model)
         complete = await with_vectors(records, collection, self._embedder)
         return await run_blocking(writes.upsert, collection, request, complete)
+
+    async def UpsertStream(
+        self, request_iterator: AsyncIterator[pb.UpsertStreamRequest], context: Context
+    ) -> pb.UpsertStreamResponse:
+        """Write many records, message by message."""
+        return await UpsertStream(request_iterator, self._collection, self._embedder).run()
 
     async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
         """Delete records by id or by filter."""

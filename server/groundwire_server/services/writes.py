@@ -37,8 +37,17 @@ def records_to_upsert(request: pb.UpsertRequest) -> list[Record]:
     return records_of(request.records, "records")
 
 
+def records_to_stream(request: pb.UpsertStreamRequest) -> list[Record]:
+    """The same of one message of a stream, which may hold none."""
+    require_idempotency_key(request.idempotency_key)
+    require_count(len(request.records), "records", low=0, high=MAX_RECORDS)
+    return records_of(request.records, "records")
+
+
 def upsert(
-    collection: Collection, request: pb.UpsertRequest, records: Sequence[Record]
+    collection: Collection,
+    request: pb.UpsertRequest | pb.UpsertStreamRequest,
+    records: Sequence[Record],
 ) -> pb.UpsertResponse:
     """Write records, all or none."""
     key = request.idempotency_key

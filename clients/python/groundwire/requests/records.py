@@ -34,7 +34,7 @@ def upsert(
     """
     request = pb.UpsertRequest(
         collection=collection,
-        records=[_record(record) for record in records],
+        records=[record_message(record) for record in records],
         idempotency_key=key(idempotency_key),
         embedding_model=embedding_model,
     )
@@ -131,7 +131,8 @@ def parts(include: Parts) -> pb.Include:
     )
 
 
-def _record(record: results.Record) -> record_pb2.Record:
+def record_message(record: results.Record) -> record_pb2.Record:
+    """The message for a record that is to be written."""
     return record_pb2.Record(
         id=record.id,
         vector=None if record.vector is None else vectors.encode(record.vector),

@@ -161,7 +161,9 @@ def _hit(message: retrieve_service_pb2.Hit) -> Hit:
 
 
 def written(
-    message: retrieve_service_pb2.UpsertResponse | retrieve_service_pb2.DeleteResponse,
+    message: retrieve_service_pb2.UpsertResponse
+    | retrieve_service_pb2.UpsertStreamResponse
+    | retrieve_service_pb2.DeleteResponse,
 ) -> Written:
-    """The answer of Upsert or Delete."""
+    """The answer of a write."""
     return Written(message.sequence, message.count)

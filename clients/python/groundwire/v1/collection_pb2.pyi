@@ -208,8 +208,11 @@ class Collection(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """1 to 128 characters of [A-Za-z0-9._-], starting with a letter or digit. Unique per tenant."""
+    """1 to 128 characters of [A-Za-z0-9._-], starting with a letter or digit. Unique per tenant,
+    among its aliases too.
+    """
     metric: Global___Metric.ValueType
     dimension: _builtins.int
     """Dimensions of every vector, 1 to 65,536."""
@@ -230,6 +233,10 @@ class Collection(_message.Message):
     def counts(self) -> Global___CollectionCounts: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other names that it answers to, in order."""
+
     def __init__(
         self,
         *,
@@ -243,10 +250,11 @@ class Collection(_message.Message):
         sequence: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         description: _builtins.str = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "fingerprint", b"fingerprint", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "description", b"description", "dimension", b"dimension", "fingerprint", b"fingerprint", "index", b"index", "metric", b"metric", "name", b"name", "sequence", b"sequence", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "counts", b"counts", "create_time", b"create_time", "description", b"description", "dimension", b"dimension", "fingerprint", b"fingerprint", "index", b"index", "metric", b"metric", "name", b"name", "sequence", b"sequence", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,6 +64,16 @@ class RetrieveServiceStub:
                 request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteCollectionRequest.SerializeToString,
                 response_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteCollectionResponse.FromString,
                 _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/groundwire.v1.RetrieveService/SetAlias',
+                request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.SetAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteAlias = channel.unary_unary(
+                '/groundwire.v1.RetrieveService/DeleteAlias',
+                request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
         self.Upsert = channel.unary_unary(
                 '/groundwire.v1.RetrieveService/Upsert',
                 request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.UpsertRequest.SerializeToString,
@@ -176,14 +186,36 @@ class RetrieveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCollection(self, request, context):
-        """Changes description, index configuration or aliases.
+        """Changes a collection's description or index configuration, all that is asked for or
+        nothing, durably. Indexes of another kind or with other parameters are built anew in the
+        background; until then the former ones answer, so that searches never wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Deletes a collection with everything in it. Not undoable.
+        """Deletes a collection with everything in it. Not undoable. FAILED_PRECONDITION while an
+        alias points to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Points an alias to a collection, atomically and durably: what is called with the alias
+        before sees the former collection, what is called after the answer the new one. A name that
+        a collection has is ALREADY_EXISTS.
+
+        Wherever a request names a collection, an alias of it does as well. A cursor goes with the
+        collection that gave it out, and is INVALID_ARGUMENT after a switch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAlias(self, request, context):
+        """Removes an alias; the collection stays. NOT_FOUND if there is no such alias.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,7 +229,16 @@ class RetrieveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpsertStream(self, request_iterator, context):
-        """Writes many records; each message is one atomic batch, acknowledged at the end.
+        """Writes any number of records. Each message is one atomic batch, as if by Upsert, in the order
+        sent; the answer comes after the last is on stable storage. The server reads no more than
+        one message ahead of the one it writes: who sends faster waits.
+
+        A message that fails ends the call. Those before it are stored and stay: the error's
+        ErrorInfo metadata says how many as `messages_stored`, with their `records_stored` and the
+        `sequence` of the last. Fields are named from the message on, e.g.
+        `messages[3].records[0].vector`. When the client goes away, whole messages that have arrived
+        may be stored. To send a stream again from its beginning is safe: with the same
+        idempotency keys, what was stored is not written again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,6 +372,16 @@ def add_RetrieveServiceServicer_to_server(servicer, server):
                     servicer.DeleteCollection,
                     request_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteCollectionRequest.FromString,
                     response_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteCollectionResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.SetAliasRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteAliasResponse.SerializeToString,
             ),
             'Upsert': grpc.unary_unary_rpc_method_handler(
                     servicer.Upsert,
@@ -553,6 +604,60 @@ class RetrieveService:
             '/groundwire.v1.RetrieveService/DeleteCollection',
             groundwire_dot_v1_dot_retrieve__service__pb2.DeleteCollectionRequest.SerializeToString,
             groundwire_dot_v1_dot_retrieve__service__pb2.DeleteCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.RetrieveService/SetAlias',
+            groundwire_dot_v1_dot_retrieve__service__pb2.SetAliasRequest.SerializeToString,
+            groundwire_dot_v1_dot_retrieve__service__pb2.SetAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.RetrieveService/DeleteAlias',
+            groundwire_dot_v1_dot_retrieve__service__pb2.DeleteAliasRequest.SerializeToString,
+            groundwire_dot_v1_dot_retrieve__service__pb2.DeleteAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,13 +45,38 @@ class RetrieveServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.ListCollectionsRequest, _retrieve_service_pb2.ListCollectionsResponse]
     """Lists the tenant's collections in order of name."""
     UpdateCollection: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.UpdateCollectionRequest, _retrieve_service_pb2.UpdateCollectionResponse]
-    """Changes description, index configuration or aliases."""
+    """Changes a collection's description or index configuration, all that is asked for or
+    nothing, durably. Indexes of another kind or with other parameters are built anew in the
+    background; until then the former ones answer, so that searches never wait.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteCollectionRequest, _retrieve_service_pb2.DeleteCollectionResponse]
-    """Deletes a collection with everything in it. Not undoable."""
+    """Deletes a collection with everything in it. Not undoable. FAILED_PRECONDITION while an
+    alias points to it.
+    """
+    SetAlias: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.SetAliasRequest, _retrieve_service_pb2.SetAliasResponse]
+    """Points an alias to a collection, atomically and durably: what is called with the alias
+    before sees the former collection, what is called after the answer the new one. A name that
+    a collection has is ALREADY_EXISTS.
+
+    Wherever a request names a collection, an alias of it does as well. A cursor goes with the
+    collection that gave it out, and is INVALID_ARGUMENT after a switch.
+    """
+    DeleteAlias: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteAliasRequest, _retrieve_service_pb2.DeleteAliasResponse]
+    """Removes an alias; the collection stays. NOT_FOUND if there is no such alias."""
     Upsert: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.UpsertRequest, _retrieve_service_pb2.UpsertResponse]
     """Writes records by id, all or none: a new id is inserted, a known id is replaced whole."""
     UpsertStream: _grpc.StreamUnaryMultiCallable[_retrieve_service_pb2.UpsertStreamRequest, _retrieve_service_pb2.UpsertStreamResponse]
-    """Writes many records; each message is one atomic batch, acknowledged at the end."""
+    """Writes any number of records. Each message is one atomic batch, as if by Upsert, in the order
+    sent; the answer comes after the last is on stable storage. The server reads no more than
+    one message ahead of the one it writes: who sends faster waits.
+
+    A message that fails ends the call. Those before it are stored and stay: the error's
+    ErrorInfo metadata says how many as `messages_stored`, with their `records_stored` and the
+    `sequence` of the last. Fields are named from the message on, e.g.
+    `messages[3].records[0].vector`. When the client goes away, whole messages that have arrived
+    may be stored. To send a stream again from its beginning is safe: with the same
+    idempotency keys, what was stored is not written again.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteRequest, _retrieve_service_pb2.DeleteResponse]
     """Deletes records by id or by filter, all or none. Unknown ids are not an error."""
     Get: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.GetRequest, _retrieve_service_pb2.GetResponse]
@@ -102,13 +127,38 @@ class RetrieveServiceAsyncStub(RetrieveServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.ListCollectionsRequest, _retrieve_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists the tenant's collections in order of name."""
     UpdateCollection: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.UpdateCollectionRequest, _retrieve_service_pb2.UpdateCollectionResponse]  # type: ignore[assignment]
-    """Changes description, index configuration or aliases."""
+    """Changes a collection's description or index configuration, all that is asked for or
+    nothing, durably. Indexes of another kind or with other parameters are built anew in the
+    background; until then the former ones answer, so that searches never wait.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteCollectionRequest, _retrieve_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
-    """Deletes a collection with everything in it. Not undoable."""
+    """Deletes a collection with everything in it. Not undoable. FAILED_PRECONDITION while an
+    alias points to it.
+    """
+    SetAlias: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.SetAliasRequest, _retrieve_service_pb2.SetAliasResponse]  # type: ignore[assignment]
+    """Points an alias to a collection, atomically and durably: what is called with the alias
+    before sees the former collection, what is called after the answer the new one. A name that
+    a collection has is ALREADY_EXISTS.
+
+    Wherever a request names a collection, an alias of it does as well. A cursor goes with the
+    collection that gave it out, and is INVALID_ARGUMENT after a switch.
+    """
+    DeleteAlias: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteAliasRequest, _retrieve_service_pb2.DeleteAliasResponse]  # type: ignore[assignment]
+    """Removes an alias; the collection stays. NOT_FOUND if there is no such alias."""
     Upsert: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.UpsertRequest, _retrieve_service_pb2.UpsertResponse]  # type: ignore[assignment]
     """Writes records by id, all or none: a new id is inserted, a known id is replaced whole."""
     UpsertStream: _aio.StreamUnaryMultiCallable[_retrieve_service_pb2.UpsertStreamRequest, _retrieve_service_pb2.UpsertStreamResponse]  # type: ignore[assignment]
-    """Writes many records; each message is one atomic batch, acknowledged at the end."""
+    """Writes any number of records. Each message is one atomic batch, as if by Upsert, in the order
+    sent; the answer comes after the last is on stable storage. The server reads no more than
+    one message ahead of the one it writes: who sends faster waits.
+
+    A message that fails ends the call. Those before it are stored and stay: the error's
+    ErrorInfo metadata says how many as `messages_stored`, with their `records_stored` and the
+    `sequence` of the last. Fields are named from the message on, e.g.
+    `messages[3].records[0].vector`. When the client goes away, whole messages that have arrived
+    may be stored. To send a stream again from its beginning is safe: with the same
+    idempotency keys, what was stored is not written again.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteRequest, _retrieve_service_pb2.DeleteResponse]  # type: ignore[assignment]
     """Deletes records by id or by filter, all or none. Unknown ids are not an error."""
     Get: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.GetRequest, _retrieve_service_pb2.GetResponse]  # type: ignore[assignment]
@@ -176,14 +226,39 @@ class RetrieveServiceServicer:
         request: _retrieve_service_pb2.UpdateCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.UpdateCollectionResponse, _abc.Awaitable[_retrieve_service_pb2.UpdateCollectionResponse]]:
-        """Changes description, index configuration or aliases."""
+        """Changes a collection's description or index configuration, all that is asked for or
+        nothing, durably. Indexes of another kind or with other parameters are built anew in the
+        background; until then the former ones answer, so that searches never wait.
+        """
 
     def DeleteCollection(
         self,
         request: _retrieve_service_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.DeleteCollectionResponse, _abc.Awaitable[_retrieve_service_pb2.DeleteCollectionResponse]]:
-        """Deletes a collection with everything in it. Not undoable."""
+        """Deletes a collection with everything in it. Not undoable. FAILED_PRECONDITION while an
+        alias points to it.
+        """
+
+    def SetAlias(
+        self,
+        request: _retrieve_service_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieve_service_pb2.SetAliasResponse, _abc.Awaitable[_retrieve_service_pb2.SetAliasResponse]]:
+        """Points an alias to a collection, atomically and durably: what is called with the alias
+        before sees the former collection, what is called after the answer the new one. A name that
+        a collection has is ALREADY_EXISTS.
+
+        Wherever a request names a collection, an alias of it does as well. A cursor goes with the
+        collection that gave it out, and is INVALID_ARGUMENT after a switch.
+        """
+
+    def DeleteAlias(
+        self,
+        request: _retrieve_service_pb2.DeleteAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieve_service_pb2.DeleteAliasResponse, _abc.Awaitable[_retrieve_service_pb2.DeleteAliasResponse]]:
+        """Removes an alias; the collection stays. NOT_FOUND if there is no such alias."""
 
     def Upsert(
         self,
@@ -197,7 +272,17 @@ class RetrieveServiceServicer:
         request_iterator: _MaybeAsyncIterator[_retrieve_service_pb2.UpsertStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.UpsertStreamResponse, _abc.Awaitable[_retrieve_service_pb2.UpsertStreamResponse]]:
-        """Writes many records; each message is one atomic batch, acknowledged at the end."""
+        """Writes any number of records. Each message is one atomic batch, as if by Upsert, in the order
+        sent; the answer comes after the last is on stable storage. The server reads no more than
+        one message ahead of the one it writes: who sends faster waits.
+
+        A message that fails ends the call. Those before it are stored and stay: the error's
+        ErrorInfo metadata says how many as `messages_stored`, with their `records_stored` and the
+        `sequence` of the last. Fields are named from the message on, e.g.
+        `messages[3].records[0].vector`. When the client goes away, whole messages that have arrived
+        may be stored. To send a stream again from its beginning is safe: with the same
+        idempotency keys, what was stored is not written again.
+        """
 
     def Delete(
         self,
