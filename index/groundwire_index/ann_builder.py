@@ -40,7 +40,7 @@ class AnnBuilder:
         """Build the next index that is due; whether there was one.
 
         Raises BuildCancelledError soon after ``cancelled`` says so, and what the storage raises.
-        Nothing is left then but a file that the next start removes.
+        Nothing is left then.
         """
         with self._building:
             return self._build_next(cancelled)
@@ -52,7 +52,13 @@ class AnnBuilder:
             return False
         # One that could not be opened may still be in the manifest.
         self._number = 1 + max(self._number, *(ann.entry.number for ann in view.anns), 0)
-        self._writer.write(Adopt(self._built(view, task, cancelled), task.absorbed))
+        adopted = False
+        try:
+            self._writer.write(Adopt(self._built(view, task, cancelled), task.absorbed))
+            adopted = True
+        finally:
+            if not adopted:
+                self._files.discard(self._number)
         return True
 
     def _built(self, view: View, task: Task, cancelled: Callable[[], bool]) -> AnnEntry:

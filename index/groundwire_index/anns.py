@@ -8,6 +8,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -92,6 +93,12 @@ class AnnFiles:
         building.replace(self.path(number))
         sync_folder(building.parent)
         return measured
+
+    def discard(self, number: int) -> None:
+        """Remove a file that did not come into use, if the disk lets it go."""
+        for path in (self.unfinished(number), self.path(number)):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def sweep(self, entries: Iterable[AnnEntry]) -> None:
         """Remove the files that the manifest does not name."""

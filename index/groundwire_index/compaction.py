@@ -11,13 +11,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from groundwire_index.ann import BuildCancelledError
-from groundwire_index.errors import DataLossError
+from groundwire_index.errors import DataLossError, GroundwireError
 from groundwire_index.published import View
 from groundwire_index.segments import Files, Moved, Part, checksum, norms_of
 from groundwire_index.storage.connections import ConnectionPool, Role
@@ -57,6 +58,7 @@ class Compactor:
         self._writer = writer
         self._compacting = threading.Lock()
         self._dropped: list[tuple[float, int]] = []
+        self._unfinished: int | None = None
 
     def is_due(self, view: View) -> bool:
         """Whether some segment may be worth moving. Quick, and sometimes wrong."""
@@ -84,12 +86,39 @@ class Compactor:
     def _move(self, residents: Sequence[Resident], cancelled: Callable[[], bool]) -> None:
         vectors = self._copied(residents)
         target = self._writer.write(reserve)
-        with storage_errors(self._files.folder):
-            self._files.segment(target).write(0, vectors)
+        self._trim()
+        self._store(target, vectors)
+        self._unfinished = target
         for move in _slices(target, residents, vectors):
             if cancelled():
                 raise BuildCancelledError
             self._writer.write(move)
+        self._unfinished = None
+
+    def _store(self, target: int, vectors: Matrix) -> None:
+        file = self._files.segment(target)
+        try:
+            with storage_errors(file.path):
+                file.write(0, vectors)
+        except GroundwireError:
+            # On a full disk, the room is wanted by others.
+            with suppress(OSError):
+                file.path.unlink(missing_ok=True)
+            raise
+
+    def _trim(self) -> None:
+        """Give back what an unfinished move has stored and not committed.
+
+        A commit that failed could still show after a crash, until another one succeeded.
+        """
+        if self._unfinished is None:
+            return
+        with self._connections.lend(self._database, Role.READER) as connection:
+            slots = connection.execute(
+                "SELECT slots FROM segments WHERE number = ?", (self._unfinished,)
+            ).fetchone()
+            self._files.segment(self._unfinished).cut(slots[0] if slots else 0)
+        self._unfinished = None
 
     def tidy(self) -> None:
         """Remove the files of segments that were dropped a while ago; a start removes all."""

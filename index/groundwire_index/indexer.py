@@ -59,16 +59,27 @@ class Indexer:
     def _run(self) -> None:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        while (build := self._next()) is not None:
-            self._build_all(build)
+        orderly = False
+        try:
+            while (build := self._next()) is not None:
+                self._build_all(build)
+            orderly = True
+        finally:
+            if not orderly:
+                self._gone()
 
     def _next(self) -> Build | None:
         with self._changing:
             if self._due:
                 return self._due.popleft()
+            self._gone()
+            return None
+
+    def _gone(self) -> None:
+        """The next that is submitted starts another thread."""
+        with self._changing:
             self._thread = None
             self._changing.notify_all()
-            return None
 
     def _build_all(self, build: Build) -> None:
         try:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from groundwire_index.anns import Anns, drop_entries, read_entries
+from groundwire_index.coverage import AnnEntry
 from groundwire_index.errors import GroundwireError, UnavailableError
 from groundwire_index.published import Published, View
 from groundwire_index.purge import Retention, purge
@@ -147,9 +148,7 @@ class Writer:
             self._tail = transaction.tail
             entries = read_entries(connection) if transaction.new_anns else None
             connection.execute("COMMIT")
-        if entries is not None:
-            self._anns.load(entries)
-        self._show(transaction, segments)
+        self._show(transaction, segments, entries)
         for job in jobs:
             job.finish()
 
@@ -174,9 +173,13 @@ class Writer:
         write_tail(transaction.connection, transaction.parts)
         write_state(transaction.connection, transaction.state)
 
-    def _show(self, transaction: Transaction, segments: Segments) -> None:
+    def _show(
+        self, transaction: Transaction, segments: Segments, entries: Sequence[AnnEntry] | None
+    ) -> None:
         sequence = transaction.state.sequence
         try:
+            if entries is not None:
+                self._anns.load(entries)
             for part in transaction.parts:
                 segments.add(part)
             for moved in transaction.moved:
@@ -187,7 +190,7 @@ class Writer:
                 segments.drop(number)
             self._publish(sequence, segments)
         except OSError:
-            # A file that cannot be mapped now is tried again by the next reader.
+            # What cannot be mapped or removed now is tried again by the next reader.
             self._forget_view()
 
     def _publish(self, sequence: int, segments: Segments) -> None:
