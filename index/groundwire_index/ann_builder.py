@@ -11,7 +11,7 @@ import numpy as np
 
 from groundwire_index.ann import FAMILIES, kind_for
 from groundwire_index.ann.choice import FLAT_BELOW
-from groundwire_index.anns import AnnFiles, write_entry
+from groundwire_index.anns import AnnFiles, drop_entries, write_entry
 from groundwire_index.coverage import LEAST, AnnEntry, Span, Task, next_task
 from groundwire_index.published import View
 from groundwire_index.records import CollectionSpec
@@ -26,7 +26,8 @@ class AnnBuilder:
     """Builds what is due, one index at a time. Used by one thread at a time."""
 
     def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer) -> None:
-        self._spec = spec
+        self.spec = spec
+        """What to build; indexes that are otherwise are built anew, and serve until then."""
         self._files = files
         self._writer = writer
         self._building = threading.Lock()
@@ -54,7 +55,8 @@ class AnnBuilder:
         self._number = 1 + max(self._number, *(ann.entry.number for ann in view.anns), 0)
         adopted = False
         try:
-            self._writer.write(Adopt(self._built(view, task, cancelled), task.absorbed))
+            built = self._built(view, task, cancelled) if task.spans else None
+            self._writer.write(Adopt(built, task.absorbed))
             adopted = True
         finally:
             if not adopted:
@@ -62,23 +64,41 @@ class AnnBuilder:
         return True
 
     def _built(self, view: View, task: Task, cancelled: Callable[[], bool]) -> AnnEntry:
-        kind, parameters = self._kind(view, task), self._spec.index_parameters
+        spec = self.spec
+        kind, parameters = self._kind(view, task), spec.index_parameters
         path = self._files.unfinished(self._number)
         with storage_errors(path):
             path.unlink(missing_ok=True)
             vectors = SpanVectors(view.space, task.spans)
-            FAMILIES[kind].build(vectors, self._spec.metric, parameters, path, cancelled)
+            FAMILIES[kind].build(
+                vectors,
+                spec.metric,
+                parameters,
+                path,
+                # Another one is wanted by now: it has been submitted.
+                lambda: cancelled() or self.spec is not spec,
+            )
             size, checksum = self._files.keep(self._number)
         return AnnEntry(self._number, kind, task.spans, parameters, size, checksum)
 
     def _due(self, view: View) -> Task | None:
         slots = {segment.number: len(segment.rows) for segment in view.space.segments}
-        task = next_task(slots, [ann.entry for ann in view.anns], LEAST)
-        return task if task is not None and self._kind(view, task) != "flat" else None
+        entries = [ann.entry for ann in view.anns]
+        outdated = tuple(entry.number for entry in entries if not self._fits(entry))
+        task = next_task(slots, entries, LEAST, outdated)
+        if task is not None and self._kind(view, task) == "flat":
+            return Task((), outdated) if outdated else None
+        return task
+
+    def _fits(self, entry: AnnEntry) -> bool:
+        kind = self.spec.index_kind
+        if kind == "auto":
+            kind = kind_for(max(entry.size, FLAT_BELOW))
+        return entry.kind == kind and entry.parameters == self.spec.index_parameters
 
     def _kind(self, view: View, task: Task) -> str:
-        if self._spec.index_kind != "auto":
-            return self._spec.index_kind
+        if self.spec.index_kind != "auto":
+            return self.spec.index_kind
         # What comes later to a collection that is indexed is worth an index when it is small.
         places = len(view.space)
         return kind_for(task.size if places < FLAT_BELOW else max(task.size, FLAT_BELOW))
@@ -86,14 +106,16 @@ class AnnBuilder:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """An index that has been built comes into use, in place of others."""
+    """An index that has been built comes into use, in place of others; or these just go."""
 
-    entry: AnnEntry
+    entry: AnnEntry | None
     replaced: tuple[int, ...]
 
     def __call__(self, transaction: Transaction) -> None:
         """No search finds anything else than before, so it has no sequence number."""
-        write_entry(transaction.connection, self.entry, self.replaced)
+        drop_entries(transaction.connection, self.replaced)
+        if self.entry is not None:
+            write_entry(transaction.connection, self.entry)
         transaction.new_anns = True
 
 

@@ -52,9 +52,8 @@ def drop_entries(connection: sqlite3.Connection, numbers: Iterable[int]) -> None
     connection.executemany("DELETE FROM anns WHERE number = ?", [(one,) for one in numbers])
 
 
-def write_entry(connection: sqlite3.Connection, entry: AnnEntry, replaced: Iterable[int]) -> None:
-    """Put an index into the manifest, in place of others, with the connection's transaction."""
-    drop_entries(connection, replaced)
+def write_entry(connection: sqlite3.Connection, entry: AnnEntry) -> None:
+    """Put an index into the manifest, with the connection's transaction."""
     spans = [list(asdict(span).values()) for span in entry.spans]
     connection.execute(
         "INSERT INTO anns (number, kind, spans, parameters, bytes, checksum) "

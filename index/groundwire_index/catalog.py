@@ -11,13 +11,13 @@ from pathlib import Path
 
 from groundwire_index.errors import AlreadyExistsError, NotFoundError
 from groundwire_index.name_taken import name_taken
+from groundwire_index.once import REMEMBERED_S, key_reused, remember, was_done
 from groundwire_index.records import CollectionSpec, Fingerprint, Metric
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version, create_database
 from groundwire_index.storage.folders import sync_folder
 
 VERSION = 1
-REMEMBERED_S = 24 * 3600.0
 
 _SCHEMA = """
 CREATE TABLE collections (
@@ -80,6 +80,17 @@ class Catalog:
             return
         raise name_taken(stored, spec)
 
+    def require_no_collection(self, tenant: str, alias: str) -> None:
+        """Raises AlreadyExistsError if the tenant has a collection of that name."""
+        try:
+            self.find(tenant, alias)
+        except NotFoundError:
+            return
+        raise AlreadyExistsError(
+            f'"{alias}" is a collection: choose another name for the alias',
+            metadata={"resource_type": "collection", "resource_name": alias},
+        )
+
     def page(self, tenant: str, after: str, limit: int) -> list[Entry]:
         """Collections of a tenant in order of name."""
         with self._connections.lend(self._path, Role.READER) as connection:
@@ -105,10 +116,7 @@ class Catalog:
         if row is None:
             return None
         if row[1] != _encode(spec):
-            raise AlreadyExistsError(
-                f'idempotency key "{key}" was used for another request: use a new key',
-                reason="IDEMPOTENCY_KEY_REUSED",
-            )
+            raise key_reused(key)
         return _entry(*row)
 
     def add(self, tenant: str, folder: str, spec: CollectionSpec, key: str) -> Entry:
@@ -134,6 +142,20 @@ class Catalog:
                 )
             connection.execute("COMMIT")
         return _entry(*row)
+
+    def update(self, tenant: str, spec: CollectionSpec, key: str, asked: str) -> bool:
+        """Put a spec in the place of the one of its name; False if the key did so before."""
+        with self._connections.lend(self._path, Role.WRITER) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if was_done(connection, tenant, key, asked):
+                return False
+            connection.execute(
+                "UPDATE collections SET spec = ? WHERE tenant = ? AND name = ?",
+                (_encode(spec), tenant, spec.name),
+            )
+            remember(connection, tenant, key, asked, self._now())
+            connection.execute("COMMIT")
+        return True
 
     def remove(self, tenant: str, name: str) -> None:
         """The name is free again."""

@@ -42,11 +42,7 @@ def require(condition: bool, field: str, description: str) -> None:
 
 def check_spec(spec: CollectionSpec) -> None:
     """Refuse a collection that cannot be made."""
-    require(
-        bool(_NAME.fullmatch(spec.name)),
-        "name",
-        "must be 1 to 128 characters of [A-Za-z0-9._-], starting with a letter or digit",
-    )
+    check_name(spec.name, "name")
     check_range(spec.dimension, "dimension", 1, MAX_DIMENSION)
     if spec.fingerprint is not None:
         require(
@@ -85,6 +81,15 @@ def _check_index(spec: CollectionSpec) -> None:
         raise InvalidArgumentError(
             f"index.parameters.{name}", f'is not a parameter of "{kind}", which takes none'
         )
+
+
+def check_name(value: str, field: str) -> None:
+    """Refuse what cannot name a collection."""
+    require(
+        bool(_NAME.fullmatch(value)),
+        field,
+        "must be 1 to 128 characters of [A-Za-z0-9._-], starting with a letter or digit",
+    )
 
 
 def check_id(value: str, field: str) -> None:

@@ -107,7 +107,9 @@ class Collection:
         field_indexing: FieldIndexing,
     ) -> None:
         self.spec = spec
-        """What the collection was created with."""
+        """What the collection was created with, as it is by now."""
+        self.aliases: tuple[str, ...] = ()
+        """Other names of it, as the index says."""
         self._folder = folder
         self._create_time = create_time
         self._connections = connections
@@ -147,6 +149,7 @@ class Collection:
             sequence=state.sequence,
             create_time=self._create_time,
             indexed_fields=tuple(one.path for one in fields if not one.missing_below),
+            aliases=self.aliases,
         )
 
     # --- records ---
@@ -333,7 +336,7 @@ class Collection:
         """Build the next approximate index that is due; whether there was one.
 
         Searches and writes go on meanwhile. Raises BuildCancelledError soon after ``cancelled``
-        says so, or when the collection is closed meanwhile.
+        says so, or when the collection is closed or wants another index meanwhile.
         """
         return self._upkeep(self._builder.build_next, cancelled)
 
@@ -352,6 +355,15 @@ class Collection:
         collection are indexed, those that were asked for first.
         """
         return self._upkeep(self._fields.fill_next, cancelled)
+
+    def change(self, spec: CollectionSpec) -> None:
+        """Have another description or index configuration, as `Index.update_collection` says."""
+        self.spec = spec
+        self._builder.spec = spec
+
+    def tend(self) -> None:
+        """Have what is due by now built in the background."""
+        self._look_after(self._writer.latest())
 
     def close(self, error: GroundwireError) -> None:
         """Finish the writes in progress; what comes later raises ``error``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -75,15 +75,25 @@ def uncovered(slots: Mapping[int, int], entries: Iterable[AnnEntry]) -> tuple[Sp
     )
 
 
-def next_task(slots: Mapping[int, int], entries: Sequence[AnnEntry], least: int) -> Task | None:
+def next_task(
+    slots: Mapping[int, int],
+    entries: Sequence[AnnEntry],
+    least: int,
+    outdated: Container[int] = (),
+) -> Task | None:
     """The next index to build, over what is uncovered and over the small ones before it.
 
     None where less than ``least`` is uncovered. Of segments that are gone nothing is indexed
-    again; an index that has lost a fifth of its vectors with them is built anew.
+    again; an index that has lost a fifth of its vectors with them is built anew, and so are those
+    whose numbers are ``outdated``.
     """
     left_over = uncovered(slots, entries)
     left = {entry.number: _left(entry, slots) for entry in entries}
-    worn = [entry for entry in entries if _size(left[entry.number]) <= _WORN * entry.size]
+    worn = [
+        entry
+        for entry in entries
+        if entry.number in outdated or _size(left[entry.number]) <= _WORN * entry.size
+    ]
     size = _size(left_over) + sum(_size(left[entry.number]) for entry in worn)
     if _size(left_over) < least and not worn:
         return None

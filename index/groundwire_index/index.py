@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from groundwire_index.aliases import Aliases
 from groundwire_index.catalog import Catalog, Entry, not_found
-from groundwire_index.checks import check_id, check_key, check_spec, require
+from groundwire_index.checks import check_id, check_key, check_name, check_spec, require
 from groundwire_index.collection import Collection
 from groundwire_index.errors import (
     DataLossError,
@@ -24,7 +27,12 @@ from groundwire_index.errors import (
 from groundwire_index.field_indexer import FROM_RECORDS, FieldIndexing
 from groundwire_index.indexer import Indexer
 from groundwire_index.purge import RETENTION_S, Retention
-from groundwire_index.records import CollectionInfo, CollectionSpec, CollectionState
+from groundwire_index.records import (
+    CollectionChange,
+    CollectionInfo,
+    CollectionSpec,
+    CollectionState,
+)
 from groundwire_index.segments import SEGMENT_BYTES
 from groundwire_index.state import read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
@@ -77,6 +85,7 @@ class Index:
             self._lock = FolderLock(path)
         try:
             self._catalog = self._prepared(now)
+            self._aliases = Aliases(path / CATALOG, self._connections, now)
         except BaseException:
             self._lock.close()
             raise
@@ -162,14 +171,15 @@ class Index:
             return opened
         with self._changing:
             self._require_open()
-            known = self._open.get((tenant, name))
+            own_name = self._aliases.resolve(tenant, name)
+            known = self._open.get((tenant, own_name))
             if known is None:
-                known = self._opened(tenant, self._catalog.find(tenant, name))
+                known = self._opened(tenant, self._catalog.find(tenant, own_name))
             return known
 
     def opened(self, tenant: str, name: str) -> Collection | None:
         """The same if it is in use already, without touching the disk; else None."""
-        return self._open.get((tenant, name))
+        return self._open.get((tenant, self._aliases.resolve(tenant, name)))
 
     def list_collections(
         self, tenant: str, *, after: str = "", limit: int = 100
@@ -181,13 +191,69 @@ class Index:
         infos = [self._info(tenant, entry) for entry in entries]
         return [info for info in infos if info is not None]
 
+    def update_collection(
+        self, tenant: str, name: str, change: CollectionChange, *, idempotency_key: str = ""
+    ) -> CollectionInfo:
+        """Change a collection's description or index configuration, all of it or nothing.
+
+        Indexes that are not as configured are built anew in the background, and answer until
+        then. With an idempotency key, the same change is made once, and another one raises
+        AlreadyExistsError. Raises NotFoundError.
+        """
+        check_key(idempotency_key)
+        asked = json.dumps({"update": name, **asdict(change)}, sort_keys=True)
+        with self._changing:
+            self._require_open()
+            entry = self._catalog.find(tenant, self._aliases.resolve(tenant, name))
+            spec = change.applied_to(entry.spec)
+            check_spec(spec)
+            if self._catalog.update(tenant, spec, idempotency_key, asked):
+                entry = replace(entry, spec=spec)
+            collection = self._open.get((tenant, spec.name))
+            if collection is not None:
+                collection.change(entry.spec)
+        if collection is not None:
+            collection.tend()
+        return self._described(tenant, entry)
+
+    def set_alias(
+        self, tenant: str, alias: str, name: str, *, idempotency_key: str = ""
+    ) -> tuple[CollectionInfo, str]:
+        """Point an alias to a collection, atomically; the collection, and where it pointed before.
+
+        That is "" of a new alias. Whatever takes a collection's name takes an alias of it. Raises
+        NotFoundError if there is no such collection, and AlreadyExistsError if one has the
+        alias's name, or if the idempotency key came with another request.
+        """
+        check_id(tenant, "tenant")
+        check_name(alias, "alias")
+        check_key(idempotency_key)
+        with self._changing:
+            self._require_open()
+            entry = self._catalog.find(tenant, self._aliases.resolve(tenant, name))
+            self._catalog.require_no_collection(tenant, alias)
+            previous = self._aliases.set(tenant, alias, entry.spec.name, idempotency_key)
+            entry = self._catalog.find(tenant, self._aliases.resolve(tenant, alias))
+            self._name(tenant, previous, entry.spec.name)
+        return self._described(tenant, entry), previous
+
+    def delete_alias(self, tenant: str, alias: str) -> str:
+        """Remove an alias; the collection that it pointed to. Raises NotFoundError."""
+        with self._changing:
+            self._require_open()
+            name = self._aliases.remove(tenant, alias)
+            self._name(tenant, name)
+        return name
+
     def delete_collection(self, tenant: str, name: str) -> int:
         """Delete a collection with everything in it; how many live records it had.
 
-        Raises NotFoundError. Reads in progress finish; what comes later is NotFoundError.
+        Raises NotFoundError, and FailedPreconditionError while an alias points to it. Reads in
+        progress finish; what comes later is NotFoundError.
         """
         with self._changing:
             self._require_open()
+            self._aliases.require_none(tenant, name)
             entry = self._catalog.find(tenant, name)
             self._catalog.remove(tenant, name)
             collection = self._open.pop((tenant, name), None)
@@ -231,6 +297,7 @@ class Index:
 
     def _create(self, tenant: str, spec: CollectionSpec, key: str) -> Entry:
         self._catalog.require_free(tenant, spec)
+        self._aliases.require_free(tenant, spec.name)
         folder = self._path / COLLECTIONS / uuid.uuid4().hex
         try:
             with storage_errors(folder):
@@ -265,7 +332,20 @@ class Index:
             self._field_indexing,
         )
         self._open[tenant, entry.spec.name] = collection
+        self._name(tenant, entry.spec.name)
         return collection
+
+    def _name(self, tenant: str, *names: str) -> None:
+        """Tell the collections, as far as they are open, what aliases they have now."""
+        for name in names:
+            if collection := self._open.get((tenant, name)):
+                collection.aliases = self._aliases.of(tenant, name)
+
+    def _described(self, tenant: str, entry: Entry) -> CollectionInfo:
+        info = self._info(tenant, entry)
+        if info is None:
+            raise not_found(entry.spec.name)
+        return info
 
     def _info(self, tenant: str, entry: Entry) -> CollectionInfo | None:
         try:
@@ -275,9 +355,12 @@ class Index:
             return None
         except DataLossError:
             # One that cannot be read is listed nevertheless: how else would it be deleted?
-            return self._empty(entry, CollectionState.DAMAGED)
+            aliases = self._aliases.of(tenant, entry.spec.name)
+            return self._empty(entry, CollectionState.DAMAGED, aliases)
 
-    def _empty(self, entry: Entry, state: CollectionState) -> CollectionInfo:
+    def _empty(
+        self, entry: Entry, state: CollectionState, aliases: tuple[str, ...] = ()
+    ) -> CollectionInfo:
         folder = self._folder(entry)
         return CollectionInfo(
             spec=entry.spec,
@@ -288,6 +371,7 @@ class Index:
             state=state,
             sequence=0,
             create_time=entry.created,
+            aliases=aliases,
         )
 
     def _count_left(self, entry: Entry) -> int:

@@ -7,7 +7,7 @@ metadata is a JSON object (``dict`` of str to str, float, int, bool, None, list,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -115,7 +115,7 @@ class CollectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """What a collection is created with, and keeps."""
+    """What a collection is created with, and keeps until it is changed."""
 
     name: str
     """1 to 128 characters of ``[A-Za-z0-9._-]``, the first a letter or digit."""
@@ -129,6 +129,25 @@ class CollectionSpec:
     index_parameters: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     """At most 1,024 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionChange:
+    """What is to be different in a collection; what is None stays as it is."""
+
+    description: str | None = None
+    index_kind: str | None = None
+    index_parameters: Mapping[str, str] = field(default_factory=dict)
+    """In place of all that there are, if ``index_kind`` is given."""
+
+    def applied_to(self, spec: CollectionSpec) -> CollectionSpec:
+        """The changed spec."""
+        if self.description is not None:
+            spec = replace(spec, description=self.description)
+        if self.index_kind is not None:
+            parameters = dict(self.index_parameters)
+            spec = replace(spec, index_kind=self.index_kind, index_parameters=parameters)
+        return spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,8 @@ class CollectionInfo:
     create_time: datetime
     indexed_fields: tuple[str, ...] = ()
     """Fields of the metadata by which filters are quick; ``$id`` stands for all records."""
+    aliases: tuple[str, ...] = ()
+    """Other names that it answers to, in order."""
 
     @property
     def name(self) -> str:

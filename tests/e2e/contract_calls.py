@@ -48,6 +48,9 @@ WORKING: tuple[Call, ...] = (
     ),
     retrieve("CreateCollection", name=COLLECTION, answer="METRIC_COSINE"),
     retrieve("GetCollection", name=COLLECTION, answer="all-MiniLM-L6-v2"),
+    retrieve("UpdateCollection", name=COLLECTION, description="A dome", answer="A dome"),
+    retrieve("SetAlias", alias="current", collection=COLLECTION, answer="current"),
+    retrieve("DeleteAlias", alias="current", answer=COLLECTION),
     retrieve("ListCollections", answer=COLLECTION),
     retrieve(
         "Upsert",
@@ -111,9 +114,6 @@ NOT_FOUND: tuple[Call, ...] = (call("AdminService/Abort", {"requestId": "none"})
 UNIMPLEMENTED: tuple[Call, ...] = (
     call("AdminService/GetUsage"),
     call("EmbedService/EmbedStream", {"id": "1", "input": {"text": "dusk"}}),
-    retrieve("UpdateCollection", name=COLLECTION),
-    retrieve("SetAlias", alias="current", collection=COLLECTION),
-    retrieve("DeleteAlias", alias="current"),
     retrieve("CreateSnapshot", collection=COLLECTION),
     retrieve("ListSnapshots"),
     retrieve("RestoreSnapshot", snapshotId="s"),

@@ -55,6 +55,20 @@ def handbook(server: ServerProcess) -> ServerProcess:
     return server
 
 
+def test_a_collection_answers_to_an_alias(handbook: ServerProcess) -> None:
+    def run(*arguments: str) -> dict:
+        return lines(groundwire_command(handbook, *arguments, "--json"))[0]
+
+    assert run("collections", "alias", "guide", COLLECTION)["aliases"] == ["guide"]
+    assert "guide" in groundwire_command(handbook, "collections").stdout
+    assert run("search", "wind limits", "-c", "guide", "-k", "1")
+    refused = groundwire_command(handbook, "collections", "delete", COLLECTION, "--yes")
+    assert refused.returncode == 1
+    assert "has the alias guide" in refused.stderr
+    removed = run("collections", "unalias", "guide")
+    assert removed == {"alias": "guide", "collection": COLLECTION}
+
+
 def test_the_handbook_is_ingested_and_a_second_time_left_alone(handbook: ServerProcess) -> None:
     again = lines(groundwire_command(handbook, "ingest", HANDBOOK, "-c", COLLECTION, "--json"))
     assert len(again) == len(list(HANDBOOK.iterdir()))

@@ -69,13 +69,18 @@ def _chat(commands: Subparsers[Parser]) -> None:
 
 
 def _collections(commands: Subparsers[Parser]) -> None:
-    made = _client_command(commands, "collections", "List, create and delete collections.")
+    made = _client_command(commands, "collections", "List, name, create and delete collections.")
     actions = made.add_subparsers(dest="action", metavar="ACTION")
     create = _client_command(actions, "create", "Create an empty collection.")
     create.add_argument("name", metavar="NAME")
     create.add_argument("--description", default="", metavar="TEXT", help="For people.")
     delete = _client_command(actions, "delete", "Delete a collection with all its contents.")
     delete.add_argument("name", metavar="NAME")
+    alias = _client_command(actions, "alias", "Let a name stand for a collection from now on.")
+    alias.add_argument("alias", metavar="ALIAS")
+    alias.add_argument("name", metavar="COLLECTION")
+    unalias = _client_command(actions, "unalias", "Remove such a name; the collection stays.")
+    unalias.add_argument("alias", metavar="ALIAS")
     delete.add_argument("--yes", action="store_true", help="Do not ask.")
 
 

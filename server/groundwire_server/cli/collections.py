@@ -1,4 +1,4 @@
-"""`groundwire collections`: list, create, delete."""
+"""`groundwire collections`: list, create, delete, and give them other names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from groundwire_server.cli.output import console, print_json
 
 def run(arguments: Namespace) -> int:
     """Do what the arguments say with collections."""
-    action = {None: _list, "create": _create, "delete": _delete}[arguments.action]
+    action = ACTIONS[arguments.action]
     with connect(arguments) as client:
         return action(client, arguments)
 
@@ -51,6 +51,33 @@ def _delete(client: Client, arguments: Namespace) -> int:
     return 0
 
 
+def _alias(client: Client, arguments: Namespace) -> int:
+    named = client.retrieve.set_alias(arguments.alias, arguments.name)
+    if arguments.json:
+        print_json(named)
+    else:
+        console().print(f"{arguments.alias} stands for {named.name} now.", markup=False)
+    return 0
+
+
+def _unalias(client: Client, arguments: Namespace) -> int:
+    name = client.retrieve.delete_alias(arguments.alias)
+    if arguments.json:
+        print_json({"alias": arguments.alias, "collection": name})
+    else:
+        console().print(f"{arguments.alias} no longer stands for {name}.", markup=False)
+    return 0
+
+
+ACTIONS = {
+    None: _list,
+    "create": _create,
+    "delete": _delete,
+    "alias": _alias,
+    "unalias": _unalias,
+}
+
+
 def _is_meant(collection: Collection) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write("groundwire: nothing was deleted: say --yes to delete without asking\n")
@@ -64,6 +91,7 @@ def _table(found: list[Collection]) -> Table:
     for heading in ("Documents", "Records", "Vectors", "Dimension", "On disk"):
         table.add_column(heading, justify="right")
     table.add_column("Embedder")
+    table.add_column("Aliases")
     for one in found:
         table.add_row(
             one.name,
@@ -73,5 +101,6 @@ def _table(found: list[Collection]) -> Table:
             str(one.dimension),
             f"{one.disk_bytes / 2**20:,.1f} MB",
             one.fingerprint.model if one.fingerprint else "none",
+            ", ".join(one.aliases),
         )
     return table

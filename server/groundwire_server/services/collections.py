@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from groundwire.v1 import collection_pb2, retrieve_service_pb2
 from groundwire_index.errors import NotFoundError
 from groundwire_index.records import (
+    CollectionChange,
     CollectionInfo,
     CollectionSpec,
     CollectionState,
@@ -63,6 +64,21 @@ def spec_of(
     )
 
 
+def change_of(request: retrieve_service_pb2.UpdateCollectionRequest) -> CollectionChange:
+    """Read what is to be different. The index checks whether it can be."""
+    has_index = request.HasField("index")
+    require(
+        has_index or request.HasField("description"),
+        "description",
+        "set description or index: nothing else of a collection can be changed",
+    )
+    return CollectionChange(
+        description=request.description if request.HasField("description") else None,
+        index_kind=enum_of(request.index.kind, _KINDS, "index.kind") if has_index else None,
+        index_parameters=dict(request.index.parameters),
+    )
+
+
 def collection_message(info: CollectionInfo) -> collection_pb2.Collection:
     """Describe a collection."""
     spec = info.spec
@@ -83,6 +99,7 @@ def collection_message(info: CollectionInfo) -> collection_pb2.Collection:
         state=_STATES[info.state],
         sequence=info.sequence,
         create_time=timestamp_message(info.create_time),
+        aliases=info.aliases,
         description=spec.description,
     )
 

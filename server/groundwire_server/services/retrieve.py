@@ -18,7 +18,7 @@ from groundwire_server.identity import current_identity
 from groundwire_server.ingestion import Destination, DocumentIngest, IngestEvent, NewCollection
 from groundwire_server.interceptors.method import Context
 from groundwire_server.services import reads, writes
-from groundwire_server.services.collections import collection_message, spec_of
+from groundwire_server.services.collections import change_of, collection_message, spec_of
 from groundwire_server.services.documents import (
     data_of,
     event_message,
@@ -74,6 +74,41 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
     ) -> pb.ListCollectionsResponse:
         """List the tenant's collections by name."""
         return await run_blocking(reads.list_collections, self._index, _tenant(), request)
+
+    async def UpdateCollection(
+        self, request: pb.UpdateCollectionRequest, context: Context
+    ) -> pb.UpdateCollectionResponse:
+        """Change a collection's description or index configuration."""
+        _require_named(request.name, "name")
+        require_idempotency_key(request.idempotency_key)
+        change, key = change_of(request), request.idempotency_key
+        info = await run_blocking(
+            self._index.update_collection, _tenant(), request.name, change, idempotency_key=key
+        )
+        return pb.UpdateCollectionResponse(collection=collection_message(info))
+
+    async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.SetAliasResponse:
+        """Point an alias to a collection."""
+        _require_named(request.collection, "collection")
+        require_idempotency_key(request.idempotency_key)
+        info, previous = await run_blocking(
+            self._index.set_alias,
+            _tenant(),
+            request.alias,
+            request.collection,
+            idempotency_key=request.idempotency_key,
+        )
+        return pb.SetAliasResponse(
+            collection=collection_message(info), previous_collection=previous
+        )
+
+    async def DeleteAlias(
+        self, request: pb.DeleteAliasRequest, context: Context
+    ) -> pb.DeleteAliasResponse:
+        """Remove an alias."""
+        require(bool(request.alias), "alias", "must name an alias")
+        name = await run_blocking(self._index.delete_alias, _tenant(), request.alias)
+        return pb.DeleteAliasResponse(collection=name)
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, context: Context

@@ -1,8 +1,9 @@
-"""Creating, describing, listing and deleting collections."""
+"""Creating, describing, changing, naming, listing and deleting collections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from groundwire.call import Pages, Unary, call
 from groundwire.requests.keys import idempotency_key as key
@@ -72,6 +73,69 @@ def list_collections(
             results.collections,
             timeout,
         )
+    )
+
+
+def update_collection(
+    name: str,
+    *,
+    description: str | None = None,
+    index_kind: results.IndexKind | Literal["auto"] | None = None,
+    index_parameters: Mapping[str, str] | None = None,
+    idempotency_key: str = "",
+    timeout: float | None = None,
+) -> Unary[results.Collection]:
+    """Change the description, or the kind of index with its parameters; what is None stays.
+
+    "auto" lets the server choose. An index is built anew in the background; until it is there
+    the former one answers.
+    """
+    if index_parameters is not None and index_kind is None:
+        raise ValueError("Parameters are of a kind of index: give index_kind as well.")
+    kind = None if index_kind == "auto" else index_kind
+    number = enum_number(collection_pb2.IndexKind.DESCRIPTOR, kind)
+    index = collection_pb2.IndexConfig(kind=number, parameters=index_parameters)
+    request = pb.UpdateCollectionRequest(
+        name=name,
+        description=description,
+        index=None if index_kind is None else index,
+        idempotency_key=key(idempotency_key),
+    )
+    return call(
+        "RetrieveService/UpdateCollection",
+        request,
+        pb.UpdateCollectionResponse,
+        lambda answer: results.collection(answer.collection),
+        timeout,
+    )
+
+
+def set_alias(
+    alias: str, collection: str, *, idempotency_key: str = "", timeout: float | None = None
+) -> Unary[results.Collection]:
+    """Point an alias to a collection, atomically: from then on it stands for that one.
+
+    Fill a new collection, then switch: nobody who uses the alias sees anything in between.
+    """
+    return call(
+        "RetrieveService/SetAlias",
+        pb.SetAliasRequest(
+            alias=alias, collection=collection, idempotency_key=key(idempotency_key)
+        ),
+        pb.SetAliasResponse,
+        lambda answer: results.collection(answer.collection),
+        timeout,
+    )
+
+
+def delete_alias(alias: str, *, timeout: float | None = None) -> Unary[str]:
+    """Remove an alias; the name of the collection, which stays. Not repeated after a failure."""
+    return call(
+        "RetrieveService/DeleteAlias",
+        pb.DeleteAliasRequest(alias=alias),
+        pb.DeleteAliasResponse,
+        lambda answer: answer.collection,
+        timeout,
     )
 
 

@@ -47,6 +47,8 @@ class Collection:
     sequence: int
     create_time: datetime | None
     description: str
+    aliases: tuple[str, ...] = ()
+    """Other names that it answers to."""
 
 
 def fingerprint(message: vector_pb2.Fingerprint) -> Fingerprint:
@@ -84,6 +86,7 @@ def collection(message: collection_pb2.Collection) -> Collection:
         sequence=message.sequence,
         create_time=to_time(message.create_time),
         description=message.description,
+        aliases=tuple(message.aliases),
     )
 
 
