@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from groundwire_index.segments import Files, Moved, Part, checksum, norms_of
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.segment_file import Matrix
-from groundwire_index.tail import Tail, read_tail
+from groundwire_index.tail import Tail, read_tail, write_tail
 from groundwire_index.transaction import Transaction
 from groundwire_index.writer import Writer
 
@@ -120,6 +120,12 @@ class Compactor:
             self._files.segment(self._unfinished).cut(slots[0] if slots else 0)
         self._unfinished = None
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No segment is moved or removed meanwhile."""
+        with self._compacting:
+            yield
+
     def tidy(self) -> None:
         """Remove the files of segments that were dropped a while ago; a start removes all."""
         with self._compacting:
@@ -191,10 +197,6 @@ class Move:
     def __call__(self, transaction: Transaction) -> None:
         """Rows that have been purged meanwhile leave a gap."""
         connection = transaction.connection
-        connection.execute(
-            "UPDATE segments SET slots = max(slots, ?) WHERE number = ?",
-            (self.first + len(self.residents), self.target),
-        )
         died = [
             connection.execute(
                 "UPDATE rows SET segment = ?, slot = ? WHERE row = ? AND segment = ? AND slot = ? "
@@ -203,15 +205,17 @@ class Move:
             ).fetchall()
             for slot, resident in enumerate(self.residents, start=self.first)
         ]
+        part = Part(
+            self.target,
+            self.first,
+            self.vectors,
+            norms_of(self.vectors).astype(np.float32),
+            np.array([resident.row for resident in self.residents], np.int64),
+        )
+        write_tail(connection, [part])
         transaction.moved.append(
             Moved(
-                part=Part(
-                    self.target,
-                    self.first,
-                    self.vectors,
-                    norms_of(self.vectors).astype(np.float32),
-                    np.array([resident.row for resident in self.residents], np.int64),
-                ),
+                part=part,
                 sources=[(resident.segment, resident.slot) for resident in self.residents],
                 died=[found[0][0] if found else 0 for found in died],
             )

@@ -18,8 +18,8 @@ from groundwire_index.storage.schema import SEGMENTS
 from groundwire_index.storage.segment_file import Matrix, SegmentFile, segment_path
 
 SEGMENT_BYTES = 64 * 2**20
-# What is read and computed in one piece, in numbers.
-_PIECE = 2**22
+# What is read and computed in one piece, in numbers: it stays in the processor's cache.
+_PIECE = 2**17
 
 _log = logging.getLogger(__name__)
 
@@ -88,10 +88,12 @@ class Segments:
     def load(cls, connection: sqlite3.Connection, files: Files) -> Segments:
         """Map the files, check every vector that counts, and leave out those that fail."""
         segments = cls(files)
-        manifest = dict(connection.execute("SELECT number, slots FROM segments ORDER BY number"))
-        files.sweep(manifest)
-        for number, slots in manifest.items():
-            segments._load(connection, number, slots)
+        manifest = connection.execute(
+            "SELECT number, slots, checksum FROM segments ORDER BY number"
+        ).fetchall()
+        files.sweep({number: slots for number, slots, _ in manifest})
+        for number, slots, expected in manifest:
+            segments._load(connection, number, slots, expected)
         return segments
 
     def add(self, part: Part) -> None:
@@ -127,18 +129,16 @@ class Segments:
         """All segments as of ``sequence``, the last write."""
         return tuple(segment.view(sequence) for segment in self._segments.values())
 
-    def _load(self, connection: sqlite3.Connection, number: int, slots: int) -> None:
+    def _load(
+        self, connection: sqlite3.Connection, number: int, slots: int, expected: int | None
+    ) -> None:
         file = self._files.segment(number)
         vectors = file.map()
-        held = np.array(
-            connection.execute(
-                "SELECT slot, row, checksum FROM rows WHERE segment = ? AND died IS NULL "
-                "ORDER BY slot",
-                (number,),
-            ).fetchall(),
-            np.int64,
-        ).reshape(-1, 3)
-        sound = _sound(vectors, held)
+        held = _held(connection, number)
+        if len(vectors) >= slots and checksum(vectors[:slots]) == expected:
+            sound = np.ones(len(held), np.bool_)
+        else:
+            sound = _sound(vectors, held)
         if not sound.all():
             self._report(file.path, int(held[~sound][0, 0]), int(np.count_nonzero(~sound)))
         segment = Segment(number, file)
@@ -158,9 +158,9 @@ class Segments:
         self.damage = self.damage or error
 
 
-def checksum(vector: bytes | memoryview) -> int:
-    """CRC-32 of a vector's bytes."""
-    return zlib.crc32(vector)
+def checksum(vectors: bytes | memoryview | Matrix, before: int = 0) -> int:
+    """CRC-32 of the bytes of vectors, after others whose checksum is ``before``."""
+    return zlib.crc32(vectors, before)
 
 
 def norms_of(vectors: Matrix) -> NDArray[np.float64]:
@@ -168,6 +168,17 @@ def norms_of(vectors: Matrix) -> NDArray[np.float64]:
     exact = vectors.astype(np.float64)
     norms: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", exact, exact))
     return norms
+
+
+def _held(connection: sqlite3.Connection, segment: int) -> NDArray[np.int64]:
+    """Slot, row and checksum of the vectors that count, shape (vectors, 3), by slot."""
+    # Joined into three values they are read several times faster than one by one.
+    columns = connection.execute(
+        "SELECT group_concat(slot), group_concat(row), group_concat(checksum) FROM "
+        "(SELECT slot, row, checksum FROM rows WHERE segment = ? AND died IS NULL ORDER BY slot)",
+        (segment,),
+    ).fetchone()
+    return np.stack([np.fromstring(one or "", np.int64, sep=",") for one in columns], axis=1)
 
 
 def _sound(vectors: Matrix, held: NDArray[np.int64]) -> NDArray[np.bool_]:

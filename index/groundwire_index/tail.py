@@ -10,7 +10,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from groundwire_index.segments import Files, Part
+from groundwire_index.segments import Files, Part, checksum
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,11 +31,22 @@ def read_tail(connection: sqlite3.Connection) -> Tail:
 
 def write_tail(connection: sqlite3.Connection, parts: Iterable[Part]) -> None:
     """Have the segments end after the parts, once the transaction is committed."""
-    connection.executemany(
-        "INSERT INTO segments VALUES (?, ?) "
-        "ON CONFLICT (number) DO UPDATE SET slots = excluded.slots",
-        [(part.segment, part.first + len(part.vectors)) for part in parts],
-    )
+    for part in parts:
+        known = connection.execute(
+            "SELECT slots, checksum FROM segments WHERE number = ?", (part.segment,)
+        ).fetchone()
+        end, before = known or (0, 0)
+        # Over slots that were passed by, nobody knows what the file holds.
+        follows = before is not None and part.first == end
+        connection.execute(
+            "INSERT INTO segments (number, slots, checksum) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET slots = excluded.slots, checksum = excluded.checksum",
+            (
+                part.segment,
+                part.first + len(part.vectors),
+                checksum(part.vectors, before) if follows else None,
+            ),
+        )
 
 
 def store_parts(files: Files, parts: Sequence[Part]) -> None:

@@ -4,6 +4,9 @@
 writes that made and ended it, ``place`` is its record's place in order of first insertion,
 ``segment`` and ``slot`` say where its vector is. A row never changes but for ``died``, so
 what is read under one sequence number stays what it was.
+
+Each vector has a checksum, and each segment one of all its slots in their order: when that is
+right, no vector need be looked at by itself. It is NULL where slots were passed by.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from groundwire_index.storage.databases import create_database
 DATABASE = "collection.db"
 SEGMENTS = "segments"
 ANNS = "anns"
-VERSION = 3
+VERSION = 4
 
 # The text comes last: what is read most often is then found without walking over it.
 _SCHEMA = """
@@ -31,7 +34,11 @@ CREATE TABLE state (
     cursor_key BLOB NOT NULL
 );
 INSERT INTO state VALUES (0, 0, 1, 0, 0, 0, 0, 0, randomblob(32));
-CREATE TABLE segments (number INTEGER PRIMARY KEY, slots INTEGER NOT NULL);
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY,
+    slots INTEGER NOT NULL,
+    checksum INTEGER DEFAULT 0
+);
 CREATE TABLE anns (
     number INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,

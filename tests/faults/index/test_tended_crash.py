@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
@@ -149,7 +150,7 @@ def check_words(index: Index, collection: Collection, expected: Records) -> None
 def check_files(collection: Collection) -> None:
     """Each file is in its manifest, with its size, and the other way round."""
     with collection._connections.lend(collection._database, Role.READER) as connection:
-        slots = dict(connection.execute("SELECT number, slots FROM segments").fetchall())
+        manifest = connection.execute("SELECT number, slots, checksum FROM segments").fetchall()
         anns = dict(connection.execute("SELECT number, bytes FROM anns").fetchall())
         (owned,) = connection.execute(
             "SELECT count(*) FROM rows WHERE segment NOT IN (SELECT number FROM segments)"
@@ -158,11 +159,12 @@ def check_files(collection: Collection) -> None:
     assert owned == 0
     collection._compactor.tidy()
     segments = {
-        int(path.stem): path.stat().st_size // WIDTH
-        for path in (collection._folder / "segments").iterdir()
+        int(path.stem): path.read_bytes() for path in (collection._folder / "segments").iterdir()
     }
-    assert {number for number, count in slots.items() if count} <= set(segments) <= set(slots)
-    assert all(segments[number] >= count for number, count in slots.items() if count)
+    assert set(segments) <= {number for number, _, _ in manifest}
+    for number, slots, checksum in manifest:
+        held = segments.get(number, b"")[: slots * WIDTH]
+        assert (len(held), zlib.crc32(held)) == (slots * WIDTH, checksum)
     files = {path.name: path.stat().st_size for path in (collection._folder / "anns").iterdir()}
     assert files == {f"{number}.faiss": size for number, size in anns.items()}
 
