@@ -135,7 +135,7 @@ class Segments:
         file = self._files.segment(number)
         vectors = file.map()
         held = _held(connection, number)
-        if len(vectors) >= slots and checksum(vectors[:slots]) == expected:
+        if len(vectors) >= slots and checksum(vectors[:slots].data) == expected:
             sound = np.ones(len(held), np.bool_)
         else:
             sound = _sound(vectors, held)
@@ -158,7 +158,7 @@ class Segments:
         self.damage = self.damage or error
 
 
-def checksum(vectors: bytes | memoryview | Matrix, before: int = 0) -> int:
+def checksum(vectors: bytes | memoryview, before: int = 0) -> int:
     """CRC-32 of the bytes of vectors, after others whose checksum is ``before``."""
     return zlib.crc32(vectors, before)
 

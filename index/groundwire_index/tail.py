@@ -44,7 +44,7 @@ def write_tail(connection: sqlite3.Connection, parts: Iterable[Part]) -> None:
             (
                 part.segment,
                 part.first + len(part.vectors),
-                checksum(part.vectors, before) if follows else None,
+                checksum(part.vectors.data, before) if follows else None,
             ),
         )
 
