@@ -17,6 +17,8 @@ from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version, create_database
 from groundwire_index.storage.folders import sync_folder
 
+CATALOG = "catalog.db"
+COLLECTIONS = "collections"
 VERSION = 1
 
 _SCHEMA = """
@@ -100,6 +102,14 @@ class Catalog:
                 (tenant, after, limit),
             ).fetchall()
         return [_entry(*row) for row in rows]
+
+    def entries(self) -> list[tuple[str, Entry]]:
+        """All collections of all tenants, each with its tenant, in order."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            rows = connection.execute(
+                "SELECT tenant, folder, spec, created FROM collections ORDER BY tenant, name"
+            ).fetchall()
+        return [(tenant, _entry(*row)) for tenant, *row in rows]
 
     def folders(self) -> set[str]:
         """Folders of all collections of all tenants."""

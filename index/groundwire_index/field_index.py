@@ -95,7 +95,7 @@ def _add(
     connection.executemany(
         "INSERT INTO field_rows (field, kind, value, block, rows) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - see above
         f"ON CONFLICT DO UPDATE SET rows = CAST({joined} AS BLOB)",
-        ((*entry, places) for entry, places in _entries(fields, rows).items()),
+        ((*entry, places) for entry, places in entries_of(fields, rows).items()),
     )
 
 
@@ -103,7 +103,7 @@ def remove_rows(
     connection: sqlite3.Connection, fields: Sequence[IndexedField], rows: Stored
 ) -> None:
     """Take rows out of the entries that have them."""
-    for entry, places in _entries(fields, rows).items():
+    for entry, places in entries_of(fields, rows).items():
         _take_out(connection, entry, places)
 
 
@@ -123,8 +123,8 @@ def _take_out(connection: sqlite3.Connection, entry: Entry, places: bytes) -> No
         connection.execute(f"DELETE FROM field_rows {which}", entry)  # noqa: S608
 
 
-def _entries(fields: Sequence[IndexedField], rows: Stored) -> dict[Entry, bytes]:
-    """Entries that rows have a part in, each with the places of these rows."""
+def entries_of(fields: Sequence[IndexedField], rows: Stored) -> dict[Entry, bytes]:
+    """Entries that rows have a part in, each with the places of these rows, packed."""
     finders = [_Finder(field) for field in fields]
     packed = {}
     for block, mine in groupby(rows, lambda row: row[0] // BLOCK):

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from groundwire_index.aliases import Aliases
-from groundwire_index.catalog import Catalog, Entry, not_found
+from groundwire_index.catalog import CATALOG, COLLECTIONS, Catalog, Entry, not_found
 from groundwire_index.checks import check_id, check_key, check_name, check_spec, require
 from groundwire_index.collection import Collection
 from groundwire_index.errors import (
@@ -47,9 +47,6 @@ from groundwire_index.storage.schema import (
     VERSION,
     create_collection_database,
 )
-
-CATALOG = "catalog.db"
-COLLECTIONS = "collections"
 
 
 class Index:

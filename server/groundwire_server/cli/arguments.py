@@ -12,6 +12,12 @@ DEFAULT_SERVER = "localhost:50051"
 DEFAULT_COLLECTION = "documents"
 FILES = {"jsonl": "JSON Lines", "parquet": "Parquet"}
 
+INDEX_ACTIONS = {
+    "stat": "What each collection consists of: segments, indexes, indexed fields, sizes.",
+    "verify": "Check every file, and name those that are damaged; exit code 1 if any is.",
+    "compact": "Purge, compact and index what is due, and give the room back.",
+}
+
 Parser = argparse.ArgumentParser
 Subparsers = argparse._SubParsersAction  # argparse gives this type no public name
 
@@ -149,12 +155,23 @@ def _eval(commands: Subparsers[Parser]) -> None:
 
 def _doctor(commands: Subparsers[Parser]) -> None:
     made = _command(commands, "doctor", "Check this machine, and say what each finding means.")
+    _data_dir(made, "Folder that a server would keep its data in.")
+
+
+def _index(commands: Subparsers[Parser]) -> None:
+    made = _command(commands, "index", "Look after the index of a server that is not running.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, says in INDEX_ACTIONS.items():
+        _data_dir(_command(actions, action, says), "The server's folder.")
+
+
+def _data_dir(made: Parser, says: str) -> None:
     made.add_argument(
         "--data-dir",
         type=Path,
         default=Path(os.environ.get("GROUNDWIRE_DATA_DIR") or "groundwire-data"),
         metavar="DIR",
-        help="Folder that a server would keep its data in.",
+        help=says,
     )
 
 
@@ -174,6 +191,7 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _export,
     _eval,
     _doctor,
+    _index,
     _settings,
     _demo,
 )
