@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 
 def run(*arguments: str | Path) -> str:
     done = subprocess.run(
-        [str(argument) for argument in arguments], capture_output=True, text=True, check=False
+        [str(argument) for argument in arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

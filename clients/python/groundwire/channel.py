@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -10,6 +11,9 @@ from importlib import resources
 import grpc
 
 Option = tuple[str, str | int]
+
+# As the server reads them; gRPC would refuse others without saying which.
+_IDENTITY = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 LOOPBACK = ("localhost", "127.", "[::1]", "unix:")
 
@@ -28,6 +32,13 @@ class Connection:
     max_message_bytes: int = 64 * 2**20
     metadata: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[Option] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("tenant", self.tenant), ("subject", self.subject)):
+            if value and not _IDENTITY.fullmatch(value):
+                raise ValueError(
+                    f"{name} {value!r} is not allowed: 1 to 128 characters of [A-Za-z0-9._:@-]"
+                )
 
     def call_metadata(self) -> tuple[tuple[str, str], ...]:
         """The metadata of every call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ def available() -> bool:
 
 def faiss() -> Any:
     """FAISS, imported when it is first needed; FailedPreconditionError without it."""
+    # It tells at length which of its builds this processor cannot run.
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     try:
         import faiss as library
     except ImportError as error:

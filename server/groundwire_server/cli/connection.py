@@ -6,6 +6,7 @@ import os
 from argparse import Namespace
 
 from groundwire import Client
+from groundwire.errors import InvalidArgumentError
 
 from groundwire_server.cli.arguments import DEFAULT_SERVER, SERVER_ENV
 
@@ -19,9 +20,12 @@ def connect(arguments: Namespace) -> Client:
     """A client as the arguments say; close it."""
     timeout = getattr(arguments, "timeout", None)
     timeouts = {} if timeout is None else {"timeout": timeout, "generation_timeout": timeout}
-    return Client(
-        target(arguments),
-        tenant=getattr(arguments, "tenant", ""),
-        subject=getattr(arguments, "subject", ""),
-        **timeouts,
-    )
+    try:
+        return Client(
+            target(arguments),
+            tenant=getattr(arguments, "tenant", ""),
+            subject=getattr(arguments, "subject", ""),
+            **timeouts,
+        )
+    except ValueError as error:
+        raise InvalidArgumentError(f"--{error}") from error

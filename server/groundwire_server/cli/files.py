@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,16 @@ def find(paths: Iterable[Path]) -> list[Found]:
         for file in _within(path) if path.is_dir() else [Found(path, path.name)]:
             found.setdefault(file.path.resolve(), file)
     return list(found.values())
+
+
+def is_text(name: str) -> bool:
+    """Whether UTF-8 can carry a name. The system allows any bytes."""
+    return as_text(name) == name
+
+
+def as_text(name: str) -> str:
+    """A name to be shown, with a mark for each byte that is no text."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _within(folder: Path) -> Iterator[Found]:

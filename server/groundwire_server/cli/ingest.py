@@ -10,7 +10,7 @@ from groundwire import Client, GroundwireError, IngestResult
 
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.failure import is_unreachable, sentence
-from groundwire_server.cli.files import Found, find
+from groundwire_server.cli.files import Found, as_text, find, is_text
 from groundwire_server.cli.ingest_report import Report, report
 
 
@@ -36,6 +36,8 @@ def run(arguments: Namespace) -> int:
 
 
 def _ingest(client: Client, file: Found, arguments: Namespace, progress: Report) -> Outcome:
+    if not is_text(file.document_id):
+        return _failed(file, "has a name that is not valid UTF-8: rename it")
     progress.begin(file.document_id)
     try:
         result = client.retrieve.ingest(
@@ -62,4 +64,4 @@ def _status(result: IngestResult) -> Literal["ingested", "replaced", "unchanged"
 
 
 def _failed(file: Found, why: str) -> Outcome:
-    return Outcome(str(file.path), file.document_id, "failed", error=why)
+    return Outcome(as_text(str(file.path)), as_text(file.document_id), "failed", error=why)

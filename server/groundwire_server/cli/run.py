@@ -42,6 +42,9 @@ def _run(arguments: Namespace) -> int:
     except GroundwireError as error:
         sys.stderr.write(f"groundwire: {sentence(error, arguments)}\n")
         return FAILED
+    except UnicodeEncodeError:
+        sys.stderr.write("groundwire: what was given is not valid UTF-8: write it in that\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         return INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -68,6 +69,21 @@ def test_without_a_server_one_sentence_says_how_to_start_one(
 def test_what_the_server_refuses_is_said_in_its_words(command: Command) -> None:
     done = command("search", "dusk", "-c", "missing")
     assert (done.code, done.err) == (1, 'groundwire: there is no collection "missing"\n')
+
+
+@pytest.mark.parametrize(
+    "arguments", [["search"], ["ask"], ["collections", "create"]], ids=" ".join
+)
+def test_what_is_no_text_is_said_in_a_sentence(command: Command, arguments: list[str]) -> None:
+    done = command(*arguments, os.fsdecode(b"x\xff"))
+    assert done.code == 1
+    assert done.err == "groundwire: what was given is not valid UTF-8: write it in that\n"
+
+
+def test_a_tenant_that_no_server_takes_is_refused_by_its_flag(command: Command) -> None:
+    done = command("search", "dusk", "--tenant", "é")
+    assert done.code == 1
+    assert done.err.startswith("groundwire: --tenant 'é' is not allowed: 1 to 128 characters")
 
 
 def test_a_flag_goes_before_the_environment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_what_cannot_be_ingested_is_told_and_the_rest_is_done(
     assert good == "ingested  good.md, 2 chunks"
     assert summary.endswith("; 2 failed")
     assert list(platform.library.documents) == ["good.md"]
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_a_name_that_is_no_text_fails_alone(
+    command: Command, platform: Platform, tmp_path: Path, json: tuple[str, ...]
+) -> None:
+    (tmp_path / os.fsdecode(b"a\xff.txt")).write_bytes(b"good")
+    (tmp_path / "b.txt").write_bytes(b"good")
+    done = command("ingest", tmp_path, *json)
+    assert done.code == 1
+    assert "a\ufffd.txt" in done.out
+    assert "not valid UTF-8" in done.out
+    assert list(platform.library.documents) == [f"{tmp_path.name}/b.txt"]
 
 
 def test_when_every_file_is_refused_no_collection_is_left_behind(

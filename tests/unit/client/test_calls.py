@@ -258,6 +258,41 @@ async def test_a_prompt_is_sent_without_a_chat(ask) -> None:
     assert not server.request.HasField("grounding")
 
 
+async def test_what_is_empty_is_sent_for_the_server_to_judge(ask) -> None:
+    with serving(server := Patient()) as address:
+        await ask(address, lambda client: client.complete(""))
+        assert [one.content for one in server.request.chat.messages] == [""]
+        await ask(address, lambda client: client.complete([]))
+        assert server.request.WhichOneof("input") == "chat"
+        await ask(address, lambda client: client.complete(prompt=""))
+        assert server.request.WhichOneof("input") == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda client: client.complete("Hi", max_tokens=5), r"Sampling\(max_tokens=...\)"),
+        (lambda client: client.complete("Hi", groundin="papers"), "'grounding'"),
+        (lambda client: client.generate("Hi", zzz=1), "session_id"),
+        (lambda client: client.retrieve.search("c", "dusk", topk=3), "'top_k'"),
+        (lambda client: client.retrieve.search_batch("c", ["dusk"], limit=3), "top_k"),
+    ],
+)
+def test_an_option_that_there_is_not_is_an_error(call, advice: str) -> None:
+    with (
+        groundwire.Client("127.0.0.1:1") as client,
+        pytest.raises(TypeError, match=f"no option here: .*{advice}"),
+    ):
+        call(client)
+
+
+@pytest.mark.parametrize("name", ["tenant", "subject"])
+@pytest.mark.parametrize("value", ["é", "a b", "a" * 129, "a\n"])
+def test_an_identity_that_no_server_takes_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} .* 1 to 128 characters"):
+        groundwire.Client("127.0.0.1:1", **{name: value})
+
+
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [

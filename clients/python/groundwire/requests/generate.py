@@ -19,6 +19,7 @@ from groundwire.chat import (
     Tool,
     ToolChoice,
 )
+from groundwire.requests.options import require_known
 from groundwire.results import completion as results
 from groundwire.v1 import generate_service_pb2, generation_pb2
 from groundwire.v1.retrieve_service_pb2 import SearchMode
@@ -49,7 +50,7 @@ class GenerateOptions(TypedDict, total=False):
     """Seconds; None: the client's `generation_timeout`."""
 
 
-def generate(messages: Input = (), **options: Unpack[GenerateOptions]) -> Stream:
+def generate(messages: Input | None = None, **options: Unpack[GenerateOptions]) -> Stream:
     """Stream an answer: iterate over the result for its events.
 
     ``messages`` is what the user says, or a whole chat. See :class:`GenerateOptions` for
@@ -59,7 +60,9 @@ def generate(messages: Input = (), **options: Unpack[GenerateOptions]) -> Stream
     return Stream(request(messages, options), options.get("timeout"))
 
 
-def complete(messages: Input = (), **options: Unpack[GenerateOptions]) -> Unary[results.Completion]:
+def complete(
+    messages: Input | None = None, **options: Unpack[GenerateOptions]
+) -> Unary[results.Completion]:
     """Give a whole answer at once.
 
     Takes what ``generate`` takes. It is not repeated after a failure: with a session, the
@@ -93,10 +96,13 @@ def count_tokens(
     )
 
 
-def request(messages: Input, options: GenerateOptions) -> generate_service_pb2.GenerateRequest:
+def request(
+    messages: Input | None, options: GenerateOptions
+) -> generate_service_pb2.GenerateRequest:
     """The message for a generation."""
+    require_known(options, GenerateOptions)
     prompt = options.get("prompt")
-    if (prompt is None) == (not messages):
+    if (prompt is None) == (messages is None):
         raise ValueError("Give messages or a prompt, and not both.")
     grounding = options.get("grounding")
     constraint = options.get("constraint")
@@ -111,9 +117,9 @@ def request(messages: Input, options: GenerateOptions) -> generate_service_pb2.G
         session_id=options.get("session_id", ""),
         priority=options.get("priority", 0),
     )
-    if prompt is None:
+    if messages is not None:
         message.chat.CopyFrom(_chat(messages))
-    else:
+    if prompt is not None:
         message.prompt = prompt
     return message
 

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypedDict, Unpack
 from groundwire import vectors
 from groundwire.call import Unary, call
 from groundwire.chat import SearchMode
+from groundwire.requests.options import require_known
 from groundwire.requests.records import Parts, parts
 from groundwire.results import records as results
 from groundwire.v1 import retrieve_service_pb2 as pb
@@ -93,6 +94,7 @@ def search_batch(
 
 
 def _request(collection: str, query: Query, options: SearchOptions) -> pb.SearchRequest:
+    require_known(options, SearchOptions)
     fusion = options.get("fusion")
     mode = enum_number(pb.SearchMode.DESCRIPTOR, options.get("mode"))
     request = pb.SearchRequest(
