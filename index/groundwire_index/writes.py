@@ -50,9 +50,10 @@ class Once:
 
 def forget_answers(transaction: Transaction) -> None:
     """Drop answers that nobody asks for again."""
-    transaction.connection.execute(
-        "DELETE FROM answers WHERE time < ?", (transaction.now() - REMEMBERED_S,)
-    )
+    now = transaction.now()
+    transaction.connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
+    # The clock was set back. What seems to be of the future is counted from now on.
+    transaction.connection.execute("UPDATE answers SET time = ? WHERE time > ?", (now, now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _SQLITE_READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _SQLITE_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# What Python says, without a code, of a text that is none.
+_GARBLED = "Could not decode to UTF-8"
 # SQLite says "full" when it writes, but not when it makes its files or the memory they share.
 _SQLITE_PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 # Bytes of the memory that the connections to a database share, which is a file beside it.
@@ -50,6 +53,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         if translated is None:
             raise
         raise translated from error
+    except json.JSONDecodeError as error:
+        raise _damaged(path, error) from error
 
 
 def disk_full(held: Path | str) -> ResourceExhaustedError:
@@ -82,12 +87,8 @@ def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | No
         return disk_full(path)
     if code in _SQLITE_READ_ONLY:
         return _read_only(path, str(error))
-    if code in _SQLITE_CORRUPT:
-        return DataLossError(
-            f"{path} is damaged ({error}): restore it from a copy",
-            reason="FILE_DAMAGED",
-            metadata={"file": str(path)},
-        )
+    if code in _SQLITE_CORRUPT or str(error).startswith(_GARBLED):
+        return _damaged(path, error)
     if code in _SQLITE_TROUBLE:
         return UnavailableError(
             f"{path} cannot be used: {error}. Nothing was acknowledged: look after the disk, "
@@ -96,6 +97,14 @@ def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | No
             retry_after_s=_RETRY_S,
         )
     return None
+
+
+def _damaged(path: Path, error: Exception) -> DataLossError:
+    return DataLossError(
+        f"{path} is damaged ({error}): restore it from a copy",
+        reason="FILE_DAMAGED",
+        metadata={"file": str(path)},
+    )
 
 
 def _has_no_room(path: Path) -> bool:

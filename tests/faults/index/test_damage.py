@@ -148,6 +148,31 @@ def test_a_database_that_cannot_be_read_is_named_and_can_be_deleted(
         assert not database.parent.exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "bit"),
+    # A text that is no UTF-8 any more, and metadata that are no JSON.
+    [(len('{"shelf":5}'), 7), (0, 1)],
+)
+def test_a_record_that_cannot_be_read_is_data_loss(tmp_path: Path, place: int, bit: int) -> None:
+    with Index.open(tmp_path) as index:
+        index.create_collection(TENANT, SPEC)
+        collection = index.collection(TENANT, "c")
+        collection.upsert(
+            [record(f"r{n}", vector(1, n, 0), f"word{n}", metadata={"shelf": n}) for n in range(9)]
+        )
+    database = collection_folder(tmp_path) / "collection.db"
+    stored = database.read_bytes().index(b'{"shelf":5}word5')
+    flip(database, stored + place, bit)
+    with Index.open(tmp_path) as index:
+        collection = index.collection(TENANT, "c")
+        with pytest.raises(DataLossError, match=r"collection\.db is damaged") as caught:
+            collection.get(["r5"])
+        assert caught.value.metadata["file"] == str(database)
+        (sound,) = collection.get(["r3"])
+        assert sound is not None
+        assert (sound.text, sound.metadata) == ("word3", {"shelf": 3})
+
+
 def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
     make(tmp_path)
     with closing(sqlite3.connect(tmp_path / "catalog.db")) as catalog:
