@@ -111,6 +111,13 @@ class Catalog:
             ).fetchall()
         return [(tenant, _entry(*row)) for tenant, *row in rows]
 
+    def folder_of(self, tenant: str, name: str) -> str:
+        """Folder of a collection; empty if there is none of that name."""
+        try:
+            return self.find(tenant, name).folder
+        except NotFoundError:
+            return ""
+
     def folders(self) -> set[str]:
         """Folders of all collections of all tenants."""
         with self._connections.lend(self._path, Role.READER) as connection:
@@ -152,6 +159,17 @@ class Catalog:
                 )
             connection.execute("COMMIT")
         return _entry(*row)
+
+    def replace(self, tenant: str, folder: str, spec: CollectionSpec) -> Entry:
+        """Put a collection in the place of the one of its name, if there is one, in one step."""
+        now = self._now()
+        with self._connections.lend(self._path, Role.WRITER) as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO collections (tenant, name, folder, spec, created) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (tenant, spec.name, folder, _encode(spec), now),
+            )
+        return _entry(folder, _encode(spec), now)
 
     def update(self, tenant: str, spec: CollectionSpec, key: str, asked: str) -> bool:
         """Put a spec in the place of the one of its name; False if the key did so before."""

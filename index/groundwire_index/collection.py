@@ -11,6 +11,7 @@ from pathlib import Path
 from groundwire_index.ann import BuildCancelledError
 from groundwire_index.ann_builder import AnnBuilder
 from groundwire_index.anns import AnnFiles, Anns
+from groundwire_index.backup.copying import copy_collection
 from groundwire_index.checks import (
     MAX_IDS,
     MAX_PAGE,
@@ -360,6 +361,11 @@ class Collection:
         """Have another description or index configuration, as `Index.update_collection` says."""
         self.spec = spec
         self._builder.spec = spec
+
+    def copy_to(self, folder: Path) -> None:
+        """Put a copy as of one write into an empty folder, while reads and writes go on."""
+        with self._compactor.paused(), self._snapshot() as snapshot:
+            copy_collection(snapshot, folder)
 
     def tend(self) -> None:
         """Have what is due by now built in the background."""

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from groundwire_index.aliases import Aliases
+from groundwire_index.backup.snapshots import Snapshots
+from groundwire_index.backup.store import SnapshotStore
 from groundwire_index.catalog import CATALOG, COLLECTIONS, Catalog, Entry, not_found
 from groundwire_index.checks import check_id, check_key, check_name, check_spec, require
 from groundwire_index.collection import Collection
@@ -83,6 +85,7 @@ class Index:
         try:
             self._catalog = self._prepared(now)
             self._aliases = Aliases(path / CATALOG, self._connections, now)
+            self.snapshots = Snapshots(SnapshotStore(path, now), self)
         except BaseException:
             self._lock.close()
             raise
@@ -261,6 +264,28 @@ class Index:
         shutil.rmtree(self._folder(entry), ignore_errors=True)
         return records
 
+    def adopt(
+        self, tenant: str, spec: CollectionSpec, fill: Callable[[Path], None], *, replacing: bool
+    ) -> CollectionInfo:
+        """Have a collection whose folder ``fill`` makes, on stable storage; it shows at once.
+
+        In the place of one of that name if ``replacing``, whose reads in progress finish. Raises
+        AlreadyExistsError if the name is taken otherwise, and what ``fill`` raises.
+        """
+        check_id(tenant, "tenant")
+        check_spec(spec)
+        folder = self._path / COLLECTIONS / uuid.uuid4().hex
+        try:
+            if not replacing:
+                self._catalog.require_free(tenant, spec)
+            fill(folder)
+            with self._changing:
+                entry = self._take_place(tenant, spec, folder.name, replacing=replacing)
+        except GroundwireError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return self._described(tenant, entry)
+
     def purge(self) -> int:
         """Remove for good what was deleted or replaced longer ago than the retention.
 
@@ -307,6 +332,24 @@ class Index:
         except GroundwireError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _take_place(
+        self, tenant: str, spec: CollectionSpec, folder: str, *, replacing: bool
+    ) -> Entry:
+        self._require_open()
+        self._aliases.require_free(tenant, spec.name)
+        if not replacing:
+            return self._catalog.add(tenant, folder, spec, "")
+        former = self._catalog.folder_of(tenant, spec.name)
+        # Closed before the switch: no write is acknowledged that the switch would lose.
+        collection = self._open.pop((tenant, spec.name), None)
+        if collection is not None:
+            collection.close(_replaced(spec.name))
+        entry = self._catalog.replace(tenant, folder, spec)
+        if former:
+            # What cannot be removed now is swept when the index is opened next.
+            shutil.rmtree(self._path / COLLECTIONS / former, ignore_errors=True)
+        return entry
 
     def _opened(self, tenant: str, entry: Entry) -> Collection:
         database = self._folder(entry) / DATABASE
@@ -387,6 +430,14 @@ class Index:
     def _require_open(self) -> None:
         if self._closed:
             raise _closed()
+
+
+def _replaced(name: str) -> UnavailableError:
+    return UnavailableError(
+        f'collection "{name}" has just been restored from a snapshot: retry',
+        reason="COLLECTION_RESTORED",
+        retry_after_s=0.1,
+    )
 
 
 def _closed() -> FailedPreconditionError:

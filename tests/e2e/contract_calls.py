@@ -85,6 +85,8 @@ WORKING: tuple[Call, ...] = (
         searches=[{"text": "dome"}, {"recordId": "a"}],
         answer="guide.txt#0",
     ),
+    retrieve("CreateSnapshot", collection=COLLECTION, answer="sha256"),
+    retrieve("ListSnapshots", answer=COLLECTION),
     retrieve("ListDocuments", collection=COLLECTION, answer="guide.txt"),
     call("GenerateService/CountTokens", {"text": "dusk"}, answer="tokenCount"),
     call("GenerateService/Generate", GROUNDED, answer="dusk"),
@@ -107,18 +109,23 @@ WORKING: tuple[Call, ...] = (
     retrieve("DeleteCollection", name=COLLECTION),
 )
 
-# Nothing runs under this id.
-NOT_FOUND: tuple[Call, ...] = (call("AdminService/Abort", {"requestId": "none"}),)
+# Nothing runs, and no snapshot is kept, under this id.
+NOT_FOUND: tuple[Call, ...] = (
+    call("AdminService/Abort", {"requestId": "none"}),
+    retrieve("RestoreSnapshot", snapshotId="none"),
+    retrieve("DownloadSnapshot", snapshotId="none"),
+    retrieve("DeleteSnapshot", snapshotId="none"),
+)
+
+# A snapshot begins with its manifest.
+INVALID: tuple[Call, ...] = (
+    call("RetrieveService/UploadSnapshot", {"chunk": {"file": "collection.db"}}),
+)
 
 # In the contract, and filled later.
 UNIMPLEMENTED: tuple[Call, ...] = (
     call("AdminService/GetUsage"),
     call("EmbedService/EmbedStream", {"id": "1", "input": {"text": "dusk"}}),
-    retrieve("CreateSnapshot", collection=COLLECTION),
-    retrieve("ListSnapshots"),
-    retrieve("RestoreSnapshot", snapshotId="s"),
-    retrieve("DownloadSnapshot", snapshotId="s"),
-    call("RetrieveService/UploadSnapshot", {"chunk": {"file": "f"}}),
     memory("ListSessions"),
     memory("ForkSession", sessionId=SESSION),
     memory("GetSessionStats", sessionId=SESSION),
@@ -129,4 +136,4 @@ UNIMPLEMENTED: tuple[Call, ...] = (
     memory("Forget", memoryIds={"ids": ["m"]}),
 )
 
-EVERY = (*WORKING, *NOT_FOUND, *UNIMPLEMENTED)
+EVERY = (*WORKING, *NOT_FOUND, *INVALID, *UNIMPLEMENTED)

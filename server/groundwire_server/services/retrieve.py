@@ -17,7 +17,7 @@ from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.identity import current_identity
 from groundwire_server.ingestion import Destination, DocumentIngest, IngestEvent, NewCollection
 from groundwire_server.interceptors.method import Context
-from groundwire_server.services import reads, writes
+from groundwire_server.services import reads, snapshots, writes
 from groundwire_server.services.collections import change_of, collection_message, spec_of
 from groundwire_server.services.documents import (
     data_of,
@@ -210,6 +210,47 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         writes.check_delete_document(request)
         collection = await self._collection(request.collection)
         return await run_blocking(writes.delete_document, collection, request)
+
+    # --- snapshots ---
+
+    async def CreateSnapshot(
+        self, request: pb.CreateSnapshotRequest, context: Context
+    ) -> pb.CreateSnapshotResponse:
+        """Take a snapshot of a collection in use."""
+        return await run_blocking(snapshots.create, self._index.snapshots, _tenant(), request)
+
+    async def ListSnapshots(
+        self, request: pb.ListSnapshotsRequest, context: Context
+    ) -> pb.ListSnapshotsResponse:
+        """List snapshots, newest first."""
+        return await run_blocking(snapshots.list_page, self._index.snapshots, _tenant(), request)
+
+    async def DeleteSnapshot(
+        self, request: pb.DeleteSnapshotRequest, context: Context
+    ) -> pb.DeleteSnapshotResponse:
+        """Delete a snapshot."""
+        return await run_blocking(snapshots.delete, self._index.snapshots, _tenant(), request)
+
+    async def RestoreSnapshot(
+        self, request: pb.RestoreSnapshotRequest, context: Context
+    ) -> pb.RestoreSnapshotResponse:
+        """Restore a snapshot under a name."""
+        return await run_blocking(snapshots.restore, self._index.snapshots, _tenant(), request)
+
+    async def DownloadSnapshot(
+        self, request: pb.DownloadSnapshotRequest, context: Context
+    ) -> AsyncGenerator[pb.DownloadSnapshotResponse, None]:
+        """Stream a snapshot out."""
+        chunks = snapshots.download(self._index.snapshots, _tenant(), request)
+        async with aclosing(chunks) as responses:
+            async for response in responses:
+                yield response
+
+    async def UploadSnapshot(
+        self, request_iterator: AsyncIterator[pb.UploadSnapshotRequest], context: Context
+    ) -> pb.UploadSnapshotResponse:
+        """Take a snapshot in."""
+        return await snapshots.upload(self._index.snapshots, _tenant(), request_iterator)
 
     async def _ingest(
         self, requests: AsyncIterator[pb.IngestDocumentRequest]

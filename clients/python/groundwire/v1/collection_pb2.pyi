@@ -93,7 +93,7 @@ class _CollectionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Colle
     COLLECTION_STATE_READY: _CollectionState.ValueType  # 1
     """Reads and writes work; chunks and vectors have been counted and agree."""
     COLLECTION_STATE_RESTORING: _CollectionState.ValueType  # 2
-    """Being restored from a snapshot; reads and writes give FAILED_PRECONDITION."""
+    """Being restored from a snapshot. Not given out: a restored collection is there at once."""
     COLLECTION_STATE_DAMAGED: _CollectionState.ValueType  # 3
     """Part of the data failed its checksum; reads serve the rest, writes give DATA_LOSS."""
 
@@ -104,7 +104,7 @@ COLLECTION_STATE_UNSPECIFIED: CollectionState.ValueType  # 0
 COLLECTION_STATE_READY: CollectionState.ValueType  # 1
 """Reads and writes work; chunks and vectors have been counted and agree."""
 COLLECTION_STATE_RESTORING: CollectionState.ValueType  # 2
-"""Being restored from a snapshot; reads and writes give FAILED_PRECONDITION."""
+"""Being restored from a snapshot. Not given out: a restored collection is there at once."""
 COLLECTION_STATE_DAMAGED: CollectionState.ValueType  # 3
 """Part of the data failed its checksum; reads serve the rest, writes give DATA_LOSS."""
 Global___CollectionState: _TypeAlias = CollectionState  # noqa: Y015

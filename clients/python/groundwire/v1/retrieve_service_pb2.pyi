@@ -24,6 +24,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _Durability:
@@ -1596,7 +1601,9 @@ Global___DeleteDocumentResponse: _TypeAlias = DeleteDocumentResponse  # noqa: Y0
 
 @_typing.final
 class Snapshot(_message.Message):
-    """A consistent copy of a collection."""
+    """A collection as it was after one write. Vectors and indexes that never change again are shared
+    with the collection, and between snapshots, where the file system has hard links.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1606,13 +1613,22 @@ class Snapshot(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    VECTORS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """In order of time."""
     collection: _builtins.str
+    """The name it had."""
     sequence: _builtins.int
     """The last write it holds."""
     size_bytes: _builtins.int
+    """Of all its files. What it shares takes room once."""
     sha256: _builtins.str
-    """SHA-256 over the snapshot's manifest, in hexadecimal."""
+    """SHA-256 over the snapshot's manifest, in hexadecimal. It covers every file."""
+    records: _builtins.int
+    """Live records."""
+    vectors: _builtins.int
+    """Live records that have a vector."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1624,10 +1640,12 @@ class Snapshot(_message.Message):
         size_bytes: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         sha256: _builtins.str = ...,
+        records: _builtins.int = ...,
+        vectors: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_time", b"create_time", "id", b"id", "sequence", b"sequence", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_time", b"create_time", "id", b"id", "records", b"records", "sequence", b"sequence", "sha256", b"sha256", "size_bytes", b"size_bytes", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1641,6 +1659,9 @@ class CreateSnapshotRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     idempotency_key: _builtins.str
+    """The same key gives the same snapshot again, for as long as it is kept; with another
+    collection it is ALREADY_EXISTS.
+    """
     def __init__(
         self,
         *,
@@ -1685,7 +1706,9 @@ class ListSnapshotsRequest(_message.Message):
     collection: _builtins.str
     """All collections if empty."""
     page_size: _builtins.int
+    """1 to 1,000; 100 if 0."""
     cursor: _builtins.str
+    """`next_cursor` of the page before; empty for the first."""
     def __init__(
         self,
         *,
@@ -1708,6 +1731,7 @@ class ListSnapshotsResponse(_message.Message):
     SNAPSHOTS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
     def snapshots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Snapshot]: ...
     def __init__(
@@ -1725,6 +1749,40 @@ class ListSnapshotsResponse(_message.Message):
 Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
 
 @_typing.final
+class DeleteSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    snapshot_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        snapshot_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotRequest: _TypeAlias = DeleteSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotResponse: _TypeAlias = DeleteSnapshotResponse  # noqa: Y015
+
+@_typing.final
 class RestoreSnapshotRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1735,7 +1793,9 @@ class RestoreSnapshotRequest(_message.Message):
     collection: _builtins.str
     """The name to restore under; the snapshot's own if empty."""
     replace: _builtins.bool
-    """Replace a collection of that name; else it is ALREADY_EXISTS."""
+    """Replace a collection of that name, if there is one; else it is ALREADY_EXISTS. An alias is
+    never replaced.
+    """
     def __init__(
         self,
         *,
@@ -1860,13 +1920,24 @@ class SnapshotChunk(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     CRC32C_FIELD_NUMBER: _builtins.int
+    CRC32_FIELD_NUMBER: _builtins.int
     file: _builtins.str
-    """File name inside the snapshot."""
+    """File name inside the snapshot, e.g. "manifest.json" or "segments/3.f32"."""
     offset: _builtins.int
     """Offset of the first byte."""
     data: _builtins.bytes
-    crc32c: _builtins.int
-    """CRC-32C of `data`."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def crc32c(self) -> _builtins.int:
+        """Neither filled nor read: few languages bring CRC-32C along."""
+
+    @crc32c.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def crc32c(self, value: _builtins.int) -> None:
+        """Neither filled nor read: few languages bring CRC-32C along."""
+
+    crc32: _builtins.int
+    """CRC-32 of `data`, as in zlib and gzip."""
     def __init__(
         self,
         *,
@@ -1874,10 +1945,11 @@ class SnapshotChunk(_message.Message):
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
         crc32c: _builtins.int = ...,
+        crc32: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32c", b"crc32c", "data", b"data", "file", b"file", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32", b"crc32", "crc32c", b"crc32c", "data", b"data", "file", b"file", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -139,6 +139,11 @@ class RetrieveServiceStub:
                 request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.ListSnapshotsRequest.SerializeToString,
                 response_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.ListSnapshotsResponse.FromString,
                 _registered_method=True)
+        self.DeleteSnapshot = channel.unary_unary(
+                '/groundwire.v1.RetrieveService/DeleteSnapshot',
+                request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
         self.RestoreSnapshot = channel.unary_unary(
                 '/groundwire.v1.RetrieveService/RestoreSnapshot',
                 request_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.RestoreSnapshotRequest.SerializeToString,
@@ -311,35 +316,55 @@ class RetrieveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSnapshot(self, request, context):
-        """Makes a consistent copy of a collection while it is in use.
+        """Takes a snapshot of a collection, as it is after one write, while it is in use. When this
+        answers, it is on stable storage and every file and vector of it has been checked. It
+        outlives the collection. A damaged collection is DATA_LOSS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSnapshots(self, request, context):
-        """Lists snapshots, newest first.
+        """Lists snapshots, newest first, also of collections that are gone. One whose manifest is
+        damaged is left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSnapshot(self, request, context):
+        """Deletes a snapshot, also a damaged one. The room of what others share with it stays taken.
+        An unknown snapshot is NOT_FOUND, here and below.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreSnapshot(self, request, context):
-        """Restores a snapshot under a name.
+        """Restores a snapshot under a name. All its files are checked first: a damaged one is
+        DATA_LOSS, is named, and nothing changes. Then the collection is there at once and whole,
+        also after a crash. Where one is replaced, each read sees the former or the restored one;
+        a call that the switch interrupts is UNAVAILABLE, and retried it sees the restored one.
+
+        The sequence number is the snapshot's again, and cursors of before are INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadSnapshot(self, request, context):
-        """Streams a snapshot out as checksummed chunks.
+        """Streams a snapshot out in checksummed chunks, `manifest.json` first, which holds the SHA-256
+        of each file, then its files in the manifest's order, each from its first byte on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadSnapshot(self, request_iterator, context):
-        """Takes a snapshot in as checksummed chunks.
+        """Takes in the chunks of DownloadSnapshot, in that order. The snapshot keeps its id and shows
+        once all of it has arrived and been checked; else nothing of it is kept. One that is there
+        already is not kept twice; another of the same id is ALREADY_EXISTS. A chunk that is not the
+        next is INVALID_ARGUMENT, one whose checksum is wrong DATA_LOSS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -447,6 +472,11 @@ def add_RetrieveServiceServicer_to_server(servicer, server):
                     servicer.ListSnapshots,
                     request_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.ListSnapshotsRequest.FromString,
                     response_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_retrieve__service__pb2.DeleteSnapshotResponse.SerializeToString,
             ),
             'RestoreSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreSnapshot,
@@ -1009,6 +1039,33 @@ class RetrieveService:
             '/groundwire.v1.RetrieveService/ListSnapshots',
             groundwire_dot_v1_dot_retrieve__service__pb2.ListSnapshotsRequest.SerializeToString,
             groundwire_dot_v1_dot_retrieve__service__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.RetrieveService/DeleteSnapshot',
+            groundwire_dot_v1_dot_retrieve__service__pb2.DeleteSnapshotRequest.SerializeToString,
+            groundwire_dot_v1_dot_retrieve__service__pb2.DeleteSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -100,15 +100,36 @@ class RetrieveServiceStub:
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteDocumentRequest, _retrieve_service_pb2.DeleteDocumentResponse]
     """Deletes a document and all its chunks, atomically. NOT_FOUND if there is none."""
     CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.CreateSnapshotRequest, _retrieve_service_pb2.CreateSnapshotResponse]
-    """Makes a consistent copy of a collection while it is in use."""
+    """Takes a snapshot of a collection, as it is after one write, while it is in use. When this
+    answers, it is on stable storage and every file and vector of it has been checked. It
+    outlives the collection. A damaged collection is DATA_LOSS.
+    """
     ListSnapshots: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.ListSnapshotsRequest, _retrieve_service_pb2.ListSnapshotsResponse]
-    """Lists snapshots, newest first."""
+    """Lists snapshots, newest first, also of collections that are gone. One whose manifest is
+    damaged is left out.
+    """
+    DeleteSnapshot: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteSnapshotRequest, _retrieve_service_pb2.DeleteSnapshotResponse]
+    """Deletes a snapshot, also a damaged one. The room of what others share with it stays taken.
+    An unknown snapshot is NOT_FOUND, here and below.
+    """
     RestoreSnapshot: _grpc.UnaryUnaryMultiCallable[_retrieve_service_pb2.RestoreSnapshotRequest, _retrieve_service_pb2.RestoreSnapshotResponse]
-    """Restores a snapshot under a name."""
+    """Restores a snapshot under a name. All its files are checked first: a damaged one is
+    DATA_LOSS, is named, and nothing changes. Then the collection is there at once and whole,
+    also after a crash. Where one is replaced, each read sees the former or the restored one;
+    a call that the switch interrupts is UNAVAILABLE, and retried it sees the restored one.
+
+    The sequence number is the snapshot's again, and cursors of before are INVALID_ARGUMENT.
+    """
     DownloadSnapshot: _grpc.UnaryStreamMultiCallable[_retrieve_service_pb2.DownloadSnapshotRequest, _retrieve_service_pb2.DownloadSnapshotResponse]
-    """Streams a snapshot out as checksummed chunks."""
+    """Streams a snapshot out in checksummed chunks, `manifest.json` first, which holds the SHA-256
+    of each file, then its files in the manifest's order, each from its first byte on.
+    """
     UploadSnapshot: _grpc.StreamUnaryMultiCallable[_retrieve_service_pb2.UploadSnapshotRequest, _retrieve_service_pb2.UploadSnapshotResponse]
-    """Takes a snapshot in as checksummed chunks."""
+    """Takes in the chunks of DownloadSnapshot, in that order. The snapshot keeps its id and shows
+    once all of it has arrived and been checked; else nothing of it is kept. One that is there
+    already is not kept twice; another of the same id is ALREADY_EXISTS. A chunk that is not the
+    next is INVALID_ARGUMENT, one whose checksum is wrong DATA_LOSS.
+    """
 
 @_typing.type_check_only
 class RetrieveServiceAsyncStub(RetrieveServiceStub):
@@ -182,15 +203,36 @@ class RetrieveServiceAsyncStub(RetrieveServiceStub):
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteDocumentRequest, _retrieve_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document and all its chunks, atomically. NOT_FOUND if there is none."""
     CreateSnapshot: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.CreateSnapshotRequest, _retrieve_service_pb2.CreateSnapshotResponse]  # type: ignore[assignment]
-    """Makes a consistent copy of a collection while it is in use."""
+    """Takes a snapshot of a collection, as it is after one write, while it is in use. When this
+    answers, it is on stable storage and every file and vector of it has been checked. It
+    outlives the collection. A damaged collection is DATA_LOSS.
+    """
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.ListSnapshotsRequest, _retrieve_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
-    """Lists snapshots, newest first."""
+    """Lists snapshots, newest first, also of collections that are gone. One whose manifest is
+    damaged is left out.
+    """
+    DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.DeleteSnapshotRequest, _retrieve_service_pb2.DeleteSnapshotResponse]  # type: ignore[assignment]
+    """Deletes a snapshot, also a damaged one. The room of what others share with it stays taken.
+    An unknown snapshot is NOT_FOUND, here and below.
+    """
     RestoreSnapshot: _aio.UnaryUnaryMultiCallable[_retrieve_service_pb2.RestoreSnapshotRequest, _retrieve_service_pb2.RestoreSnapshotResponse]  # type: ignore[assignment]
-    """Restores a snapshot under a name."""
+    """Restores a snapshot under a name. All its files are checked first: a damaged one is
+    DATA_LOSS, is named, and nothing changes. Then the collection is there at once and whole,
+    also after a crash. Where one is replaced, each read sees the former or the restored one;
+    a call that the switch interrupts is UNAVAILABLE, and retried it sees the restored one.
+
+    The sequence number is the snapshot's again, and cursors of before are INVALID_ARGUMENT.
+    """
     DownloadSnapshot: _aio.UnaryStreamMultiCallable[_retrieve_service_pb2.DownloadSnapshotRequest, _retrieve_service_pb2.DownloadSnapshotResponse]  # type: ignore[assignment]
-    """Streams a snapshot out as checksummed chunks."""
+    """Streams a snapshot out in checksummed chunks, `manifest.json` first, which holds the SHA-256
+    of each file, then its files in the manifest's order, each from its first byte on.
+    """
     UploadSnapshot: _aio.StreamUnaryMultiCallable[_retrieve_service_pb2.UploadSnapshotRequest, _retrieve_service_pb2.UploadSnapshotResponse]  # type: ignore[assignment]
-    """Takes a snapshot in as checksummed chunks."""
+    """Takes in the chunks of DownloadSnapshot, in that order. The snapshot keeps its id and shows
+    once all of it has arrived and been checked; else nothing of it is kept. One that is there
+    already is not kept twice; another of the same id is ALREADY_EXISTS. A chunk that is not the
+    next is INVALID_ARGUMENT, one whose checksum is wrong DATA_LOSS.
+    """
 
 class RetrieveServiceServicer:
     """Collections of records, searched by meaning, by words, or by both.
@@ -356,34 +398,60 @@ class RetrieveServiceServicer:
         request: _retrieve_service_pb2.CreateSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.CreateSnapshotResponse, _abc.Awaitable[_retrieve_service_pb2.CreateSnapshotResponse]]:
-        """Makes a consistent copy of a collection while it is in use."""
+        """Takes a snapshot of a collection, as it is after one write, while it is in use. When this
+        answers, it is on stable storage and every file and vector of it has been checked. It
+        outlives the collection. A damaged collection is DATA_LOSS.
+        """
 
     def ListSnapshots(
         self,
         request: _retrieve_service_pb2.ListSnapshotsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.ListSnapshotsResponse, _abc.Awaitable[_retrieve_service_pb2.ListSnapshotsResponse]]:
-        """Lists snapshots, newest first."""
+        """Lists snapshots, newest first, also of collections that are gone. One whose manifest is
+        damaged is left out.
+        """
+
+    def DeleteSnapshot(
+        self,
+        request: _retrieve_service_pb2.DeleteSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieve_service_pb2.DeleteSnapshotResponse, _abc.Awaitable[_retrieve_service_pb2.DeleteSnapshotResponse]]:
+        """Deletes a snapshot, also a damaged one. The room of what others share with it stays taken.
+        An unknown snapshot is NOT_FOUND, here and below.
+        """
 
     def RestoreSnapshot(
         self,
         request: _retrieve_service_pb2.RestoreSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.RestoreSnapshotResponse, _abc.Awaitable[_retrieve_service_pb2.RestoreSnapshotResponse]]:
-        """Restores a snapshot under a name."""
+        """Restores a snapshot under a name. All its files are checked first: a damaged one is
+        DATA_LOSS, is named, and nothing changes. Then the collection is there at once and whole,
+        also after a crash. Where one is replaced, each read sees the former or the restored one;
+        a call that the switch interrupts is UNAVAILABLE, and retried it sees the restored one.
+
+        The sequence number is the snapshot's again, and cursors of before are INVALID_ARGUMENT.
+        """
 
     def DownloadSnapshot(
         self,
         request: _retrieve_service_pb2.DownloadSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_retrieve_service_pb2.DownloadSnapshotResponse], _abc.AsyncIterator[_retrieve_service_pb2.DownloadSnapshotResponse]]:
-        """Streams a snapshot out as checksummed chunks."""
+        """Streams a snapshot out in checksummed chunks, `manifest.json` first, which holds the SHA-256
+        of each file, then its files in the manifest's order, each from its first byte on.
+        """
 
     def UploadSnapshot(
         self,
         request_iterator: _MaybeAsyncIterator[_retrieve_service_pb2.UploadSnapshotRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_retrieve_service_pb2.UploadSnapshotResponse, _abc.Awaitable[_retrieve_service_pb2.UploadSnapshotResponse]]:
-        """Takes a snapshot in as checksummed chunks."""
+        """Takes in the chunks of DownloadSnapshot, in that order. The snapshot keeps its id and shows
+        once all of it has arrived and been checked; else nothing of it is kept. One that is there
+        already is not kept twice; another of the same id is ALREADY_EXISTS. A chunk that is not the
+        next is INVALID_ARGUMENT, one whose checksum is wrong DATA_LOSS.
+        """
 
 def add_RetrieveServiceServicer_to_server(servicer: RetrieveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
