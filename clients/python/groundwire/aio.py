@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,7 +13,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from groundwire import documents
-from groundwire.call import ClientStream, Pages, Stream, Unary, Upload
+from groundwire.call import ClientStream, Download, Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
 from groundwire.ending import answered
 from groundwire.errors import UnknownError, translated
@@ -21,8 +22,14 @@ from groundwire.results.documents import IngestResult, ingest_progress, ingest_r
 from groundwire.results.events import Event, event
 from groundwire.results.transcript import Transcript
 from groundwire.silence import AsyncSilence
+from groundwire.snapshot_folder import Arriving
 from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
-from groundwire.v1.retrieve_service_pb2 import IngestDocumentRequest, IngestDocumentResponse
+from groundwire.v1.retrieve_service_pb2 import (
+    DownloadSnapshotRequest,
+    DownloadSnapshotResponse,
+    IngestDocumentRequest,
+    IngestDocumentResponse,
+)
 
 R = TypeVar("R")
 M = TypeVar("M", bound=Message)
@@ -88,6 +95,11 @@ class AsyncTransport:
             request_serializer=GenerateRequest.SerializeToString,
             response_deserializer=GenerateResponse.FromString,
         )
+        self._download = self.channel.unary_stream(
+            "/groundwire.v1.RetrieveService/DownloadSnapshot",
+            request_serializer=DownloadSnapshotRequest.SerializeToString,
+            response_deserializer=DownloadSnapshotResponse.FromString,
+        )
         self._ingest = self.channel.stream_stream(
             "/groundwire.v1.RetrieveService/IngestDocument",
             request_serializer=IngestDocumentRequest.SerializeToString,
@@ -150,6 +162,20 @@ class AsyncTransport:
                     return call.decode(await anext(answered(responses)))
         finally:
             responses.cancel()
+
+    async def download(self, call: Download) -> Path:
+        """Fetch a snapshot, as long as something moves."""
+        silence = AsyncSilence(self.connection.deadline(call.timeout, generates=True))
+        with Arriving(call.folder) as arriving:
+            responses: Any = self._download(call.request, metadata=self._metadata)
+            try:
+                async with silence:
+                    with translated():
+                        async for response in silence.broken_by(responses):
+                            await asyncio.to_thread(arriving.add, response.chunk)
+            finally:
+                responses.cancel()
+            return await asyncio.to_thread(arriving.finish)
 
     async def _follow(
         self, call: Upload, responses: AsyncIterator[IngestDocumentResponse]

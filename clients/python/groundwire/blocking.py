@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
 from groundwire import documents
-from groundwire.call import ClientStream, Pages, Stream, Unary, Upload
+from groundwire.call import ClientStream, Download, Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
 from groundwire.errors import UnknownError, translated
 from groundwire.messages import Sending, serialized
@@ -17,8 +18,14 @@ from groundwire.results.documents import IngestResult, ingest_progress, ingest_r
 from groundwire.results.events import Event, event
 from groundwire.results.transcript import Transcript
 from groundwire.silence import Silence
+from groundwire.snapshot_folder import Arriving
 from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
-from groundwire.v1.retrieve_service_pb2 import IngestDocumentRequest, IngestDocumentResponse
+from groundwire.v1.retrieve_service_pb2 import (
+    DownloadSnapshotRequest,
+    DownloadSnapshotResponse,
+    IngestDocumentRequest,
+    IngestDocumentResponse,
+)
 
 R = TypeVar("R")
 
@@ -81,6 +88,11 @@ class BlockingTransport:
             request_serializer=GenerateRequest.SerializeToString,
             response_deserializer=GenerateResponse.FromString,
         )
+        self._download = self.channel.unary_stream(
+            "/groundwire.v1.RetrieveService/DownloadSnapshot",
+            request_serializer=DownloadSnapshotRequest.SerializeToString,
+            response_deserializer=DownloadSnapshotResponse.FromString,
+        )
         self._ingest = self.channel.stream_stream(
             "/groundwire.v1.RetrieveService/IngestDocument",
             request_serializer=IngestDocumentRequest.SerializeToString,
@@ -138,6 +150,19 @@ class BlockingTransport:
                 return call.decode(next(responses))
         finally:
             responses.cancel()
+
+    def download(self, call: Download) -> Path:
+        """Fetch a snapshot, as long as something moves."""
+        silence = Silence(self.connection.deadline(call.timeout, generates=True))
+        with Arriving(call.folder) as arriving:
+            responses: Any = self._download(call.request, metadata=self._metadata)
+            try:
+                with silence.ends(responses.cancel), translated():
+                    for response in silence.broken_by(responses):
+                        arriving.add(response.chunk)
+            finally:
+                responses.cancel()
+            return arriving.finish()
 
     def _follow(self, call: Upload, responses: Iterator[IngestDocumentResponse]) -> IngestResult:
         with translated():

@@ -17,6 +17,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from google.protobuf.message import Message
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from groundwire.messages import Messages
     from groundwire.results.documents import IngestProgress, IngestResult
     from groundwire.v1.generate_service_pb2 import GenerateRequest
-    from groundwire.v1.retrieve_service_pb2 import IngestHeader
+    from groundwire.v1.retrieve_service_pb2 import DownloadSnapshotRequest, IngestHeader
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,6 +93,16 @@ class ClientStream(Generic[R]):
     messages: Messages[Any]
     parse: Callable[[bytes], Any]
     decode: Callable[[Any], R]
+    timeout: float | None
+    """Of silence, not of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One message there, a snapshot back, into a folder."""
+
+    request: DownloadSnapshotRequest
+    folder: Path
     timeout: float | None
     """Of silence, not of the whole."""
 
@@ -201,6 +212,22 @@ class client_stream(Generic[P, R]):  # noqa: N801 - as above
     def __get__(self, group: Asyncio, owner: object = None) -> Callable[P, Awaitable[R]]: ...
     def __get__(self, group: Group[Any] | None, owner: object = None) -> Any:
         return self if group is None else _bound(self.build, group.transport.client_stream)
+
+
+class download(Generic[P]):  # noqa: N801 - as above
+    """A method that fetches a snapshot and gives the path of its folder."""
+
+    def __init__(self, build: Callable[P, Download]) -> None:
+        self.build = build
+
+    @overload
+    def __get__(self, group: None, owner: object = None) -> Self: ...
+    @overload
+    def __get__(self, group: Blocking, owner: object = None) -> Callable[P, Path]: ...
+    @overload
+    def __get__(self, group: Asyncio, owner: object = None) -> Callable[P, Awaitable[Path]]: ...
+    def __get__(self, group: Group[Any] | None, owner: object = None) -> Any:
+        return self if group is None else _bound(self.build, group.transport.download)
 
 
 def _bound(build: Callable[P, Any], run: Callable[[Any], R]) -> Callable[P, R]:

@@ -12,9 +12,9 @@ import grpc.aio
 
 from groundwire.aio import AsyncTransport
 from groundwire.blocking import BlockingTransport
-from groundwire.call import Group, client_stream, pages, stream, unary, upload
+from groundwire.call import Group, client_stream, download, pages, stream, unary, upload
 from groundwire.channel import Connection, Option
-from groundwire.requests import admin, collections, documents, memory, records
+from groundwire.requests import admin, collections, documents, memory, records, snapshots
 from groundwire.requests.embed import embed
 from groundwire.requests.generate import complete, count_tokens, generate
 from groundwire.requests.search import search, search_batch
@@ -44,6 +44,12 @@ class Retrieve(Group[T]):
     ingest = upload(documents.ingest)
     list_documents = pages(documents.list_documents)
     delete_document = unary(documents.delete_document)
+    create_snapshot = unary(snapshots.create_snapshot)
+    list_snapshots = pages(snapshots.list_snapshots)
+    restore_snapshot = unary(snapshots.restore_snapshot)
+    delete_snapshot = unary(snapshots.delete_snapshot)
+    download_snapshot = download(snapshots.download_snapshot)
+    upload_snapshot = client_stream(snapshots.upload_snapshot)
 
 
 class Memory(Group[T]):

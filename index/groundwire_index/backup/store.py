@@ -21,7 +21,12 @@ from groundwire_index.backup.contents import check_contents, state_of
 from groundwire_index.backup.copying import describe_files
 from groundwire_index.backup.files import check
 from groundwire_index.backup.manifest import MANIFEST, SnapshotInfo, encode, is_snapshot_id, read
-from groundwire_index.errors import AlreadyExistsError, DataLossError, NotFoundError
+from groundwire_index.errors import (
+    AlreadyExistsError,
+    DataLossError,
+    GroundwireError,
+    NotFoundError,
+)
 from groundwire_index.once import key_reused
 from groundwire_index.records import CollectionSpec
 from groundwire_index.storage.failures import storage_errors
@@ -155,11 +160,15 @@ class Unfinished:
     def __init__(self, place: Path) -> None:
         self._place = place
         self.folder = place.with_name(f"{place.name}.{secrets.token_hex(4)}{_UNFINISHED}")
-        with storage_errors(self.folder):
-            for folder in (place.parent.parent, place.parent):
-                if not folder.exists():
-                    make_folder(folder)
-            make_folder(self.folder)
+        try:
+            with storage_errors(self.folder):
+                for folder in (place.parent.parent, place.parent):
+                    if not folder.exists():
+                        make_folder(folder)
+                make_folder(self.folder)
+        except GroundwireError:
+            self.discard()
+            raise
 
     def publish(self, info: SnapshotInfo, key: str = "") -> None:
         """Check all of it, and let it be seen; on stable storage then.
