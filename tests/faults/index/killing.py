@@ -31,18 +31,23 @@ def run_until_killed(
         assert running.stdout is not None
         heard = {"begin": 0, "done": 0}
         for line in islice(running.stdout, spoken):
-            word, number = line.split()
-            heard[word] = int(number)
+            hear(line, heard)
         # A moment that is not tied to any line, but somewhere inside of a write.
         spin = moment.randrange(200_000)
         while spin:
             spin -= 1
         os.kill(running.pid, signal.SIGKILL)
         for line in running.stdout:
-            word, number = line.split()
-            heard[word] = int(number)
+            hear(line, heard)
     assert running.returncode == -signal.SIGKILL
     return heard["begin"], heard["done"]
+
+
+def hear(line: str, heard: dict[str, int]) -> None:
+    """Note what a line says, unless it was cut off."""
+    if line.endswith("\n"):
+        word, number = line.split()
+        heard[word] = int(number)
 
 
 def expected_after(seed: int, count: int) -> dict[str, Record]:
