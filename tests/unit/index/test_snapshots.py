@@ -89,12 +89,14 @@ def test_copies_that_grow_apart_are_sound_when_they_are_opened_again(
         for number in range(30):
             collection.upsert(many(number, 1))
             taken = index.snapshots.take(TENANT, "c")
-        index.snapshots.restore(TENANT, taken.id, name="copy")
+        for name in ("copy", "twin"):
+            index.snapshots.restore(TENANT, taken.id, name=name)
         index.collection(TENANT, "copy").upsert(many(1000, 30))
+        index.collection(TENANT, "twin").upsert(many(3000, 30))
         collection.upsert(many(2000, 30))
     # Larger segments: what was full is not any more.
     with Index.open(folder / "index", now=clock, segment_bytes=4096) as index:
-        for name, first in (("c", 2000), ("copy", 1000)):
+        for name, first in (("c", 2000), ("copy", 1000), ("twin", 3000)):
             opened = index.collection(TENANT, name)
             opened.upsert(many(first + 30, 10))
             keys = {f"r{number}" for number in (*range(30), *range(first, first + 40))}
