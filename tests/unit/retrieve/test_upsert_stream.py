@@ -12,6 +12,9 @@ from groundwire.v1 import retrieve_service_pb2 as pb
 from tests.unit.retrieve.letters import LettersEmbedder
 from tests.unit.retrieve.serving import Served, record, refusal, serving
 
+# Longer than any test takes.
+PATIENCE_S = 20.0
+
 
 async def sent(*requests: pb.UpsertStreamRequest) -> AsyncIterator[pb.UpsertStreamRequest]:
     for request in requests:
@@ -141,7 +144,7 @@ async def test_a_client_that_goes_away_leaves_whole_messages(served: Served) -> 
 
     call = served.stub.UpsertStream(requests())
     waiting = asyncio.ensure_future(call)
-    await stored.wait()
+    await asyncio.wait_for(stored.wait(), PATIENCE_S)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
