@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from groundwire_index.ann import BuildCancelledError
 from groundwire_index.errors import DataLossError, GroundwireError
 from groundwire_index.published import View
 from groundwire_index.segments import Files, Moved, Part, checksum, norms_of
+from groundwire_index.state import read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.segment_file import Matrix
@@ -59,10 +60,13 @@ class Compactor:
         self._compacting = threading.Lock()
         self._dropped: list[tuple[float, int]] = []
         self._unfinished: int | None = None
+        # What was found not worth moving, until more is purged or suspected: every write asks.
+        self._in_vain: tuple[int, tuple[int, ...]] | None = None
 
     def is_due(self, view: View) -> bool:
         """Whether some segment may be worth moving. Quick, and sometimes wrong."""
-        return bool(_sparse(view))
+        last = max((segment.number for segment in view.space.segments), default=0)
+        return any(number != last for number in _sparse(view))
 
     def compact_next(self, cancelled: Callable[[], bool]) -> bool:
         """Move the next segments that are worth it; whether there were any.
@@ -142,18 +146,29 @@ class Compactor:
     def _victims(self) -> tuple[tuple[int, ...], list[Resident]]:
         """Segments to move, as many as fill one, and the rows that they hold."""
         suspects = _sparse(self._writer.latest())
-        victims: list[int] = []
-        residents: list[Resident] = []
         with self._connections.lend(self._database, Role.READER) as connection:
             connection.execute("BEGIN")
-            tail = read_tail(connection).segment
-            for number, slots in suspects.items():
-                held = [] if number == tail else _residents(connection, number)
-                fits = len(residents) + len(held) <= self._files.capacity
-                if number != tail and fits and len(held) <= KEPT_SHARE * slots:
-                    victims.append(number)
-                    residents += held
-        return tuple(victims), sorted(residents, key=lambda resident: resident.row)
+            suspects.pop(read_tail(connection).segment, None)
+            looked_at = (read_state(connection).purged, tuple(suspects))
+            if looked_at == self._in_vain:
+                return (), []
+            victims = tuple(self._worth_moving(connection, suspects))
+            self._in_vain = None if victims else looked_at
+            residents = [one for number in victims for one in _residents(connection, number)]
+        return victims, sorted(residents, key=lambda resident: resident.row)
+
+    def _worth_moving(
+        self, connection: sqlite3.Connection, suspects: Mapping[int, int]
+    ) -> Iterator[int]:
+        """Those of which enough is purged: what is only dead may still be scrolled over."""
+        room = self._files.capacity
+        for number, slots in suspects.items():
+            (held,) = connection.execute(
+                "SELECT count(*) FROM rows WHERE segment = ?", (number,)
+            ).fetchone()
+            if held <= min(room, KEPT_SHARE * slots):
+                room -= held
+                yield number
 
     def _copied(self, residents: Sequence[Resident]) -> Matrix:
         vectors = np.empty((len(residents), self._files.dimension), "<f4")

@@ -108,9 +108,15 @@ def test_the_files_of_dropped_segments_go_when_no_read_can_want_them(
     assert_holds(collection, list(range(30, COUNT)))
 
 
-def test_what_is_still_retained_is_not_moved(collection: Collection) -> None:
+def test_what_is_still_retained_is_not_moved_until_it_is_purged(
+    collection: Collection, clock: Clock
+) -> None:
     collection.delete_ids([f"r{number}" for number in range(20)])
     assert not collection.compact()
+    assert not collection.compact()
+    clock.advance(RETENTION_S + 1)
+    collection.purge()
+    assert collection.compact()
 
 
 def test_little_that_is_gone_is_left(collection: Collection, clock: Clock) -> None:

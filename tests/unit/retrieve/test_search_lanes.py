@@ -1,0 +1,104 @@
+"""Searches that come together are answered together, each for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+
+import grpc
+import numpy as np
+import pytest
+from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire_index import Collection
+from groundwire_index.records import SearchQuery, SearchResult
+
+from tests.unit.retrieve.serving import Served, record, refusal, vector
+
+COUNT = 30
+CORNERS = np.eye(36, dtype=np.float32)[:COUNT]
+
+
+class Gate:
+    """Holds up the searches of the index until it is opened, and counts them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = threading.Event()
+        self.sizes: list[int] = []
+        search_many = Collection.search_many
+
+        def held(collection: Collection, queries: Sequence[SearchQuery]) -> list[SearchResult]:
+            self.sizes.append(len(queries))
+            assert self.opened.wait(30)
+            return search_many(collection, queries)
+
+        monkeypatch.setattr(Collection, "search_many", held)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+async def corners(served: Served) -> Served:
+    await served.create()
+    await served.upsert(*(record(f"r{n}", vector=corner) for n, corner in enumerate(CORNERS)))
+    return served
+
+
+def near(number: int) -> pb.SearchRequest:
+    return pb.SearchRequest(collection="c", top_k=1, vector=vector(*CORNERS[number].tolist()))
+
+
+def like(record_id: str) -> pb.SearchRequest:
+    return pb.SearchRequest(collection="c", top_k=1, record_id=record_id)
+
+
+async def until_held(gate: Gate, calls: int) -> None:
+    while len(gate.sizes) < calls:  # noqa: ASYNC110 - a thread says it
+        await asyncio.sleep(0.001)
+
+
+async def test_each_gets_its_own_answer_and_few_passes_are_made(
+    corners: Served, gate: Gate
+) -> None:
+    first = [asyncio.ensure_future(corners.stub.Search(near(n))) for n in range(4)]
+    await until_held(gate, 2)
+    rest = [asyncio.ensure_future(corners.stub.Search(near(n))) for n in range(4, COUNT)]
+    # Sent on the same connection after them: when it is answered, they have arrived.
+    await corners.stub.Count(pb.CountRequest(collection="c"))
+    gate.opened.set()
+    found = await asyncio.gather(*first, *rest)
+    assert [[hit.id for hit in one.hits] for one in found] == [[f"r{n}"] for n in range(COUNT)]
+    assert len(gate.sizes) < COUNT / 2
+    assert sum(gate.sizes) == COUNT
+
+
+async def test_what_is_wrong_with_one_is_told_to_that_one(corners: Served, gate: Gate) -> None:
+    first = [asyncio.ensure_future(corners.stub.Search(near(n))) for n in range(4)]
+    await until_held(gate, 2)
+    good = [asyncio.ensure_future(corners.stub.Search(near(n))) for n in range(4, 10)]
+    bad = asyncio.ensure_future(refusal(corners.stub.Search(like("nobody"))))
+    await corners.stub.Count(pb.CountRequest(collection="c"))
+    gate.opened.set()
+    assert (await bad).code == grpc.StatusCode.NOT_FOUND
+    found = await asyncio.gather(*first, *good)
+    assert [one.hits[0].id for one in found] == [f"r{n}" for n in range(10)]
+
+
+async def test_who_has_left_is_not_searched_for(corners: Served, gate: Gate) -> None:
+    first = [asyncio.ensure_future(corners.stub.Search(near(n))) for n in range(4)]
+    await until_held(gate, 2)
+    held = sum(gate.sizes)
+    leaving = [corners.stub.Search(near(n)) for n in range(4, 20)]
+    await corners.stub.Count(pb.CountRequest(collection="c"))
+    for call in leaving:
+        call.cancel()
+    await corners.stub.Count(pb.CountRequest(collection="c"))
+    gate.opened.set()
+    await asyncio.gather(*first)
+    assert (await corners.stub.Search(near(29))).hits[0].id == "r29"
+    assert held <= sum(gate.sizes) <= 5
