@@ -34,6 +34,7 @@ from groundwire_index.records import (
     CollectionInfo,
     CollectionSpec,
     CollectionState,
+    SearchMode,
 )
 from groundwire_index.segments import SEGMENT_BYTES
 from groundwire_index.state import read_state
@@ -56,6 +57,8 @@ class Index:
 
     Use it as a context manager, or call `close`. One process at a time may have a folder open.
     """
+
+    text_mode = SearchMode.HYBRID
 
     def __init__(
         self,

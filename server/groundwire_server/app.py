@@ -17,6 +17,7 @@ from groundwire.v1 import memory_service_pb2 as memory_pb
 from groundwire.v1 import memory_service_pb2_grpc as memory_grpc
 from groundwire.v1 import retrieve_service_pb2 as retrieve_pb
 from groundwire.v1 import retrieve_service_pb2_grpc as retrieve_grpc
+from groundwire_index import Index
 
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
@@ -77,7 +78,7 @@ class Groundwire:
         )
         self._engines = _engines(settings, self._embedder)
         self._sessions, session_store = _session_store(settings, self._engines.default.count_tokens)
-        self._index = OpenIndex(settings.data_dir / "index")
+        self._index = OpenIndex(lambda: Index.open(settings.data_dir / "index"))
         # They are closed last to first: what others use comes before them.
         self.components = Components(
             [

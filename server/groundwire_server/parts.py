@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from groundwire_index import Index
+from groundwire_index.backend import IndexBackend
 from groundwire_index.errors import UnavailableError
 
 from groundwire_server.blocking import run_blocking
@@ -19,12 +18,12 @@ class OpenIndex:
 
     name = "index"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._index: Index | None = None
+    def __init__(self, open_index: Callable[[], IndexBackend]) -> None:
+        self._open = open_index
+        self._index: IndexBackend | None = None
 
     @property
-    def index(self) -> Index:
+    def index(self) -> IndexBackend:
         """The index; UnavailableError unless it is open."""
         if self._index is None:
             raise UnavailableError("the index is not open", reason="STARTING")
@@ -32,7 +31,7 @@ class OpenIndex:
 
     async def start(self) -> None:
         """Open it, which recovers what a crash has left."""
-        self._index = await run_blocking(Index.open, self._path)
+        self._index = await run_blocking(self._open)
 
     async def check(self) -> None:
         """Whether it is open: what can fail later is said by the call that it fails."""

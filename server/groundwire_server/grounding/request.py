@@ -16,7 +16,8 @@ class Grounding:
 
     collection: str
     top_k: int = 5
-    mode: SearchMode = SearchMode.HYBRID
+    mode: SearchMode | None = None
+    """How passages are ranked; None for what the index ranks texts by."""
     filter: Filter | None = None
     min_score: float | None = None
     query: str = ""

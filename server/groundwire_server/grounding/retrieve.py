@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from groundwire_index import Collection, Index
+from groundwire_index.backend import CollectionBackend, IndexBackend
 from groundwire_index.records import (
     Document,
     Hit,
@@ -29,7 +29,7 @@ HALF_RELEVANT_BM25 = 6.0
 class Retriever:
     """Searches the collections of every tenant."""
 
-    def __init__(self, index: Index, embedder: Embedder) -> None:
+    def __init__(self, index: IndexBackend, embedder: Embedder) -> None:
         self._index = index
         self._embedder = embedder
 
@@ -40,23 +40,24 @@ class Retriever:
         """
         collection = await run_blocking(self._index.collection, tenant, grounding.collection)
         spec = collection.spec
-        if grounding.mode is not SearchMode.LEXICAL:
+        mode = grounding.mode or self._index.text_mode
+        if mode is not SearchMode.LEXICAL:
             require_match(spec.name, spec.fingerprint, self._embedder.fingerprint)
-        return SearchableCollection(collection, spec.metric, self._embedder)
+        return SearchableCollection(collection, mode, self._embedder)
 
 
 class SearchableCollection:
     """One collection, ready to be searched by text."""
 
-    def __init__(self, collection: Collection, metric: Metric, embedder: Embedder) -> None:
+    def __init__(self, collection: CollectionBackend, mode: SearchMode, embedder: Embedder) -> None:
         self._collection = collection
-        self._metric = metric
+        self._mode = mode
         self._embedder = embedder
 
     async def passages(self, query: str, grounding: Grounding, watch: Stopwatch) -> list[Passage]:
         """The best passages, best first, numbered from 1; records without text are none."""
         vector = None
-        if grounding.mode is not SearchMode.LEXICAL:
+        if self._mode is not SearchMode.LEXICAL:
             with watch.phase("embed"):
                 vector = (await self._embedder.embed([query], EmbedKind.QUERY)).vectors[0]
         with watch.phase("retrieve"):
@@ -66,18 +67,19 @@ class SearchableCollection:
         hits = self._collection.search(
             SearchQuery(
                 vector=vector,
-                text=None if grounding.mode is SearchMode.DENSE else query,
+                text=None if self._mode is SearchMode.DENSE else query,
                 top_k=grounding.top_k,
-                mode=grounding.mode,
+                mode=self._mode,
                 filter=grounding.filter,
                 min_score=grounding.min_score,
                 include=Include(text=True, metadata=True, vector=False),
             )
         ).hits
         documents = self._documents(hits)
+        metric = self._collection.spec.metric
         readable = [hit for hit in hits if hit.record.text and not hit.record.text.isspace()]
         return [
-            _passage(number, hit, documents.get(hit.record.document_id), self._metric)
+            _passage(number, hit, documents.get(hit.record.document_id), metric)
             for number, hit in enumerate(readable, start=1)
         ]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from groundwire_index.backend import IndexBackend
 from groundwire_index.checks import check_spec
 from groundwire_index.errors import AlreadyExistsError, InvalidArgumentError
 from groundwire_index.filters import Filter
-from groundwire_index.index import Index
 from groundwire_index.records import (
     CollectionSpec,
     Count,
@@ -51,7 +51,7 @@ class NewCollection:
     """
 
     def __init__(
-        self, index: Index, tenant: str, spec: CollectionSpec, embedder: Fingerprint
+        self, index: IndexBackend, tenant: str, spec: CollectionSpec, embedder: Fingerprint
     ) -> None:
         """Raises InvalidArgumentError on ``collection`` if none may have that name."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from groundwire_index.collection import Collection
+from groundwire_index.backend import CollectionBackend
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.records import CollectionSpec, Record
 
@@ -15,7 +15,7 @@ from groundwire_server.services.search import Search
 
 
 async def with_vectors(
-    records: Sequence[Record], collection: Collection, embedder: Embedder
+    records: Sequence[Record], collection: CollectionBackend, embedder: Embedder
 ) -> Sequence[Record]:
     """The records, those without a vector given that of their text."""
     texts = [record.text or "" for record in records if record.vector is None]
@@ -30,7 +30,7 @@ async def with_vectors(
 
 
 async def with_query_vectors(
-    searches: Sequence[Search], collection: Collection, embedder: Embedder
+    searches: Sequence[Search], collection: CollectionBackend, embedder: Embedder
 ) -> Sequence[Search]:
     """The searches, those by a text's meaning given its vector; all texts in one call."""
     texts = [search.text_to_embed for search in searches if search.text_to_embed]

@@ -30,8 +30,8 @@ MAX_REQUEST_ID_BYTES = 128
 MAX_PASSAGES = 100
 DEFAULT_PASSAGES = 5
 
-_MODES: dict[int, SearchMode] = {
-    retrieve_service_pb2.SEARCH_MODE_UNSPECIFIED: SearchMode.HYBRID,
+_MODES: dict[int, SearchMode | None] = {
+    retrieve_service_pb2.SEARCH_MODE_UNSPECIFIED: None,
     retrieve_service_pb2.SEARCH_MODE_DENSE: SearchMode.DENSE,
     retrieve_service_pb2.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
     retrieve_service_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,

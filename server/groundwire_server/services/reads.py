@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire_index.backend import CollectionBackend, IndexBackend
 from groundwire_index.checks import check_query
-from groundwire_index.collection import Collection
 from groundwire_index.errors import GroundwireError
-from groundwire_index.index import Index
 from groundwire_index.records import SearchQuery
 
 from groundwire_server.services.collections import collection_message
@@ -25,7 +24,7 @@ MAX_IDS = 10_000
 
 
 def list_collections(
-    index: Index, tenant: str, request: pb.ListCollectionsRequest
+    index: IndexBackend, tenant: str, request: pb.ListCollectionsRequest
 ) -> pb.ListCollectionsResponse:
     """One page of the tenant's collections, by name."""
     size = page_size_of(request.page_size)
@@ -42,7 +41,7 @@ def check_get(request: pb.GetRequest) -> None:
     require_count(len(request.ids), "ids", high=MAX_IDS)
 
 
-def get(collection: Collection, request: pb.GetRequest) -> pb.GetResponse:
+def get(collection: CollectionBackend, request: pb.GetRequest) -> pb.GetResponse:
     """Records by id, in request order."""
     records = collection.get(tuple(request.ids), include_of(request.include))
     response = pb.GetResponse()
@@ -53,7 +52,7 @@ def get(collection: Collection, request: pb.GetRequest) -> pb.GetResponse:
     return response
 
 
-def scroll(collection: Collection, request: pb.ScrollRequest) -> pb.ScrollResponse:
+def scroll(collection: CollectionBackend, request: pb.ScrollRequest) -> pb.ScrollResponse:
     """One page of the records that match, in order of first insertion."""
     page = collection.scroll(
         filter_of(request.filter, "filter") if request.HasField("filter") else None,
@@ -67,7 +66,7 @@ def scroll(collection: Collection, request: pb.ScrollRequest) -> pb.ScrollRespon
     return response
 
 
-def count(collection: Collection, request: pb.CountRequest) -> pb.CountResponse:
+def count(collection: CollectionBackend, request: pb.CountRequest) -> pb.CountResponse:
     """How many records match."""
     counted = collection.count(
         filter_of(request.filter, "filter") if request.HasField("filter") else None
@@ -76,7 +75,7 @@ def count(collection: Collection, request: pb.CountRequest) -> pb.CountResponse:
 
 
 def search_together(
-    collection: Collection, asked: Sequence[Search]
+    collection: CollectionBackend, asked: Sequence[Search]
 ) -> list[pb.SearchResponse | Exception]:
     """The best records for each query, or what is wrong with it."""
     answers: list[pb.SearchResponse | Exception] = []
@@ -91,7 +90,7 @@ def search_together(
     return answers or [search_message(result) for result in collection.search_many(queries)]
 
 
-def search_batch(collection: Collection, asked: Sequence[Search]) -> pb.SearchBatchResponse:
+def search_batch(collection: CollectionBackend, asked: Sequence[Search]) -> pb.SearchBatchResponse:
     """The best records for each query, in request order, all from one state."""
     queries = []
     for number, one in enumerate(asked):
@@ -103,7 +102,7 @@ def search_batch(collection: Collection, asked: Sequence[Search]) -> pb.SearchBa
 
 
 def list_documents(
-    collection: Collection, request: pb.ListDocumentsRequest
+    collection: CollectionBackend, request: pb.ListDocumentsRequest
 ) -> pb.ListDocumentsResponse:
     """One page of the collection's documents, by id."""
     size = page_size_of(request.page_size)
@@ -115,7 +114,7 @@ def list_documents(
     )
 
 
-def _checked_query(collection: Collection, asked: Search) -> SearchQuery:
+def _checked_query(collection: CollectionBackend, asked: Search) -> SearchQuery:
     query = asked.query
     if asked.record_id:
         query = replace(query, vector=collection.vector_of(asked.record_id))

@@ -7,9 +7,8 @@ from contextlib import aclosing
 
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire.v1 import retrieve_service_pb2_grpc
-from groundwire_index.collection import Collection
+from groundwire_index.backend import CollectionBackend, IndexBackend
 from groundwire_index.errors import GroundwireError, NotFoundError
-from groundwire_index.index import Index
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.deadline import seconds_left
@@ -42,7 +41,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
     """Checks, converts and passes on. What takes long leaves the event loop, conversion of
     many records included."""
 
-    def __init__(self, index: Index, embedder: Embedder, documents: DocumentIngest) -> None:
+    def __init__(self, index: IndexBackend, embedder: Embedder, documents: DocumentIngest) -> None:
         self._index = index
         self._embedder = embedder
         self._documents = documents
@@ -160,7 +159,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """Find the best records for one query."""
-        search = search_of(request)
+        search = search_of(request, self._index.text_mode)
         collection = await self._consistent(request.collection, request.consistency, context)
         require_model(collection.spec, request.embedding_model)
         (complete,) = await with_query_vectors([search], collection, self._embedder)
@@ -170,7 +169,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         self, request: pb.SearchBatchRequest, context: Context
     ) -> pb.SearchBatchResponse:
         """Find the best records for each of many queries."""
-        searches = searches_of(request)
+        searches = searches_of(request, self._index.text_mode)
         collection = await self._collection(request.collection)
         for number, search in enumerate(request.searches):
             with within(f"searches[{number}]"):
@@ -275,7 +274,7 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         spec = spec_of(pb.CreateCollectionRequest(name=header.collection), embedder)
         return NewCollection(self._index, _tenant(), spec, embedder)
 
-    async def _collection(self, name: str, field: str = "collection") -> Collection:
+    async def _collection(self, name: str, field: str = "collection") -> CollectionBackend:
         _require_named(name, field)
         opened = self._index.opened(_tenant(), name)
         if opened is not None:
@@ -284,13 +283,13 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
 
     async def _consistent(
         self, name: str, consistency: pb.Consistency, context: Context
-    ) -> Collection:
+    ) -> CollectionBackend:
         collection = await self._collection(name)
         await self._wait(collection, consistency, context)
         return collection
 
     async def _wait(
-        self, collection: Collection, consistency: pb.Consistency, context: Context
+        self, collection: CollectionBackend, consistency: pb.Consistency, context: Context
     ) -> None:
         if consistency.HasField("at_least_sequence"):
             timeout_s = seconds_left(context, at_most=_MAX_WAIT_S)

@@ -50,12 +50,15 @@ class Search:
         return Search(replace(self.query, vector=vector))
 
 
-def search_of(request: pb.SearchRequest) -> Search:
-    """Read and check a search. Raises InvalidArgumentError."""
+def search_of(request: pb.SearchRequest, text_mode: SearchMode) -> Search:
+    """Read and check a search; ``text_mode`` is that of a text which says none.
+
+    Raises InvalidArgumentError.
+    """
     kind = request.WhichOneof("query")
     if kind is None:
         raise InvalidArgumentError("query", "set one of text, vector, record_id")
-    mode = _mode_of(request, kind)
+    mode = _mode_of(request, kind, text_mode)
     if kind == "text":
         require_text(request.text, "text")
     elif kind == "record_id":
@@ -78,7 +81,7 @@ def search_of(request: pb.SearchRequest) -> Search:
     return Search(query, request.text if embeds else "", request.record_id)
 
 
-def searches_of(request: pb.SearchBatchRequest) -> list[Search]:
+def searches_of(request: pb.SearchBatchRequest, text_mode: SearchMode) -> list[Search]:
     """Read and check a batch, which is of one collection."""
     require_count(len(request.searches), "searches", high=MAX_SEARCHES)
     searches = []
@@ -89,7 +92,7 @@ def searches_of(request: pb.SearchBatchRequest) -> list[Search]:
                 "collection",
                 "must be empty or that of the batch",
             )
-            searches.append(search_of(search))
+            searches.append(search_of(search, text_mode))
     return searches
 
 
@@ -122,10 +125,10 @@ def _fill_hit(message: pb.Hit, hit: Hit) -> None:
     fill_record(message.record, hit.record)
 
 
-def _mode_of(request: pb.SearchRequest, kind: str) -> SearchMode:
+def _mode_of(request: pb.SearchRequest, kind: str, text_mode: SearchMode) -> SearchMode:
     mode = enum_of(request.mode, _MODES, "mode")
     if kind == "text":
-        return mode or SearchMode.HYBRID
+        return mode or text_mode
     require(
         mode in (None, SearchMode.DENSE),
         "mode",

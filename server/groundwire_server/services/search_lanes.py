@@ -15,7 +15,7 @@ from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from groundwire.v1 import retrieve_service_pb2 as pb
-from groundwire_index.collection import Collection
+from groundwire_index.backend import CollectionBackend
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.services.reads import search_together
@@ -32,9 +32,9 @@ class SearchLanes:
     """One lane for each collection that is searched. Used on one event loop."""
 
     def __init__(self) -> None:
-        self._lanes: WeakKeyDictionary[Collection, _Lane] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[CollectionBackend, _Lane] = WeakKeyDictionary()
 
-    async def search(self, collection: Collection, asked: Search) -> pb.SearchResponse:
+    async def search(self, collection: CollectionBackend, asked: Search) -> pb.SearchResponse:
         """Answer one search; raises what is wrong with it, whoever it shared a thread with."""
         lane = self._lanes.get(collection)
         if lane is None:
@@ -55,7 +55,7 @@ class _Lane:
         self._waiting: deque[_Waiting] = deque()
         self._workers: set[asyncio.Task[None]] = set()
 
-    async def search(self, collection: Collection, asked: Search) -> pb.SearchResponse:
+    async def search(self, collection: CollectionBackend, asked: Search) -> pb.SearchResponse:
         answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(asked, answer))
         if len(self._workers) < _AT_ONCE:
@@ -64,7 +64,7 @@ class _Lane:
             worker.add_done_callback(self._workers.discard)
         return await answer
 
-    async def _work(self, collection: Collection) -> None:
+    async def _work(self, collection: CollectionBackend) -> None:
         while together := self._take():
             try:
                 answers = await run_blocking(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from groundwire.v1 import retrieve_service_pb2 as pb
+from groundwire_index.backend import SnapshotBackend
 from groundwire_index.backup.manifest import SnapshotInfo
-from groundwire_index.backup.snapshots import Snapshots
 from groundwire_index.backup.transfer import Incoming, Piece
 from groundwire_index.errors import GroundwireError
 
@@ -26,7 +26,7 @@ _READ_ON_BYTES = 64 * 2**20
 
 
 def create(
-    snapshots: Snapshots, tenant: str, request: pb.CreateSnapshotRequest
+    snapshots: SnapshotBackend, tenant: str, request: pb.CreateSnapshotRequest
 ) -> pb.CreateSnapshotResponse:
     """Take one."""
     require(bool(request.collection), "collection", "must name a collection")
@@ -36,7 +36,7 @@ def create(
 
 
 def list_page(
-    snapshots: Snapshots, tenant: str, request: pb.ListSnapshotsRequest
+    snapshots: SnapshotBackend, tenant: str, request: pb.ListSnapshotsRequest
 ) -> pb.ListSnapshotsResponse:
     """A page of them, newest first."""
     size = page_size_of(request.page_size)
@@ -51,7 +51,7 @@ def list_page(
 
 
 def delete(
-    snapshots: Snapshots, tenant: str, request: pb.DeleteSnapshotRequest
+    snapshots: SnapshotBackend, tenant: str, request: pb.DeleteSnapshotRequest
 ) -> pb.DeleteSnapshotResponse:
     """Delete one."""
     _require_id(request.snapshot_id)
@@ -60,7 +60,7 @@ def delete(
 
 
 def restore(
-    snapshots: Snapshots, tenant: str, request: pb.RestoreSnapshotRequest
+    snapshots: SnapshotBackend, tenant: str, request: pb.RestoreSnapshotRequest
 ) -> pb.RestoreSnapshotResponse:
     """Restore one under a name."""
     _require_id(request.snapshot_id)
@@ -73,7 +73,7 @@ def restore(
 
 
 async def download(
-    snapshots: Snapshots, tenant: str, request: pb.DownloadSnapshotRequest
+    snapshots: SnapshotBackend, tenant: str, request: pb.DownloadSnapshotRequest
 ) -> AsyncGenerator[pb.DownloadSnapshotResponse, None]:
     """One in pieces, each read when the one before has been taken."""
     _require_id(request.snapshot_id)
@@ -83,7 +83,7 @@ async def download(
 
 
 async def upload(
-    snapshots: Snapshots, tenant: str, requests: AsyncIterator[pb.UploadSnapshotRequest]
+    snapshots: SnapshotBackend, tenant: str, requests: AsyncIterator[pb.UploadSnapshotRequest]
 ) -> pb.UploadSnapshotResponse:
     """Take one in."""
     incoming = snapshots.incoming(tenant)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from groundwire.v1 import retrieve_service_pb2 as pb
-from groundwire_index.collection import Collection
+from groundwire_index.backend import CollectionBackend
 from groundwire_index.errors import GroundwireError
 from groundwire_index.records import Record
 
@@ -23,7 +23,7 @@ from groundwire_server.services.violations import within
 # What a client still sends when its call fails is taken in up to here.
 _READ_ON_BYTES = 64 * 2**20
 
-Find = Callable[[str], Awaitable[Collection]]
+Find = Callable[[str], Awaitable[CollectionBackend]]
 Requests = AsyncIterator[pb.UpsertStreamRequest]
 
 
@@ -43,7 +43,7 @@ class UpsertStream:
         self._find = find
         self._embedder = embedder
         self._name = ""
-        self._collection: Collection | None = None
+        self._collection: CollectionBackend | None = None
         self._received = 0
         self._stored = 0
         self._answer = pb.UpsertStreamResponse()
@@ -76,7 +76,7 @@ class UpsertStream:
         self._received += 1
         return _Piece(request, complete)
 
-    async def _collection_of(self, request: pb.UpsertStreamRequest) -> Collection:
+    async def _collection_of(self, request: pb.UpsertStreamRequest) -> CollectionBackend:
         if self._collection is None:
             self._name = request.collection
             self._collection = await self._find(request.collection)

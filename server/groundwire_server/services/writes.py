@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from groundwire.v1 import retrieve_service_pb2 as pb
-from groundwire_index.collection import Collection
+from groundwire_index.backend import CollectionBackend
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.filters import Filter
 from groundwire_index.records import Record
@@ -45,7 +45,7 @@ def records_to_stream(request: pb.UpsertStreamRequest) -> list[Record]:
 
 
 def upsert(
-    collection: Collection,
+    collection: CollectionBackend,
     request: pb.UpsertRequest | pb.UpsertStreamRequest,
     records: Sequence[Record],
 ) -> pb.UpsertResponse:
@@ -76,7 +76,7 @@ def target_of(request: pb.DeleteRequest) -> tuple[str, ...] | Filter:
 
 
 def delete(
-    collection: Collection, request: pb.DeleteRequest, target: tuple[str, ...] | Filter
+    collection: CollectionBackend, request: pb.DeleteRequest, target: tuple[str, ...] | Filter
 ) -> pb.DeleteResponse:
     """Delete records, all or none."""
     remove = collection.delete_ids if isinstance(target, tuple) else collection.delete_filter
@@ -91,7 +91,7 @@ def check_delete_document(request: pb.DeleteDocumentRequest) -> None:
 
 
 def delete_document(
-    collection: Collection, request: pb.DeleteDocumentRequest
+    collection: CollectionBackend, request: pb.DeleteDocumentRequest
 ) -> pb.DeleteDocumentResponse:
     """Delete a document with all its chunks."""
     removed = collection.delete_document(

