@@ -18,7 +18,6 @@ from groundwire_index.storage.databases import check_version, create_database
 from groundwire_index.storage.folders import sync_folder
 
 CATALOG = "catalog.db"
-COLLECTIONS = "collections"
 VERSION = 1
 
 _SCHEMA = """

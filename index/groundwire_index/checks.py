@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,13 @@ def check_count(count: int, field: str, high: int, low: int = 1) -> None:
     """Refuse a list of the wrong length."""
     if not low <= count <= high:
         raise InvalidArgumentError(field, f"has {count:,} items; {low:,} to {high:,} are allowed")
+
+
+def check_ids(values: Sequence[str], low: int = 1) -> None:
+    """Refuse a list of ids that is too long or too short, and ids that cannot be."""
+    check_count(len(values), "ids", MAX_IDS, low)
+    for number, value in enumerate(values):
+        check_id(value, f"ids[{number}]")
 
 
 def check_key(value: str) -> None:

@@ -58,7 +58,7 @@ def _tended(index: Index, found: StoppedCollection) -> tuple[int, str]:
     purged = 0
     try:
         collection = index.collection(found.tenant, found.spec.name)
-        purged = collection.purge()
+        purged = collection.upkeep.purge()
         _finish(collection)
     except GroundwireError as error:
         return purged, error.message
@@ -66,7 +66,8 @@ def _tended(index: Index, found: StoppedCollection) -> tuple[int, str]:
 
 
 def _finish(collection: Collection) -> None:
-    for step in (collection.compact, collection.index_field, collection.build_index):
+    upkeep = collection.upkeep
+    for step in (upkeep.compact, upkeep.index_field, upkeep.build_index):
         while step():
             pass
 

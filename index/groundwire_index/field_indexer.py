@@ -18,7 +18,6 @@ from groundwire_index.filters import (
     Not,
     Operator,
 )
-from groundwire_index.indexer import Indexer
 from groundwire_index.transaction import Transaction
 from groundwire_index.writer import Writer
 
@@ -27,16 +26,6 @@ MAX_FIELDS = 8
 FROM_RECORDS = 5000
 # Rows whose entries are made in one transaction: some milliseconds.
 SLICE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class FieldIndexing:
-    """When the fields of a collection are indexed, and by whom."""
-
-    thread: Indexer | None
-    """None if nobody does it but who asks for it."""
-    from_records: int = FROM_RECORDS
-    """Of smaller collections, none."""
 
 
 class FieldIndexer:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundwire_index.aliases import Aliases
-from groundwire_index.catalog import CATALOG, COLLECTIONS, Catalog
+from groundwire_index.catalog import CATALOG, Catalog
+from groundwire_index.collection_folders import CollectionFolders
 from groundwire_index.errors import NotFoundError
 from groundwire_index.records import CollectionSpec
 from groundwire_index.storage.connections import ConnectionPool
@@ -48,12 +49,13 @@ class StoppedIndex:
     def collections(self) -> list[StoppedCollection]:
         """All collections of all tenants, in order. Raises DataLossError if they are unknown."""
         aliases = Aliases(self.catalog, self.connections, time.time)
+        folders = CollectionFolders(self.path)
         return [
             StoppedCollection(
                 tenant,
                 entry.spec,
                 aliases.of(tenant, entry.spec.name),
-                self.path / COLLECTIONS / entry.folder,
+                folders.path(entry.folder),
             )
             for tenant, entry in Catalog(self.catalog, self.connections, time.time).entries()
         ]

@@ -48,20 +48,23 @@ class Writer:
         anns: Anns,
         connections: ConnectionPool,
         retention: Retention,
-        on_publish: Callable[[View], None],
     ) -> None:
-        self._on_publish = on_publish
         self._database = database
         self._files = files
         self._anns = anns
         self._connections = connections
         self._retention = retention
         self._published = Published()
+        self._on_publish: Callable[[View], None] = _nobody_looks
         self._queue: deque[_Job] = deque()
         self._turn = threading.Lock()
         self._segments: Segments | None = None
         self._tail = Tail(1, 0)
         self._closed: GroundwireError | None = None
+
+    def watch(self, on_publish: Callable[[View], None]) -> None:
+        """Show every view that is published from now on; to be looked at quickly."""
+        self._on_publish = on_publish
 
     def write(self, write: Callable[[Transaction], T]) -> T:
         """Do a write; when this returns it is on stable storage, and reads see it.
@@ -202,6 +205,10 @@ class Writer:
     def _forget_view(self) -> None:
         self._segments = None
         self._published.clear()
+
+
+def _nobody_looks(view: View) -> None:
+    del view
 
 
 class _Job:

@@ -71,7 +71,7 @@ def main(records: int) -> None:
         collection = filled(index, records)
         read = {name: milliseconds(collection, one, 3) for name, one in conditions().items()}
         began = time.perf_counter()
-        while collection.index_field():
+        while collection.upkeep.index_field():
             pass
         took, fields = time.perf_counter() - began, ", ".join(collection.info().indexed_fields)
         print(f"{records:,} records; {fields} indexed in {took:.1f} s", flush=True)

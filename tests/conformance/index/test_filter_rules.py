@@ -76,7 +76,7 @@ def collection(
         index.create_collection("t", CollectionSpec("c", Metric.EUCLIDEAN, 2))
         collection = index.collection("t", "c")
         collection.count(Not(All(tuple(Condition(one, Operator.EQ, 1) for one in INDEXED))))
-        while collection.index_field():
+        while collection.upkeep.index_field():
             pass
         assert sorted(collection.info().indexed_fields) == sorted([*INDEXED, "$id"] * (not most))
         yield collection

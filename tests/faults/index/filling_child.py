@@ -37,7 +37,7 @@ def main(folder: Path, seed: int) -> None:
         for _ in range(BEFORE):
             write_next()
         collection.count(ASKED)
-        while collection.index_field(write_next):
+        while collection.upkeep.index_field(write_next):
             pass
         while not write_next():
             pass

@@ -58,12 +58,12 @@ def spec_of(seed: int) -> CollectionSpec:
 
 def tend(collection: Collection, work: str) -> None:
     if work == "purge":
-        collection.purge()
+        collection.upkeep.purge()
     elif work == "fields":
         collection.count(Not(Condition("write", Operator.EQ, 1)))
-        collection.index_field()
+        collection.upkeep.index_field()
     else:
-        {"build": collection.build_index, "compact": collection.compact}[work]()
+        {"build": collection.upkeep.build_index, "compact": collection.upkeep.compact}[work]()
 
 
 def write(collection: Collection, coming: Write) -> None:

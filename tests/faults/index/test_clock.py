@@ -32,14 +32,14 @@ def collection(tmp_path: Path, clock: Clock) -> Iterator[Collection]:
 
 
 def tend(collection: Collection) -> None:
-    collection.purge()
-    while collection.compact():
+    collection.upkeep.purge()
+    while collection.upkeep.compact():
         pass
 
 
 def rows(collection: Collection) -> int:
     """How many are stored, live or not."""
-    with collection._connections.lend(collection._database, Role.READER) as connection:
+    with collection._store.connections.lend(collection._store.database, Role.READER) as connection:
         return int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
 
 

@@ -91,7 +91,7 @@ def test_after_a_kill_while_fields_are_indexed_filters_find_what_there_is(
         expected = Counter(one.metadata["write"] for one in expected_after(seed, kept).values())
         assert counts(collection) == expected
         # And what was being indexed is gone on with.
-        while collection.index_field():
+        while collection.upkeep.index_field():
             pass
         assert sorted(collection.info().indexed_fields) == ["$id", "write"]
         collection.delete_ids(["none"])  # Nothing is remembered after a write.

@@ -29,7 +29,7 @@ def make(folder: Path) -> None:
 
 def collection_folder(folder: Path) -> Path:
     with Index.open(folder) as index:
-        return index.collection(TENANT, "c")._folder
+        return index.collection(TENANT, "c")._store.folder
 
 
 def flip(path: Path, offset: int, bit: int) -> None:
@@ -122,7 +122,7 @@ def test_a_vector_that_is_damaged_while_in_use_is_never_given_out(tmp_path: Path
     with Index.open(tmp_path) as index:
         collection = index.collection(TENANT, "c")
         collection.search(SearchQuery(vector(1, 2, 3)))
-        with (collection._folder / "segments" / "1.f32").open("r+b") as file:
+        with (collection._store.folder / "segments" / "1.f32").open("r+b") as file:
             file.write(b"\xff")
         with pytest.raises(DataLossError, match=r"1\.f32"):
             collection.get(["r0"], WITH_VECTOR)
@@ -191,4 +191,4 @@ def test_a_damaged_collection_keeps_no_other_from_being_purged(tmp_path: Path) -
         clock.advance(3601)
         with pytest.raises(DataLossError, match=r"1\.f32"):
             index.purge()
-        assert other.purge() == 0
+        assert other.upkeep.purge() == 0

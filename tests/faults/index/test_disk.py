@@ -135,7 +135,7 @@ def test_a_full_database_fails_the_write_and_nothing_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(connections, "connect", connect_to_a_full_disk)
-        collection._connections.retire(collection._database)
+        collection._store.connections.retire(collection._store.database)
         with pytest.raises(ResourceExhaustedError, match="full") as caught:
             collection.upsert([record("new0", vector(1, 2, 3), large)])
     assert caught.value.retry_after_s > 0
@@ -165,7 +165,7 @@ def test_a_failed_commit_fails_the_write_and_its_vectors_stay_untouched(
 
     with monkeypatch.context() as patch:
         patch.setattr(connections, "connect", connect)
-        collection._connections.retire(collection._database)
+        collection._store.connections.retire(collection._store.database)
         with pytest.raises(UnavailableError, match="Nothing was acknowledged"):
             collection.upsert([record(f"new{n}", vector(7, 7, n)) for n in range(9)])
     check_unchanged(collection)

@@ -13,6 +13,7 @@ from groundwire_index import Collection, CollectionSpec, Index, Metric, Record
 from groundwire_index.errors import ResourceExhaustedError
 from groundwire_index.purge import RETENTION_S
 from groundwire_index.records import SearchQuery
+from groundwire_index.upkeep import Upkeep
 
 from tests.small_disk import small_disk
 from tests.unit.index.samples import TENANT, Clock
@@ -45,7 +46,7 @@ def collection(disk: Path, clock: Clock) -> Iterator[Collection]:
         collection.upsert([Record(f"r{n}", vector) for n, vector in enumerate(VECTORS)])
         collection.delete_ids([f"r{number}" for number in range(1000)])
         clock.advance(RETENTION_S + 1)
-        collection.purge()
+        collection.upkeep.purge()
         yield collection
 
 
@@ -70,21 +71,21 @@ def check(collection: Collection) -> None:
         assert hit.id == f"r{number}"
 
 
-@pytest.mark.parametrize("work", [Collection.build_index, Collection.compact])
+@pytest.mark.parametrize("work", [Upkeep.build_index, Upkeep.compact])
 def test_searches_and_writes_that_fit_go_on(
-    collection: Collection, disk: Path, work: Callable[[Collection], bool]
+    collection: Collection, disk: Path, work: Callable[[Upkeep], bool]
 ) -> None:
     with little_room(disk):
         left = room(disk)
         for number in range(4):
             with pytest.raises(ResourceExhaustedError, match="full"):
-                work(collection)
+                work(collection.upkeep)
             assert room(disk) >= left - 2**17, "what failed has given back its room"
             collection.upsert([Record(f"new{number}", VECTORS[number])])
             (hit,) = collection.search(SearchQuery(VECTORS[number], top_k=1)).hits
             assert hit.id == f"new{number}"
             check(collection)
-    while work(collection):
+    while work(collection.upkeep):
         pass
     check(collection)
     assert collection.info().records == COUNT - 1000 + 4

@@ -215,10 +215,10 @@ class Stress:
     def tend(self, random: np.random.Generator) -> None:
         work = random.choice(["build", "compact", "purge", "fields"])
         {
-            "build": self.collection.build_index,
-            "compact": self.collection.compact,
-            "purge": self.collection.purge,
-            "fields": self.collection.index_field,
+            "build": self.collection.upkeep.build_index,
+            "compact": self.collection.upkeep.compact,
+            "purge": self.collection.upkeep.purge,
+            "fields": self.collection.upkeep.index_field,
         }[str(work)]()
 
 

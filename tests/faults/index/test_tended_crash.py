@@ -149,7 +149,7 @@ def check_words(index: Index, collection: Collection, expected: Records) -> None
 
 def check_files(collection: Collection) -> None:
     """Each file is in its manifest, with its size, and the other way round."""
-    with collection._connections.lend(collection._database, Role.READER) as connection:
+    with collection._store.connections.lend(collection._store.database, Role.READER) as connection:
         manifest = connection.execute("SELECT number, slots, checksum FROM segments").fetchall()
         anns = dict(connection.execute("SELECT number, bytes FROM anns").fetchall())
         (owned,) = connection.execute(
@@ -157,27 +157,30 @@ def check_files(collection: Collection) -> None:
         ).fetchone()
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert owned == 0
-    collection._compactor.tidy()
+    collection.upkeep._compactor.tidy()
     segments = {
-        int(path.stem): path.read_bytes() for path in (collection._folder / "segments").iterdir()
+        int(path.stem): path.read_bytes()
+        for path in (collection._store.folder / "segments").iterdir()
     }
     assert set(segments) <= {number for number, _, _ in manifest}
     for number, slots, checksum in manifest:
         held = segments.get(number, b"")[: slots * WIDTH]
         assert (len(held), zlib.crc32(held)) == (slots * WIDTH, checksum)
-    files = {path.name: path.stat().st_size for path in (collection._folder / "anns").iterdir()}
+    files = {
+        path.name: path.stat().st_size for path in (collection._store.folder / "anns").iterdir()
+    }
     assert files == {f"{number}.faiss": size for number, size in anns.items()}
 
 
 def check_room(collection: Collection) -> None:
     """What is gone takes little room once it has been looked after."""
-    collection._writer._retention = Retention(lambda: 4e9)
-    collection.purge()
-    while collection.compact():
+    collection._store.writer._retention = Retention(lambda: 4e9)
+    collection.upkeep.purge()
+    while collection.upkeep.compact():
         pass
     alive = collection.info().vectors
-    slots = len(collection._writer.latest().space)
+    slots = len(collection._store.writer.latest().space)
     assert slots <= alive / compaction.KEPT_SHARE + SEGMENT_BYTES // WIDTH
-    while collection.build_index():
+    while collection.upkeep.build_index():
         pass
-    assert sum(ann.entry.size for ann in collection._writer.latest().anns) <= 2 * slots
+    assert sum(ann.entry.size for ann in collection._store.writer.latest().anns) <= 2 * slots

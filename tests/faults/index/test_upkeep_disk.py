@@ -78,7 +78,7 @@ def collection(tmp_path: Path, clock: Clock) -> Iterator[Collection]:
         collection.upsert([sample(number) for number in range(COUNT)])
         collection.delete_ids([f"r{number}" for number in range(0, 60, 2)])
         clock.advance(RETENTION_S + 1)
-        collection.purge()
+        collection.upkeep.purge()
         collection.delete_ids([f"r{number}" for number in range(1, 60, 2)])
         collection.count(Not(Condition("shelf", Operator.EQ, 1)))
         clock.advance(RETENTION_S + 1)
@@ -182,7 +182,7 @@ def failing_commit(code: int, after: int = 0) -> Iterator[None]:
 
 def use_new_connections(collection: Collection) -> None:
     """Those that were opened before a fault came, or went, would not know of it."""
-    pool = collection._connections
+    pool = collection._store.connections
     with pool._lock:
         for connection in list(pool._idle):
             del pool._idle[connection]
@@ -190,17 +190,21 @@ def use_new_connections(collection: Collection) -> None:
 
 
 def build(collection: Collection) -> None:
-    while collection.build_index():
+    while collection.upkeep.build_index():
         pass
 
 
 def compact(collection: Collection) -> None:
-    while collection.compact():
+    while collection.upkeep.compact():
         pass
 
 
+def purge(collection: Collection) -> None:
+    collection.upkeep.purge()
+
+
 def index_fields(collection: Collection) -> None:
-    while collection.index_field():
+    while collection.upkeep.index_field():
         pass
 
 
@@ -251,15 +255,15 @@ def check(collection: Collection, strategy: str = "") -> None:
 
 
 def files(collection: Collection, folder: str) -> set[str]:
-    return {path.name for path in (collection._folder / folder).iterdir()}
+    return {path.name for path in (collection._store.folder / folder).iterdir()}
 
 
 def anns(collection: Collection) -> Sequence[AnnView]:
-    return collection._writer.latest().anns
+    return collection._store.writer.latest().anns
 
 
 def bytes_of_vectors(collection: Collection) -> int:
-    return sum(path.stat().st_size for path in (collection._folder / "segments").iterdir())
+    return sum(path.stat().st_size for path in (collection._store.folder / "segments").iterdir())
 
 
 def write_one(collection: Collection) -> None:
@@ -273,7 +277,7 @@ def write_one(collection: Collection) -> None:
         *[(build, *one) for one in INDEX_FAULTS],
         *[(compact, *one) for one in MOVING_FAULTS],
         *[(index_fields, *one) for one in OTHER_FAULTS],
-        *[(Collection.purge, *one) for one in OTHER_FAULTS],
+        *[(purge, *one) for one in OTHER_FAULTS],
     ],
 )
 def test_tending_that_fails_says_so_and_leaves_what_there_was(
@@ -285,7 +289,7 @@ def test_tending_that_fails_says_so_and_leaves_what_there_was(
     expected: type[GroundwireError],
 ) -> None:
     if work is compact:
-        collection.purge()
+        collection.upkeep.purge()
     before = bytes_of_vectors(collection)
     use_new_connections(collection)
     with fault(), pytest.raises(expected, match="Nothing was acknowledged"):
@@ -305,17 +309,17 @@ def test_tending_that_fails_says_so_and_leaves_what_there_was(
     check(collection)
     work(collection)
     check(collection)
-    for tending in (Collection.purge, compact, build, index_fields, Collection.purge):
+    for tending in (purge, compact, build, index_fields, purge):
         tending(collection)
     check(collection, "ann")
-    assert len(collection._writer.latest().space) <= COUNT
+    assert len(collection._store.writer.latest().space) <= COUNT
 
 
 @pytest.mark.parametrize("work", [build, compact])
 def test_what_failed_half_way_is_whole_after_reopening(
     tmp_path: Path, clock: Clock, collection: Collection, work: Work
 ) -> None:
-    collection.purge()
+    collection.upkeep.purge()
     use_new_connections(collection)
     fault = failing_commit(sqlite3.SQLITE_IOERR, 1 if work is compact else 0)
     with fault, pytest.raises(UnavailableError):
@@ -328,8 +332,8 @@ def test_what_failed_half_way_is_whole_after_reopening(
         compact(copied)
         build(copied)
         check(copied, "ann")
-        copied.purge()
-        held = {segment.number for segment in copied._writer.latest().space.segments}
+        copied.upkeep.purge()
+        held = {segment.number for segment in copied._store.writer.latest().space.segments}
         assert files(copied, "segments") <= {f"{number}.f32" for number in held}
 
 
@@ -365,7 +369,7 @@ def test_a_file_that_cannot_be_removed_fails_no_write(collection: Collection) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "unlink", unlink)
-        assert collection.build_index()
+        assert collection.upkeep.build_index()
     check(collection, "ann")
     build(collection)
     check(collection, "ann")
@@ -377,12 +381,12 @@ def test_the_background_goes_on_when_there_is_room_again(
     with opened(tmp_path, clock, background=True) as index:
         index.create_collection(TENANT, CollectionSpec("c", Metric.COSINE, DIMENSION, None, "hnsw"))
         collection = index.collection(TENANT, "c")
-        assert index._indexer is not None
+        assert index._background.indexer is not None
         with failing_index_file(errno.ENOSPC), caplog.at_level(logging.WARNING):
             collection.upsert([sample(number) for number in range(60, COUNT)])
-            assert index._indexer.wait(30)
+            assert index._background.indexer.wait(30)
             check(collection, "exact")
         assert "is full" in caplog.text
         write_one(collection)
-        assert index._indexer.wait(30)
+        assert index._background.indexer.wait(30)
         check(collection, "ann")

@@ -66,7 +66,7 @@ def make(index: Index, kind: str, metric: Metric = Metric.COSINE) -> Collection:
 
 def build(collection: Collection) -> int:
     times = 0
-    while collection.build_index():
+    while collection.upkeep.build_index():
         times += 1
     return times
 
@@ -149,7 +149,7 @@ def test_a_restart_uses_what_was_built(opened: Callable[..., Index], kind: str) 
         before = [hit.id for hit in nearest(collection, points(3, 1)[0]).hits]
     with opened() as index:
         collection = index.collection(TENANT, "c")
-        assert not collection.build_index()
+        assert not collection.upkeep.build_index()
         result = nearest(collection, points(3, 1)[0])
         assert [hit.id for hit in result.hits] == before
         assert result.plan.strategy == "ann"
@@ -195,7 +195,7 @@ def test_writes_go_on_while_it_is_built(index: Index) -> None:
             collection.delete_ids(["r7"])
         return False
 
-    assert collection.build_index(write_meanwhile)
+    assert collection.upkeep.build_index(write_meanwhile)
     assert asked
     assert nearest(collection, fresh[0], top_k=1).hits[0].id == f"r{COUNT}"
     assert "r7" not in {hit.id for hit in nearest(collection, points(2, COUNT)[7]).hits}
@@ -207,7 +207,7 @@ def test_a_build_that_is_cancelled_leaves_nothing(
     with opened() as index:
         collection = make(index, "hnsw")
         with pytest.raises(BuildCancelledError):
-            collection.build_index(lambda: True)
+            collection.upkeep.build_index(lambda: True)
         assert nearest(collection, points(3, 1)[0]).plan.strategy == "exact"
     with opened() as index:
         index.collection(TENANT, "c").info()
@@ -221,15 +221,15 @@ def test_few_indexes_cover_what_comes_bit_by_bit(index: Index) -> None:
     for number in range(6):
         collection.upsert(sample(points(10 + number, 1100), COUNT + 1100 * number))
         build(collection)
-    assert len(collection._writer.latest().anns) <= 3
+    assert len(collection._store.writer.latest().anns) <= 3
     assert recall(collection) >= 0.95
 
 
 def test_it_is_built_in_the_background(opened: Callable[..., Index]) -> None:
     with opened(background=True) as index:
         collection = make(index, "hnsw")
-        assert index._indexer is not None
-        assert index._indexer.wait(60)
+        assert index._background.indexer is not None
+        assert index._background.indexer.wait(60)
         assert nearest(collection, points(3, 1)[0]).plan.strategy == "ann"
 
 
@@ -242,7 +242,7 @@ def test_closing_does_not_wait_for_a_build(opened: Callable[..., Index]) -> None
 
 def test_a_small_collection_is_compared_vector_by_vector(index: Index) -> None:
     collection = make(index, "auto")
-    assert not collection.build_index()
+    assert not collection.upkeep.build_index()
     assert nearest(collection, points(3, 1)[0]).plan.strategy == "exact"
 
 
@@ -250,13 +250,13 @@ def test_a_collection_after_compaction_is_indexed_anew(index: Index) -> None:
     collection = make(index, "hnsw")
     build(collection)
     collection.delete_ids([f"r{number}" for number in range(0, 2000, 2)])
-    while collection._writer.write(lambda transaction: purge_all(transaction)):
+    while collection._store.writer.write(lambda transaction: purge_all(transaction)):
         pass
-    while collection.compact():
+    while collection.upkeep.compact():
         pass
     build(collection)
     assert recall(collection) >= 0.95
-    covered = sum(ann.entry.size for ann in collection._writer.latest().anns)
+    covered = sum(ann.entry.size for ann in collection._store.writer.latest().anns)
     assert covered <= 2000
 
 

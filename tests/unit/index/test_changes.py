@@ -44,13 +44,13 @@ def filled(index: Index, **spec: object) -> Collection:
     )
     collection = index.collection(TENANT, "c")
     collection.upsert([Record(str(number), vector) for number, vector in enumerate(VECTORS)])
-    while collection.build_index():
+    while collection.upkeep.build_index():
         pass
     return collection
 
 
 def kinds(collection: Collection) -> list[tuple[str, dict[str, str]]]:
-    entries = [ann.entry for ann in collection._writer.latest().anns]
+    entries = [ann.entry for ann in collection._store.writer.latest().anns]
     return [(entry.kind, dict(entry.parameters)) for entry in entries]
 
 
@@ -64,7 +64,7 @@ def test_a_description_is_changed_and_nothing_else(opened: Callable[..., Index])
         info = index.update_collection(TENANT, "c", CollectionChange(description="after"))
         assert (info.spec.description, info.spec.index_kind) == ("after", "sq8")
         assert collection.info().spec.description == "after"
-        assert not collection.build_index()
+        assert not collection.upkeep.build_index()
     with opened() as index:
         assert index.collection(TENANT, "c").spec.description == "after"
 
@@ -74,9 +74,9 @@ def test_another_kind_is_built_while_the_former_answers(opened: Callable[..., In
         collection = filled(index, index_kind="sq8")
         index.update_collection(TENANT, "c", CollectionChange(index_kind="hnsw"))
         assert (kinds(collection), strategy(collection)) == ([("sq8", {})], "ann")
-        assert collection.build_index()
+        assert collection.upkeep.build_index()
         assert (kinds(collection), strategy(collection)) == ([("hnsw", {})], "ann")
-        assert not collection.build_index()
+        assert not collection.upkeep.build_index()
     with opened() as index:
         assert kinds(index.collection(TENANT, "c")) == [("hnsw", {})]
 
@@ -85,7 +85,7 @@ def test_other_parameters_are_built_anew_too(index: Index) -> None:
     collection = filled(index, index_kind="hnsw")
     change = CollectionChange(index_kind="hnsw", index_parameters={"m": "8"})
     index.update_collection(TENANT, "c", change)
-    assert collection.build_index()
+    assert collection.upkeep.build_index()
     assert kinds(collection) == [("hnsw", {"m": "8"})]
 
 
@@ -96,7 +96,7 @@ def test_a_change_survives_a_stop_before_the_index_is_built(opened: Callable[...
     with opened() as index:
         collection = index.collection(TENANT, "c")
         assert kinds(collection) == [("sq8", {})]
-        assert collection.build_index()
+        assert collection.upkeep.build_index()
         assert kinds(collection) == [("hnsw", {})]
 
 
@@ -104,9 +104,9 @@ def test_a_change_survives_a_stop_before_the_index_is_built(opened: Callable[...
 def test_where_no_index_is_wanted_the_former_one_goes(index: Index, kind: str) -> None:
     collection = filled(index, index_kind="sq8")
     index.update_collection(TENANT, "c", CollectionChange(index_kind=kind))
-    assert collection.build_index()
+    assert collection.upkeep.build_index()
     assert (kinds(collection), strategy(collection)) == ([], "exact")
-    assert not collection.build_index()
+    assert not collection.upkeep.build_index()
 
 
 def test_a_build_that_nobody_wants_any_more_ends(index: Index) -> None:
@@ -118,7 +118,7 @@ def test_a_build_that_nobody_wants_any_more_ends(index: Index) -> None:
         return False
 
     with pytest.raises(BuildCancelledError):
-        collection.build_index(changed_meanwhile)
+        collection.upkeep.build_index(changed_meanwhile)
     assert kinds(collection) == [("sq8", {})]
 
 
@@ -129,8 +129,8 @@ def test_in_the_background_nobody_has_to_ask(opened: Callable[..., Index], folde
         collection = index.collection(TENANT, "c")
         assert strategy(collection) == "ann"
         index.update_collection(TENANT, "c", CollectionChange(index_kind="hnsw"))
-        assert index._indexer is not None
-        assert index._indexer.wait(20.0)
+        assert index._background.indexer is not None
+        assert index._background.indexer.wait(20.0)
         assert kinds(collection) == [("hnsw", {})]
 
 

@@ -148,23 +148,6 @@ def test_a_name_can_be_used_again_and_starts_empty(
     assert again.info().sequence == 1
 
 
-def test_deleting_leaves_no_files(index: Index, collection: Collection, folder: Path) -> None:
-    collection.upsert([record("a")])
-    index.delete_collection(TENANT, "c")
-    assert list((folder / "index" / "collections").iterdir()) == []
-
-
-def test_folders_that_no_collection_owns_are_swept_when_opening(folder: Path) -> None:
-    with Index.open(folder) as index:
-        index.create_collection(TENANT, SPEC)
-    orphan = folder / "collections" / "0123"
-    orphan.mkdir()
-    (orphan / "collection.db").write_bytes(b"half made")
-    with Index.open(folder) as index:
-        assert names(index) == ["books"]
-    assert not orphan.exists()
-
-
 def test_a_closed_index_says_so(folder: Path) -> None:
     index = Index.open(folder)
     index.create_collection(TENANT, SPEC)

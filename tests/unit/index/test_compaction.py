@@ -57,13 +57,13 @@ def delete(collection: Collection, clock: Clock, numbers: range) -> None:
     """Delete records, and let their retention pass."""
     collection.delete_ids([f"r{number}" for number in numbers])
     clock.advance(RETENTION_S + 1)
-    collection.purge()
+    collection.upkeep.purge()
 
 
 def compact(collection: Collection, cancelled: Callable[[], bool] = lambda: False) -> int:
     """Until nothing is left to do; how often there was something."""
     times = 0
-    while collection.compact(cancelled):
+    while collection.upkeep.compact(cancelled):
         times += 1
     return times
 
@@ -92,7 +92,7 @@ def test_what_is_left_is_as_it_was(collection: Collection, clock: Clock) -> None
     assert [record.id for record in collection.scroll(limit=100).records] == order[20:]
     collection.upsert([sample(40)])
     assert_holds(collection, [*range(20, COUNT), 40])
-    assert not collection.compact()
+    assert not collection.upkeep.compact()
 
 
 def test_the_files_of_dropped_segments_go_when_no_read_can_want_them(
@@ -103,7 +103,7 @@ def test_the_files_of_dropped_segments_go_when_no_read_can_want_them(
     before = bytes_of_vectors(folder)
     compact(collection)
     assert bytes_of_vectors(folder) >= before, "a read that has begun may still want them"
-    collection.purge()
+    collection.upkeep.purge()
     assert bytes_of_vectors(folder) < before
     assert_holds(collection, list(range(30, COUNT)))
 
@@ -112,16 +112,16 @@ def test_what_is_still_retained_is_not_moved_until_it_is_purged(
     collection: Collection, clock: Clock
 ) -> None:
     collection.delete_ids([f"r{number}" for number in range(20)])
-    assert not collection.compact()
-    assert not collection.compact()
+    assert not collection.upkeep.compact()
+    assert not collection.upkeep.compact()
     clock.advance(RETENTION_S + 1)
-    collection.purge()
-    assert collection.compact()
+    collection.upkeep.purge()
+    assert collection.upkeep.compact()
 
 
 def test_little_that_is_gone_is_left(collection: Collection, clock: Clock) -> None:
     delete(collection, clock, range(1))
-    assert not collection.compact()
+    assert not collection.upkeep.compact()
 
 
 @pytest.mark.parametrize("moves", range(4))
@@ -147,7 +147,7 @@ def test_one_that_was_interrupted_is_finished_after_the_next_start(
     with open_index() as index:
         collection = index.collection(TENANT, "c")
         assert_holds(collection, [*kept, 50])
-        assert len(collection._writer.latest().space) < COUNT
+        assert len(collection._store.writer.latest().space) < COUNT
 
 
 def test_writes_go_on_while_rows_are_moved(collection: Collection, clock: Clock) -> None:
@@ -203,6 +203,6 @@ def test_a_damaged_segment_is_named_and_not_moved(
         file.seek(9 * 4 * DIMENSION)
         file.write(b"\xff")
     with pytest.raises(DataLossError, match=r"1\.f32"):
-        collection.compact()
+        collection.upkeep.compact()
     found = collection.get([f"r{number}" for number in range(10, COUNT)], WITH_VECTOR)
     assert None not in found

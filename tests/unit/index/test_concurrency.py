@@ -83,7 +83,7 @@ def test_writes_that_wait_share_one_sync(
         if not syncs:
             # The first group waits on the disk until all other writers stand in line.
             queued.wait(timeout=30)
-            while len(collection._writer._queue) < 8:
+            while len(collection._store.writer._queue) < 8:
                 os.sched_yield()
         syncs.append(first)
         write(self, first, vectors)  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_a_refused_write_in_a_group_concerns_no_other(
     def together(self: Upsert, transaction: object) -> object:
         if not ready.broken and self.batch.records[0].id == "first":
             ready.wait(timeout=30)
-            while len(collection._writer._queue) < 4:
+            while len(collection._store.writer._queue) < 4:
                 os.sched_yield()
         return call(self, transaction)  # type: ignore[arg-type]
 

@@ -56,7 +56,7 @@ def equal(field: str, value: str | float | bool) -> Condition:
 
 
 def fill(collection: Collection) -> None:
-    while collection.index_field():
+    while collection.upkeep.index_field():
         pass
 
 
@@ -118,7 +118,7 @@ class Model(RuleBasedStateMachine):
     def index_some(self, steps: int) -> None:
         left = iter(range(steps))
         with suppress(BuildCancelledError):
-            while self.collection.index_field(lambda: next(left, None) is None):
+            while self.collection.upkeep.index_field(lambda: next(left, None) is None):
                 pass
 
     @rule()
@@ -165,16 +165,16 @@ def test_small_collections_index_nothing(folder: Path) -> None:
         collection = index.collection(TENANT, "c")
         collection.upsert([record(number, {"n": 1}) for number in range(4)])
         collection.count(equal("n", 1))
-        assert not collection.index_field()
+        assert not collection.upkeep.index_field()
         collection.upsert([record(4, {"n": 1})])
         collection.count(equal("n", 1))
-        assert collection.index_field()
+        assert collection.upkeep.index_field()
 
 
 def test_what_is_searched_for_within_texts_is_not_indexed(collection: Collection) -> None:
     collection.count(Condition("body", Operator.CONTAINS, "word"))
     collection.count(equal("$id", "r1"))
-    assert not collection.index_field()
+    assert not collection.upkeep.index_field()
 
 
 def test_a_collection_has_so_many_indexed_fields_and_no_more(
@@ -197,13 +197,13 @@ def test_filling_goes_on_where_it_was_left(folder: Path) -> None:
         collection.upsert([record(number, {"n": 1}) for number in range(20)])
         collection.count(where)
         with pytest.raises(BuildCancelledError):
-            collection.index_field(lambda: True)
+            collection.upkeep.index_field(lambda: True)
     with Index.open(folder, background=False, index_fields_from=0) as index:
         collection = index.collection(TENANT, "c")
         assert collection.info().indexed_fields == ()
         assert collection.count(where).count == 20
         steps: list[int] = []
-        collection.index_field(lambda: bool(steps.append(1)))
+        collection.upkeep.index_field(lambda: bool(steps.append(1)))
         # Of seven steps of three rows one was done, and after the last nobody asks.
         assert len(steps) == 5
         assert collection.info().indexed_fields == ("n",)

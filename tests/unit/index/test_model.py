@@ -107,19 +107,19 @@ class Model(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([10, 4000]))
     def wait_and_purge(self, seconds: int) -> None:
         self.clock.advance(seconds)
-        self.collection.purge()
+        self.collection.upkeep.purge()
 
     @rule()
     def build(self) -> None:
         with mock.patch("groundwire_index.ann_builder.LEAST", 2):
-            self.collection.build_index()
+            self.collection.upkeep.build_index()
 
     @rule(seconds=st.sampled_from([0, 4000]), moves=st.integers(0, 3))
     def compact(self, seconds: int, moves: int) -> None:
         self.wait_and_purge(seconds)
         left = iter(range(moves))
         with suppress(BuildCancelledError):
-            while self.collection.compact(lambda: next(left, None) is None):
+            while self.collection.upkeep.compact(lambda: next(left, None) is None):
                 pass
 
     @rule(query=VECTORS, top_k=st.integers(1, 20))

@@ -142,10 +142,10 @@ def test_what_was_deleted_is_kept_for_an_hour_and_then_gone(
     cursor = collection.scroll(limit=1).next_cursor
     collection.delete_ids(["b"])
     clock.advance(3500)
-    assert collection.purge() == 0
+    assert collection.upkeep.purge() == 0
     assert ids(collection.scroll(cursor=cursor).records) == ["b", "c", "d"]
     clock.advance(200)
-    assert collection.purge() == 1
+    assert collection.upkeep.purge() == 1
     with pytest.raises(FailedPreconditionError, match="start again"):
         collection.scroll(cursor=cursor)
     assert flat(pages(collection)) == ["a", "c", "d"]
@@ -159,7 +159,7 @@ def test_writes_remove_what_has_expired(collection: Collection, clock: Clock) ->
     collection.upsert([record("c")])
     with pytest.raises(FailedPreconditionError):
         collection.scroll(cursor=cursor)
-    assert collection.purge() == 0
+    assert collection.upkeep.purge() == 0
 
 
 def test_much_is_removed_in_turns(
@@ -170,7 +170,7 @@ def test_much_is_removed_in_turns(
     for start in range(0, 60, 20):
         collection.delete_ids([str(n) for n in range(start, start + 20)])
     clock.advance(3601)
-    assert collection.purge() == 60
+    assert collection.upkeep.purge() == 60
     collection.upsert([record("a")])
     assert flat(pages(collection)) == ["a"]
 
@@ -182,11 +182,11 @@ def test_a_clock_that_was_set_back_removes_nothing_early(
     collection.upsert([record("a"), record("b")])
     collection.delete_ids(["a"])
     clock.advance(-10 * 365 * 24 * 3600)
-    assert collection.purge() == 0
+    assert collection.upkeep.purge() == 0
     clock.advance(3500)
-    assert collection.purge() == 0
+    assert collection.upkeep.purge() == 0
     clock.advance(200)
-    assert collection.purge() == 1
+    assert collection.upkeep.purge() == 1
 
 
 def test_a_purged_text_is_not_in_the_database_any_more(folder: Path, clock: Clock) -> None:

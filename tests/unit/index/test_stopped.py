@@ -48,9 +48,9 @@ def path(folder: Path) -> Path:
             ]
         )
         collection.count(Condition("shelf", Operator.EQ, 1))
-        while collection.index_field():
+        while collection.upkeep.index_field():
             pass
-        while collection.build_index():
+        while collection.upkeep.build_index():
             pass
         collection.delete_ids([str(n) for n in range(500)])
     return path

@@ -1,0 +1,103 @@
+"""The files of one collection in use: states to read from, and the writer that makes them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from groundwire_index.anns import AnnFiles, Anns
+from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
+from groundwire_index.match_cache import MatchCache
+from groundwire_index.purge import Retention
+from groundwire_index.records import CollectionSpec, WriteResult
+from groundwire_index.segments import Files
+from groundwire_index.snapshot import Snapshot
+from groundwire_index.state import read_state
+from groundwire_index.storage.connections import ConnectionPool, Role
+from groundwire_index.storage.schema import DATABASE
+from groundwire_index.transaction import Transaction
+from groundwire_index.writer import Writer
+from groundwire_index.writes import Once
+
+T = TypeVar("T")
+
+
+class CollectionStore:
+    """What a collection is on the disk. Thread-safe.
+
+    Everything raises what it was closed with, once it is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: CollectionSpec,
+        connections: ConnectionPool,
+        retention: Retention,
+        segment_bytes: int,
+    ) -> None:
+        self.folder = folder
+        self.database = folder / DATABASE
+        self.connections = connections
+        self.files = Files(folder, spec.dimension, segment_bytes)
+        self.ann_files = AnnFiles(folder)
+        anns = Anns(self.ann_files, spec.metric, spec.dimension)
+        self.writer = Writer(self.database, self.files, anns, connections, retention)
+        self.closed: GroundwireError | None = None
+        """Why nothing can be done any more."""
+        self._matches = MatchCache()
+
+    def require_open(self) -> None:
+        """Raise what it was closed with, if it was."""
+        if self.closed is not None:
+            raise self.closed
+
+    @contextmanager
+    def snapshot(self, *, dense: bool = False) -> Iterator[Snapshot]:
+        """The state after the last write, with its vectors if the read is ``dense``."""
+        self.require_open()
+        try:
+            with self.connections.lend(self.database, Role.READER) as connection:
+                yield self._pinned(connection, dense=dense)
+        except (DataLossError, UnavailableError):
+            # Files that went away with the collection are no failure of the disk.
+            if self.closed is not None:
+                raise self.closed from None
+            raise
+
+    def write(self, write: Callable[[Transaction], T]) -> T:
+        """As `Writer.write`."""
+        return self.writer.write(write)
+
+    def write_once(
+        self,
+        key: str,
+        digest: bytes | Callable[[], bytes],
+        write: Callable[[Transaction], WriteResult],
+    ) -> WriteResult:
+        """Write, unless that was done under this idempotency key; without a key, always."""
+        if not key:
+            return self.writer.write(write)
+        told = digest if isinstance(digest, bytes) else digest()
+        return self.writer.write(Once(key, told, write))
+
+    def close(self, error: GroundwireError) -> None:
+        """Finish the writes in progress; what comes later raises ``error``."""
+        self.closed = error
+        self.writer.close(error)
+        self.connections.retire(self.database)
+
+    def _pinned(self, connection: sqlite3.Connection, *, dense: bool) -> Snapshot:
+        while True:
+            connection.execute("BEGIN")
+            state = read_state(connection)
+            if not dense:
+                return Snapshot(connection, state, None, self.files, self._matches)
+            view = self.writer.view_at(state.sequence)
+            if view is not None:
+                return Snapshot(connection, state, view, self.files, self._matches)
+            # A write came between the two: look again.
+            connection.execute("ROLLBACK")

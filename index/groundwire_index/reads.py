@@ -1,0 +1,163 @@
+"""What is asked of a collection: records, searches, documents, each from one consistent state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from groundwire_index.checks import (
+    MAX_PAGE,
+    check_id,
+    check_ids,
+    check_query,
+    check_range,
+    require,
+)
+from groundwire_index.collection_store import CollectionStore
+from groundwire_index.documents import find_document, list_documents
+from groundwire_index.errors import FailedPreconditionError, NotFoundError
+from groundwire_index.filter_sql import compile_filter
+from groundwire_index.filters import Filter
+from groundwire_index.records import (
+    CollectionSpec,
+    Count,
+    Document,
+    Include,
+    Record,
+    ScrollPage,
+    SearchMode,
+    SearchQuery,
+    SearchResult,
+    Vector,
+)
+from groundwire_index.scroll import scroll_page
+from groundwire_index.search import search
+from groundwire_index.upkeep import Upkeep
+
+ALL_BUT_VECTOR = Include()
+_VECTOR_ONLY = Include(text=False, metadata=False, vector=True)
+
+
+class Reads:
+    """The reads of a collection. All methods block and are thread-safe.
+
+    A read sees the state after one write, and every write that had returned when it began.
+    """
+
+    def __init__(self, store: CollectionStore, spec: CollectionSpec, upkeep: Upkeep) -> None:
+        self.spec = spec
+        """What the collection was created with, as it is by now."""
+        self.upkeep = upkeep
+        """What looks after it."""
+        self._store = store
+
+    # --- records ---
+
+    def get(self, ids: Sequence[str], include: Include = ALL_BUT_VECTOR) -> list[Record | None]:
+        """Records in the order of ``ids``, at most 10,000; None where there is none."""
+        check_ids(ids)
+        with self._store.snapshot() as snapshot:
+            found = snapshot.live_rows_of(dict.fromkeys(ids), include)
+            records = snapshot.records(list(found.values()), include)
+        by_id = {record.id: record for record in records}
+        return [by_id.get(one) for one in ids]
+
+    def vector_of(self, record_id: str) -> Vector:
+        """The vector of one record, shape (dimension,).
+
+        Raises NotFoundError if there is no such record, FailedPreconditionError if it has none.
+        """
+        (record,) = self.get([record_id], _VECTOR_ONLY)
+        if record is None:
+            raise NotFoundError(
+                f'there is no record "{record_id}" in collection "{self.spec.name}"',
+                metadata={"resource_type": "record", "resource_name": record_id},
+            )
+        if record.vector is None:
+            raise FailedPreconditionError(
+                f'record "{record_id}" has no vector: write it again with one',
+                reason="RECORD_WITHOUT_VECTOR",
+            )
+        return record.vector
+
+    def count(self, where: Filter | None = None) -> Count:
+        """How many records match; all of them without a filter."""
+        compiled = compile_filter(where)
+        with self._store.snapshot() as snapshot:
+            self.upkeep.want_fields([compiled], snapshot.state)
+            records = snapshot.state.records if where is None else len(snapshot.matching(compiled))
+            return Count(records, snapshot.state.sequence)
+
+    def scroll(
+        self,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        limit: int = 100,
+        include: Include = ALL_BUT_VECTOR,
+    ) -> ScrollPage:
+        """Read every record that matches, page by page, in order of first insertion.
+
+        All pages show the state at the first one, whatever is written meanwhile. A page has at
+        most ``limit`` records, 1 to 1,000, and ends early when they are large. Raises
+        InvalidArgumentError for a cursor of another collection or filter, and
+        FailedPreconditionError for one whose state is no longer kept.
+        """
+        check_range(limit, "limit", 1, MAX_PAGE)
+        compiled = compile_filter(where)
+        with self._store.snapshot() as snapshot:
+            self.upkeep.want_fields([compiled], snapshot.state)
+            return scroll_page(snapshot, compiled, cursor, limit, include)
+
+    # --- searches ---
+
+    def search(self, query: SearchQuery) -> SearchResult:
+        """The best records for one query, best first, equals in order of id.
+
+        Raises InvalidArgumentError for a query that lacks what its mode needs, or whose vector
+        the metric cannot compare.
+        """
+        (result,) = self.search_many([query])
+        return result
+
+    def search_many(self, queries: Sequence[SearchQuery]) -> list[SearchResult]:
+        """Answer queries in order, all from one state, sharing passes over the vectors.
+
+        What is wrong with a query is reported as for `search`, whichever query it is.
+        """
+        checked = [check_query(query, self.spec.metric, self.spec.dimension) for query in queries]
+        compiled = [
+            None if query.filter is None else compile_filter(query.filter) for query in checked
+        ]
+        dense = any(query.mode is not SearchMode.LEXICAL for query in checked)
+        with self._store.snapshot(dense=dense) as snapshot:
+            self.upkeep.want_fields([one for one in compiled if one is not None], snapshot.state)
+            pairs = list(zip(checked, compiled, strict=True))
+            return search(snapshot, pairs, self.spec.metric)
+
+    def wait_for(self, sequence: int, timeout_s: float) -> None:  # noqa: ARG002 - see below
+        """Return once reads see write number ``sequence``.
+
+        Here a write is visible before its number is given out, so nothing is ever waited for;
+        replicas would. Raises InvalidArgumentError for a number that was not given out.
+        """
+        with self._store.snapshot() as snapshot:
+            last = snapshot.state.sequence
+        require(
+            0 <= sequence <= last,
+            "at_least_sequence",
+            f"{sequence:,} has not been given out by this collection, which is at {last:,}",
+        )
+
+    # --- documents ---
+
+    def document(self, document_id: str) -> Document | None:
+        """A document at its current version."""
+        check_id(document_id, "document_id")
+        with self._store.snapshot() as snapshot:
+            return find_document(snapshot.connection, document_id)
+
+    def list_documents(self, *, after: str = "", limit: int = 100) -> list[Document]:
+        """The first ``limit`` documents whose ids come after ``after``, in order of id."""
+        require(limit >= 1, "limit", "must be at least 1")
+        with self._store.snapshot() as snapshot:
+            return list_documents(snapshot.connection, after, limit)
