@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from groundwire_index.ann import FAMILIES, Ann, Family
+from groundwire_index.ann import FAMILIES, Ann, Family, Vectors
+from groundwire_index.ann.ivf_pq import IvfPq
 from groundwire_index.records import Metric
 
 from tests.conformance.ann.corpus import Matrix, Pieces, clustered
@@ -14,9 +16,27 @@ from tests.conformance.ann.corpus import Matrix, Pieces, clustered
 ROWS, DIMENSION = 6_000, 48
 
 
-@pytest.fixture(scope="session", params=sorted(FAMILIES))
+class ProductLists(IvfPq):
+    """IVF-PQ with the codes that GPUs search, unless a test says otherwise."""
+
+    def build(
+        self,
+        vectors: Vectors,
+        metric: Metric,
+        parameters: Mapping[str, str],
+        path: Path,
+        cancelled: Callable[[], bool],
+        threads: int = 1,
+    ) -> None:
+        super().build(vectors, metric, {"codes": "pq", **parameters}, path, cancelled, threads)
+
+
+ALL: Mapping[str, Family] = {**FAMILIES, "ivf_pq with pq": ProductLists()}
+
+
+@pytest.fixture(scope="session", params=sorted(ALL))
 def family(request: pytest.FixtureRequest) -> Family:
-    return FAMILIES[request.param]
+    return ALL[request.param]
 
 
 @pytest.fixture(scope="session", params=list(Metric), ids=lambda metric: metric.value)
