@@ -46,4 +46,5 @@ __all__ = [
     "available",
     "families",
     "kind_for",
+    "linked_by_cpu",
 ]

@@ -30,8 +30,10 @@ def faiss() -> Any:
     try:
         import faiss as library
     except ImportError as error:
+        # The GPU build does not load beside another cuVS than it was built with, for one.
+        state = f"cannot be loaded ({error})" if available() else "is not installed"
         raise FailedPreconditionError(
-            "approximate indexes need FAISS, which is not installed: "
+            f"approximate indexes need FAISS, which {state}: "
             "pip install 'groundwire[faiss]', or 'groundwire[gpu]' for its GPU build",
             reason="FAISS_NOT_INSTALLED",
         ) from error
