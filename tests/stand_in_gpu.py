@@ -11,13 +11,16 @@ from typing import Any
 
 import faiss
 import numpy as np
+import pytest
 from groundwire_index.ann import Asked, Bitmap, linked_by_cpu
 from groundwire_index.ann.linking import Links
 from groundwire_index.gpu.device import Copy, DeviceError, Found, Reason
 from groundwire_index.gpu.fallbacks import Fallbacks
-from groundwire_index.gpu.running import Gpu, RunningGpus
+from groundwire_index.gpu.running import Gpu, RunningGpus, open_gpus
 from groundwire_index.storage.segment_file import Matrix
 
+WHY_NO_GPU = open_gpus(None, 2**20, str).why_none
+needs_gpu = pytest.mark.skipif(bool(WHY_NO_GPU), reason=f"no GPU: {WHY_NO_GPU}")
 NO_MEMORY = DeviceError(Reason.OUT_OF_MEMORY, "cudaMalloc error out of memory [2]")
 BROKEN = DeviceError(Reason.FAILED, "CUDA error 700 an illegal memory access was encountered")
 

@@ -83,9 +83,9 @@ class Index:
         ``retention_s`` seconds for scrolls that began before. Vectors lie in files of at most
         ``segment_bytes``. Fields that filters compare are indexed once a collection has
         ``index_fields_from`` records. Indexes are built in threads of their own, unless
-        ``background`` is false: then by `Collection.upkeep` alone. What GPUs can do, ``gpus`` do;
-        whoever opened them closes them, after the index. Raises FailedPreconditionError, naming
-        the holder, if the folder is open already, and UnavailableError if it cannot be written to.
+        ``background`` is false: then by `Collection.upkeep` alone. What GPUs can do, ``gpus`` do,
+        which are closed with the index. Raises FailedPreconditionError, naming the holder, if the
+        folder is open already, and UnavailableError if it cannot be written to.
         """
         with storage_errors(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,6 +110,7 @@ class Index:
         self._background.close()
         for collection in collections:
             collection.close(closed())
+        self._gpus.close()
         self._connections.close()
         self._lock.close()
 

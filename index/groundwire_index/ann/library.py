@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from groundwire_index.errors import FailedPreconditionError
@@ -21,6 +22,14 @@ _SHARED_FROM = 64
 def available() -> bool:
     """Whether FAISS is installed."""
     return importlib.util.find_spec("faiss") is not None
+
+
+@cache
+def has_cuvs() -> bool:
+    """Whether FAISS is its GPU build with cuVS. Does not import it, which takes a while."""
+    spec = importlib.util.find_spec("faiss")
+    folders = spec.submodule_search_locations if spec is not None else None
+    return any((Path(folder) / "_cuvs_build.py").exists() for folder in folders or ())
 
 
 def faiss() -> Any:

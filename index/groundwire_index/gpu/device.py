@@ -21,6 +21,7 @@ class Reason(StrEnum):
     LOADING = "loading"
     OUT_OF_MEMORY = "out_of_memory"
     FAILED = "failed"
+    CLOSING = "closing"
 
 
 class DeviceError(Exception):

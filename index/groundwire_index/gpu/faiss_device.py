@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from groundwire_index.ann import Asked, Bitmap
-from groundwire_index.ann.library import faiss
+from groundwire_index.ann.library import available, faiss, has_cuvs
 from groundwire_index.ann.linking import Links, lowest_level
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.gpu.device import Copy, DeviceError, Found, Reason
@@ -35,16 +35,15 @@ _MEMORY_WORDS = ("out of memory", "out_of_memory", "bad_alloc", "alloc fail", "m
 
 def count_devices() -> int:
     """How many GPUs FAISS can use; DeviceError says what is missing for any."""
-    try:
-        library = faiss()
-    except FailedPreconditionError as error:
-        raise DeviceError(Reason.ABSENT, str(error)) from error
-    if "CUVS" not in library.get_compile_options():
+    if available() and not has_cuvs():
         raise DeviceError(
             Reason.ABSENT,
             "this build of FAISS has no cuVS: install groundwire[gpu], not groundwire[server]",
         )
-    count = int(library.get_num_gpus())
+    try:
+        count = int(faiss().get_num_gpus())
+    except FailedPreconditionError as error:
+        raise DeviceError(Reason.ABSENT, str(error)) from error
     if not count:
         raise DeviceError(Reason.ABSENT, "FAISS finds no NVIDIA GPU, or no driver for it")
     return count

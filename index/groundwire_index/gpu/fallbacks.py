@@ -20,7 +20,8 @@ class Fallbacks:
 
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
-        self._told: set[Reason] = {Reason.LOADING}
+        # That it is so at the beginning and at the end is no news.
+        self._told: set[Reason] = {Reason.LOADING, Reason.CLOSING}
         self._telling = threading.Lock()
 
     def tell(self, error: DeviceError) -> None:

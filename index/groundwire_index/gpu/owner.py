@@ -90,7 +90,7 @@ class Owner:
 
     def close(self) -> None:
         """Let the GPU go, after what it is doing; what waits gets DeviceError."""
-        self._end(DeviceError(Reason.ABSENT, "the index is being closed"))
+        self._end(DeviceError(Reason.CLOSING, "the index is being closed"))
         if self._thread is not None:
             self._thread.join(self._patience)
 

@@ -68,7 +68,7 @@ class Resident:
             return DeviceError(Reason.LOADING, "the index is being copied to the GPU")
         error = self.loading.exception()
         if not isinstance(error, DeviceError):
-            return DeviceError(Reason.ABSENT, "the GPU has been let go")
+            return DeviceError(Reason.CLOSING, "the index is being closed")
         if error.reason is Reason.OUT_OF_MEMORY and self._budget.free >= self._place.size:
             # Another index has gone.
             self.loading = self._owner.call(self._place.fill)

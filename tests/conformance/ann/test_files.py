@@ -6,15 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from groundwire_index.ann import FAMILIES, BuildCancelledError, Family, Tuning
 from groundwire_index.errors import DataLossError, InvalidArgumentError, ResourceExhaustedError
 from groundwire_index.records import Metric
 
+from tests.conformance.ann.conftest import STORED
 from tests.conformance.ann.corpus import Matrix, Pieces, clustered
 
 ROWS, DIMENSION = 2_000, 32
+
+
+@pytest.fixture(scope="module", params=sorted(STORED))
+def family(request: pytest.FixtureRequest) -> Family:
+    return STORED[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +134,20 @@ def test_a_flipped_bit_leads_no_search_out_of_the_file(
     assert int(done.stdout) > 20
 
 
+@pytest.mark.parametrize("link", [-1, 1_500])
+def test_a_graph_for_gpus_whose_links_lead_nowhere_is_refused(
+    vectors: Matrix, tmp_path: Path, link: int
+) -> None:
+    cagra, path = FAMILIES["cagra"], tmp_path / "graph"
+    cagra.build(Pieces(vectors[:1_500]), Metric.COSINE, {}, path, lambda: False)
+    graph = faiss.read_index(str(path))
+    links = faiss.rev_swig_ptr(graph.hnsw.neighbors.data(), graph.hnsw.neighbors.size())
+    links[777] = link
+    faiss.write_index(graph, str(path))
+    with pytest.raises(DataLossError, match=r"leads nowhere|out of range"):
+        cagra.open(path, Metric.COSINE, DIMENSION)
+
+
 PRIVATE = """
 import sys
 from pathlib import Path
@@ -151,7 +172,7 @@ print(private() - before)
 
 QUICK = {
     "hnsw": {"m": "4", "ef_construction": "8"},
-    "ivf_pq": {"nlist": "64", "bits": "8"},
+    "ivf_pq": {"nlist": "64", "bits": "4"},
     "cagra": {"graph_degree": "8"},
 }
 

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from groundwire_index import Collection, CollectionSpec, Index, Metric
 from groundwire_index.errors import FailedPreconditionError
-from groundwire_index.gpu import Gpus, open_gpus
-from groundwire_index.gpu.device import DeviceError
-from groundwire_index.gpu.faiss_device import device_errors
+from groundwire_index.gpu import Gpus, faiss_device, open_gpus
 from groundwire_index.gpu.running import RunningGpus
 from groundwire_index.records import CollectionChange, Record, SearchQuery
 
@@ -135,21 +133,21 @@ def test_this_machine_says_why_it_has_no_gpu(
 
 
 @pytest.fixture
-def gpu_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Has FAISS say that it is another build, with so many GPUs."""
+def gpu_build(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has FAISS say that it is a GPU build, with so many GPUs."""
 
-    def become(options: str, devices: int) -> None:
-        monkeypatch.setattr(faiss, "get_compile_options", lambda: options)
+    def become(devices: int, *, cuvs: bool = True) -> None:
+        monkeypatch.setattr(faiss_device, "has_cuvs", lambda: cuvs)
         monkeypatch.setattr(faiss, "get_num_gpus", lambda: devices)
 
     return become
 
 
-Build = Callable[[str, int], None]
+Build = Callable[..., None]
 
 
 def test_gpus_that_are_there_are_taken_all_or_by_number(gpu_build: Build) -> None:
-    gpu_build("OPTIMIZE GPU NVIDIA_CUVS ", 2)
+    gpu_build(2)
     for numbers, count in ((None, 2), ([1], 1)):
         gpus = open_gpus(numbers, 2**30, str)
         assert isinstance(gpus, RunningGpus)
@@ -158,27 +156,12 @@ def test_gpus_that_are_there_are_taken_all_or_by_number(gpu_build: Build) -> Non
 
 
 def test_what_is_missing_for_a_gpu_is_named(gpu_build: Build) -> None:
-    gpu_build("OPTIMIZE GPU NVIDIA_CUVS ", 2)
+    gpu_build(2)
     assert "there is no GPU 2, only 2" in open_gpus([0, 2], 2**30, str).why_none
-    gpu_build("OPTIMIZE GPU NVIDIA_CUVS ", 0)
+    gpu_build(0)
     assert "no NVIDIA GPU" in open_gpus(None, 2**30, str).why_none
-    gpu_build("OPTIMIZE GPU ", 1)
+    gpu_build(1, cuvs=False)
     assert "no cuVS" in open_gpus(None, 2**30, str).why_none
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (MemoryError("std::bad_alloc"), "out_of_memory"),
-        (RuntimeError("alloc fail dev 0 (cudaMalloc error out of memory [2])"), "out_of_memory"),
-        (RuntimeError("CUDA memory allocation error"), "out_of_memory"),
-        (RuntimeError("CUDA error 700"), "failed"),
-    ],
-)
-def test_errors_of_faiss_are_told_apart(error: Exception, reason: str) -> None:
-    with pytest.raises(DeviceError) as caught, device_errors():
-        raise error
-    assert caught.value.reason == reason
 
 
 def test_many_search_at_once_and_each_finds_its_own(opened: Opened, machine: Machine) -> None:

@@ -96,7 +96,7 @@ def test_when_gpus_are_let_go_their_memory_is_given_back_and_the_cpu_goes_on(
     machine.gpus.close()
     assert machine.gpus._gpus[0].budget.free == 2**30
     assert not on_gpu(machine, ann)
-    assert machine.fallbacks == ["absent"]
+    assert machine.fallbacks == ["closing"]
     assert isinstance(machine.gpus.accelerated(cpu), GpuAnn)
 
 

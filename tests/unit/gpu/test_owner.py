@@ -63,17 +63,19 @@ def test_searches_that_wait_become_one_and_each_gets_its_own(machine: Machine, c
 def test_searches_of_other_depth_filter_or_effort_keep_theirs(machine: Machine, cpu: Ann) -> None:
     ann = machine.loaded(cpu)
     even = np.packbits(np.arange(ROWS) % 2 == 0, bitorder="little")
-    with held(machine, ann, 4) as threads:
+    with held(machine, ann, 5) as threads:
         deep = threads.submit(ann.search, QUERIES[:2], 22, None, Tuning())
         shallow = threads.submit(ann.search, QUERIES[2:5], 10, None, Tuning())
         hard = threads.submit(ann.search, QUERIES[5:6], 10, None, Tuning(ef=256))
         filtered = threads.submit(found, ann, QUERIES[6:7], even)
+        others = threads.submit(found, ann, QUERIES[7:8], ~even)
     assert deep.result(20).shape == (2, 64)
     assert shallow.result(20).shape == (3, 40)
     assert hard.result(20).shape == (1, 40)
     assert (filtered.result(20) % 2 == 0).all()
+    assert (others.result(20) % 2 == 1).all()
     assert machine.stand_in.searches[0] == 1
-    assert sorted(machine.stand_in.searches[1:]) == [1, 1, 5]
+    assert sorted(machine.stand_in.searches[1:]) == [1, 1, 1, 5]
 
 
 def test_a_batch_is_no_larger_than_is_worth_it(
