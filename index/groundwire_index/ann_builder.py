@@ -9,11 +9,10 @@ from itertools import accumulate
 
 import numpy as np
 
-from groundwire_index.ann import families, kind_for
+from groundwire_index.ann import FAMILIES, kind_for
 from groundwire_index.ann.choice import FLAT_BELOW
 from groundwire_index.anns import AnnFiles, drop_entries, write_entry
 from groundwire_index.coverage import LEAST, AnnEntry, Span, Task, next_task
-from groundwire_index.gpu import Gpus
 from groundwire_index.published import View
 from groundwire_index.records import CollectionSpec
 from groundwire_index.space import Space
@@ -26,10 +25,9 @@ from groundwire_index.writer import Writer
 class AnnBuilder:
     """Builds what is due, one index at a time. Used by one thread at a time."""
 
-    def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer, gpus: Gpus) -> None:
+    def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer) -> None:
         self.spec = spec
         """What to build; indexes that are otherwise are built anew, and serve until then."""
-        self._families = families(gpus.link)
         self._files = files
         self._writer = writer
         self._building = threading.Lock()
@@ -72,7 +70,7 @@ class AnnBuilder:
         with storage_errors(path):
             path.unlink(missing_ok=True)
             vectors = SpanVectors(view.space, task.spans)
-            self._families[kind].build(
+            FAMILIES[kind].build(
                 vectors,
                 spec.metric,
                 parameters,

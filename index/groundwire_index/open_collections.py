@@ -15,7 +15,6 @@ from groundwire_index.errors import (
     GroundwireError,
     UnavailableError,
 )
-from groundwire_index.gpu import Gpus
 from groundwire_index.purge import Retention
 from groundwire_index.state import State, read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
@@ -35,7 +34,6 @@ class OpenCollections:
         retention: Retention,
         segment_bytes: int,
         background: Background,
-        gpus: Gpus,
     ) -> None:
         self._folders = folders
         self._aliases = aliases
@@ -43,7 +41,6 @@ class OpenCollections:
         self._retention = retention
         self._segment_bytes = segment_bytes
         self._background = background
-        self._gpus = gpus
         self._open: dict[tuple[str, str], Collection] = {}
 
     def get(self, tenant: str, name: str) -> Collection | None:
@@ -65,12 +62,7 @@ class OpenCollections:
             )
         self._state(database)
         store = CollectionStore(
-            folder,
-            entry.spec,
-            self._connections,
-            self._retention,
-            self._segment_bytes,
-            self._gpus,
+            folder, entry.spec, self._connections, self._retention, self._segment_bytes
         )
         collection = Collection(
             store,

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from groundwire_index.anns import AnnFiles, drop_entries, read_entries
+from groundwire_index.backup.contents import state_of
 from groundwire_index.backup.files import describe, place, sync_file
-from groundwire_index.backup.manifest import StoredFile
+from groundwire_index.backup.manifest import SnapshotInfo, StoredFile
+from groundwire_index.records import CollectionSpec
 from groundwire_index.snapshot import Snapshot
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
@@ -39,7 +42,24 @@ def copy_collection(snapshot: Snapshot, target: Path) -> None:
             sync_folder(folder)
 
 
-def describe_files(folder: Path) -> tuple[StoredFile, ...]:
+def describe_copy(
+    folder: Path, snapshot_id: str, spec: CollectionSpec, now: datetime
+) -> SnapshotInfo:
+    """What a copy is a snapshot of, with the checksums of its files."""
+    state = state_of(folder)
+    return SnapshotInfo(
+        id=snapshot_id,
+        spec=spec,
+        sequence=state.sequence,
+        records=state.records,
+        vectors=state.vectors,
+        documents=state.documents,
+        create_time=now,
+        files=_describe_files(folder),
+    )
+
+
+def _describe_files(folder: Path) -> tuple[StoredFile, ...]:
     """All files of a copy, with their checksums."""
     with storage_errors(folder):
         return tuple(

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from groundwire_index.backup.manifest import StoredFile
 from groundwire_index.errors import DataLossError
@@ -31,9 +32,23 @@ def place(source: Path, target: Path, size: int, *, final: bool) -> None:
 
 def copy(source: Path, target: Path, size: int) -> None:
     """Copy the first ``size`` bytes to a new file, on stable storage."""
-    with target.open("xb") as file:
-        for piece in pieces(source, size):
-            file.write(piece)
+    with source.open("rb") as file:
+        copy_open(file, source, target, size)
+
+
+def copy_open(file: BinaryIO, source: Path, target: Path, size: int) -> None:
+    """The same from a file that is open, whose name may be gone by now."""
+    with target.open("xb") as copied:
+        for piece in read_pieces(file, source, size):
+            copied.write(piece)
+        copied.flush()
+        os.fsync(copied.fileno())
+
+
+def write(path: Path, content: bytes) -> None:
+    """Make a new file, on stable storage."""
+    with path.open("xb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
@@ -46,14 +61,21 @@ def sync_file(path: Path) -> None:
 
 def pieces(path: Path, size: int, piece_bytes: int = _PIECE) -> Iterator[bytes]:
     """The first ``size`` bytes, piece by piece."""
-    left = size
     with path.open("rb") as file:
-        while left:
-            piece = file.read(min(piece_bytes, left))
-            if not piece:
-                raise damaged(path, f"it ends {left:,} bytes too early")
-            left -= len(piece)
-            yield piece
+        yield from read_pieces(file, path, size, piece_bytes)
+
+
+def read_pieces(
+    file: BinaryIO, path: Path, size: int, piece_bytes: int = _PIECE
+) -> Iterator[bytes]:
+    """The next ``size`` bytes of an open file. Raises DataLossError, naming it, if it is short."""
+    left = size
+    while left:
+        piece = file.read(min(piece_bytes, left))
+        if not piece:
+            raise damaged(path, f"it ends {left:,} bytes too early")
+        left -= len(piece)
+        yield piece
 
 
 def describe(folder: Path, name: str, size: int) -> StoredFile:

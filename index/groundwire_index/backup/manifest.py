@@ -5,15 +5,15 @@ The manifest carries its own SHA-256 and that of every file, so that no flipped 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from groundwire_index.backup.sealed import digest, seal, unseal
 from groundwire_index.checks import check_spec
 from groundwire_index.errors import DataLossError, InvalidArgumentError
 from groundwire_index.records import CollectionSpec, Fingerprint, Metric
@@ -61,7 +61,12 @@ class SnapshotInfo:
     @property
     def sha256(self) -> str:
         """Of the manifest, in hexadecimal; it covers all files."""
-        return _digest(_fields(self))
+        return digest(_fields(self))
+
+
+def new_snapshot_id(now: datetime) -> str:
+    """An id that no other snapshot has."""
+    return f"{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}"
 
 
 def is_snapshot_id(text: str) -> bool:
@@ -71,19 +76,13 @@ def is_snapshot_id(text: str) -> bool:
 
 def encode(info: SnapshotInfo) -> bytes:
     """The content of ``manifest.json``."""
-    return json.dumps(
-        {"manifest": _fields(info), "sha256": info.sha256}, indent=1, ensure_ascii=False
-    ).encode()
+    return seal(_fields(info))
 
 
 def decode(content: bytes, path: Path | str) -> SnapshotInfo:
     """Read a manifest. Raises DataLossError, naming ``path``, unless it is sound."""
     try:
-        document = json.loads(content)
-        fields = document["manifest"]
-        if _digest(fields) != document["sha256"]:
-            raise ValueError("it fails its checksum")
-        return _info(fields)
+        return _info(unseal(content))
     except (ValueError, KeyError, TypeError, AttributeError, InvalidArgumentError) as error:
         raise DataLossError(
             f"{path} is damaged ({type(error).__name__}: {error}): the snapshot cannot be used. "
@@ -110,11 +109,6 @@ def _fields(info: SnapshotInfo) -> dict[str, object]:
         "create_time": info.create_time.isoformat(),
         "files": [asdict(file) for file in info.files],
     }
-
-
-def _digest(fields: object) -> str:
-    text = json.dumps(fields, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _info(fields: Mapping[str, Any]) -> SnapshotInfo:

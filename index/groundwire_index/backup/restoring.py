@@ -25,7 +25,7 @@ def restore_files(snapshot: Path, info: SnapshotInfo, target: Path) -> None:
         for folder in (target, target / SEGMENTS, target / ANNS):
             make_folder(folder)
         _place(snapshot, info, target)
-        _renew_cursors(target / DATABASE)
+        renew_cursors(target / DATABASE)
         for folder in (target / SEGMENTS, target / ANNS, target):
             sync_folder(folder)
 
@@ -46,7 +46,7 @@ def _segment(name: str) -> int:
     return int(Path(name).stem) if name.startswith(f"{SEGMENTS}/") else 0
 
 
-def _renew_cursors(database: Path) -> None:
+def renew_cursors(database: Path) -> None:
     """What was read of another collection, or of another time of this one, is not gone on with."""
     with closing(connect(database, Role.WRITER)) as connection:
         connection.execute("UPDATE state SET cursor_key = randomblob(32)")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import os
 import secrets
 import shutil
 import threading
@@ -17,10 +16,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from groundwire_index.backup.contents import check_contents, state_of
-from groundwire_index.backup.copying import describe_files
-from groundwire_index.backup.files import check
-from groundwire_index.backup.manifest import MANIFEST, SnapshotInfo, encode, is_snapshot_id, read
+from groundwire_index.backup.contents import check_contents
+from groundwire_index.backup.copying import describe_copy
+from groundwire_index.backup.files import check, write
+from groundwire_index.backup.manifest import (
+    MANIFEST,
+    SnapshotInfo,
+    encode,
+    is_snapshot_id,
+    new_snapshot_id,
+    read,
+)
 from groundwire_index.errors import (
     AlreadyExistsError,
     DataLossError,
@@ -60,21 +66,11 @@ class SnapshotStore:
             if taken is not None:
                 return taken
             now = datetime.fromtimestamp(self._now(), UTC)
-            snapshot_id = f"{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}"
+            snapshot_id = new_snapshot_id(now)
             unfinished = self.begin(tenant, snapshot_id)
             try:
                 copy(unfinished.folder)
-                state = state_of(unfinished.folder)
-                info = SnapshotInfo(
-                    id=snapshot_id,
-                    spec=spec,
-                    sequence=state.sequence,
-                    records=state.records,
-                    vectors=state.vectors,
-                    documents=state.documents,
-                    create_time=now,
-                    files=describe_files(unfinished.folder),
-                )
+                info = describe_copy(unfinished.folder, snapshot_id, spec, now)
                 unfinished.publish(info, key)
             finally:
                 unfinished.discard()
@@ -182,7 +178,7 @@ class Unfinished:
             check_contents(self.folder, info)
             if key:
                 (self.folder / _KEY).write_text(key, "utf-8")
-            _write(self.folder / MANIFEST, encode(info))
+            write(self.folder / MANIFEST, encode(info))
             sync_folder(self.folder)
             try:
                 self.folder.rename(self._place)
@@ -203,13 +199,6 @@ def id_taken(snapshot_id: str) -> AlreadyExistsError:
         f'there is another snapshot "{snapshot_id}" already: delete it first',
         metadata={"resource_type": "snapshot", "resource_name": snapshot_id},
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _not_found(snapshot_id: str) -> NotFoundError:

@@ -1,0 +1,144 @@
+"""Copies a whole index folder: every collection of every tenant, and the catalog of them.
+
+It does not matter whether a process has the folder open: nothing waits, and nothing is changed.
+Each collection is as of one write of its own. The catalog is copied last, and again until it
+names no collection that has not been copied: what was created, replaced or restored meanwhile is
+then whole too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from groundwire_index.backup.contents import check_contents
+from groundwire_index.backup.copying import describe_copy
+from groundwire_index.backup.files import write
+from groundwire_index.backup.manifest import MANIFEST, SnapshotInfo, encode, new_snapshot_id
+from groundwire_index.backup.unshared import copy_database, copy_unshared
+from groundwire_index.catalog import CATALOG, Catalog, Entry
+from groundwire_index.collection_folders import CollectionFolders
+from groundwire_index.errors import DataLossError, GroundwireError
+from groundwire_index.storage.connections import ConnectionPool, Role
+from groundwire_index.storage.failures import storage_errors
+from groundwire_index.storage.folders import sync_folder
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedCollection:
+    """A collection in its copy's folder, which is a snapshot's: with a manifest of its own."""
+
+    tenant: str
+    folder: Path
+    info: SnapshotInfo
+
+
+class IndexCopy:
+    """The copy of an index folder, as it is made. Used by one thread."""
+
+    def __init__(
+        self,
+        source: Path,
+        target: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        begin: Callable[[str, str], None],
+    ) -> None:
+        """Copy from a folder into another, which is empty.
+
+        ``begin`` is told tenant and name of each collection before it is copied.
+        """
+        self._source = source
+        self._target = target
+        self._originals = CollectionFolders(source)
+        self._copies = CollectionFolders(target)
+        self._now = now
+        self._begin = begin
+        self.listed: frozenset[str] = frozenset()
+        """Folders of the collections that `catalog` names, once all have been copied."""
+
+    @property
+    def catalog(self) -> Path:
+        """The copied catalog, once all collections have been copied."""
+        return self._target / CATALOG
+
+    def collections(self) -> Iterator[CopiedCollection]:
+        """Copy one after the other, each checked in full; the caller may move what it is given.
+
+        After the last, `catalog` is there. One that has been deleted or replaced since it was
+        given is not in it, nor `listed`. Raises DataLossError, naming the file, if one is damaged.
+        """
+        self._copies.prepare(())
+        with closing(ConnectionPool()) as connections:
+            copied: set[str] = set()
+            while missing := self._listed_except(connections, copied):
+                for tenant, entry in missing:
+                    copied.add(entry.folder)
+                    self._begin(tenant, entry.spec.name)
+                    found = self._copy(connections, tenant, entry)
+                    if found is not None:
+                        yield found
+
+    def _listed_except(
+        self, connections: ConnectionPool, copied: set[str]
+    ) -> list[tuple[str, Entry]]:
+        """Copy the catalog as it is now; what it lists and has not been copied."""
+        with storage_errors(self.catalog):
+            self.catalog.unlink(missing_ok=True)
+        with connections.lend(self._source / CATALOG, Role.READER) as connection:
+            copy_database(connection, self.catalog)
+        with closing(ConnectionPool()) as own:
+            entries = Catalog(self.catalog, own, self._now).entries()
+        self.listed = frozenset(entry.folder for _, entry in entries)
+        with storage_errors(self._target):
+            sync_folder(self._target)
+        return [(tenant, entry) for tenant, entry in entries if entry.folder not in copied]
+
+    def _copy(
+        self, connections: ConnectionPool, tenant: str, entry: Entry
+    ) -> CopiedCollection | None:
+        source, target = self._originals.path(entry.folder), self._copies.path(entry.folder)
+        try:
+            copy_unshared(connections, source, target, entry.spec.dimension)
+            return CopiedCollection(tenant, target, self._described(target, entry))
+        except GroundwireError as error:
+            if not self._lists(connections, entry):
+                # Deleted, or another one restored in its place, since it was listed.
+                self._copies.remove(entry.folder)
+                return None
+            if isinstance(error, DataLossError):
+                raise _damaged(self._original(error), entry) from error
+            raise
+
+    def _lists(self, connections: ConnectionPool, entry: Entry) -> bool:
+        catalog = Catalog(self._source / CATALOG, connections, self._now)
+        return entry.folder in catalog.folders()
+
+    def _described(self, folder: Path, entry: Entry) -> SnapshotInfo:
+        now = datetime.fromtimestamp(self._now(), UTC)
+        info = describe_copy(folder, new_snapshot_id(now), entry.spec, now)
+        check_contents(folder, info)
+        with storage_errors(folder):
+            write(folder / MANIFEST, encode(info))
+            sync_folder(folder)
+        return info
+
+    def _original(self, error: DataLossError) -> Path:
+        path = Path(error.metadata.get("file", self._source))
+        if path.is_relative_to(self._target):
+            return self._source / path.relative_to(self._target)
+        return path
+
+
+def _damaged(path: Path, entry: Entry) -> DataLossError:
+    return DataLossError(
+        f'{path} is damaged, and with it collection "{entry.spec.name}": restore that from a '
+        "snapshot or delete it, then back up again. `groundwire index verify` names all that is "
+        "damaged",
+        reason="FILE_DAMAGED",
+        metadata={"file": str(path)},
+    )
