@@ -26,6 +26,7 @@ from groundwire_server.observability.metrics import Metrics
 from groundwire_server.ready_file import NoReadyFile, ReadyFile
 from groundwire_server.services.health import OVERALL, HealthService
 from groundwire_server.settings import NO_METRICS, Settings
+from groundwire_server.settings_record import record
 from groundwire_server.stop_signals import run_until
 from groundwire_server.transport import bind, channel_options, grpc_server
 
@@ -94,6 +95,7 @@ class Server:
         GroundwireError if it cannot listen, or a component cannot start.
         """
         with DataDir(self._settings.data_dir) as data_dir:
+            await run_blocking(record, self._settings)
             try:
                 await self._listen(data_dir)
                 if await run_until(stopping, self._start()):

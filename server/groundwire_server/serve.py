@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -14,6 +13,7 @@ import uvloop
 from groundwire_index.errors import GroundwireError
 
 from groundwire_server.observability import logs
+from groundwire_server.open_files import raise_file_limit
 from groundwire_server.settings import Settings
 from groundwire_server.settings_report import as_json, as_markdown, as_text
 from groundwire_server.settings_sources import BadSettingsError, load, parser
@@ -39,7 +39,7 @@ def serve(argv: Sequence[str]) -> int:
     logs.configure(settings.log_level, settings.log_format)
     # gRPC would watch over every fork, and log that it cannot; ours only start other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    _raise_file_limit()
+    raise_file_limit()
     return run(settings, _composed)
 
 
@@ -83,12 +83,6 @@ async def _run(settings: Settings, composed: Callable[[Settings], Server]) -> No
         except GroundwireError as error:
             _leave(_complain([error.message], CANNOT_START))
         _leave(OK)
-
-
-def _raise_file_limit() -> None:
-    """Have as many files open as we may: each collection in use keeps some."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _leave(code: int) -> NoReturn:

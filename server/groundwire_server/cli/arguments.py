@@ -165,6 +165,37 @@ def _index(commands: Subparsers[Parser]) -> None:
         _data_dir(_command(actions, action, says), "The server's folder.")
 
 
+def _backup(commands: Subparsers[Parser]) -> None:
+    says = "Copy everything that a server has stored, running or not: all tenants' collections, "
+    made = _command(commands, "backup", says + "sessions and settings.")
+    made.add_argument(
+        "target",
+        type=Path,
+        metavar="TARGET",
+        help="What to write: a folder, or a file whose name ends in .tar, .tar.gz or .tgz.",
+    )
+    _server_settings(made)
+
+
+def _restore(commands: Subparsers[Parser]) -> None:
+    made = _command(commands, "restore", "Make a data folder out of a backup.")
+    made.add_argument("source", type=Path, metavar="SOURCE", help="What `backup` has written.")
+    made.add_argument(
+        "--replace", action="store_true", help="Also if the folder holds data, which is removed."
+    )
+    made.add_argument(
+        "--check", action="store_true", help="Only read the backup, and compare every checksum."
+    )
+    _server_settings(made)
+
+
+def _server_settings(made: Parser) -> None:
+    group = made.add_argument_group("settings, else from the environment, as of the server")
+    group.add_argument("--data-dir", type=Path, metavar="DIR", help="The server's folder.")
+    group.add_argument("--redis-url", metavar="URL", help="Its Redis, unless it has its own.")
+    group.add_argument("--config", type=Path, metavar="FILE", help="Its TOML file.")
+
+
 def _data_dir(made: Parser, says: str) -> None:
     made.add_argument(
         "--data-dir",
@@ -192,6 +223,8 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _eval,
     _doctor,
     _index,
+    _backup,
+    _restore,
     _settings,
     _demo,
 )

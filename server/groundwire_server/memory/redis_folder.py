@@ -49,6 +49,11 @@ class RedisFolder:
         return self.path / "redis.conf"
 
     @property
+    def data(self) -> Path:
+        """All that is stored: a log of writes, only ever added to, or replaced as a whole."""
+        return self.path / "appendonly.aof"
+
+    @property
     def log(self) -> Path:
         """What the redis-server says."""
         return self.path / "redis.log"

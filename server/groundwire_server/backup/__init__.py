@@ -1,0 +1,1 @@
+"""Everything that a server has stored, copied to a folder or an archive, and put back."""

@@ -1,0 +1,120 @@
+"""Sessions of a Redis of someone else's: copied key by key, from any kind into any kind."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from groundwire_index.errors import FailedPreconditionError, NotFoundError, UnavailableError
+from groundwire_server.backup.restoring import restore
+from groundwire_server.backup.session_keys import connected, copy_keys
+from groundwire_server.backup.sessions import require_no_sessions, save_sessions, send_sessions
+from groundwire_server.engines.engine import Role
+from groundwire_server.memory.session import NewTurn
+
+from tests.conformance.sessions.servers import closing, cluster, free_port, sessions_at, tcp_server
+from tests.unit.backup.stored import TENANTS, assert_filled, assert_stored, backed_up, fill, names
+
+
+def restored(backup: Path, data_dir: Path, redis_url: str) -> None:
+    restore(backup, data_dir, redis_url, lambda _: None, replacing=False)
+
+
+async def test_from_a_redis_to_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "staging").mkdir()
+    async with tcp_server(tmp_path / "from") as port, cluster(tmp_path / "to") as first:
+        source, target = f"redis://127.0.0.1:{port}/3", f"redis://127.0.0.1:{first}"
+        async with closing(sessions_at(source)) as sessions:
+            await fill(sessions)
+        log, count = await asyncio.to_thread(
+            save_sessions, tmp_path / "unused", source, tmp_path / "staging"
+        )
+        assert count == len(TENANTS)
+        await asyncio.to_thread(require_no_sessions, target)
+        await asyncio.to_thread(send_sessions, log.parent, target)
+        async with closing(sessions_at(target)) as sessions:
+            await assert_filled(sessions)
+        with pytest.raises(FailedPreconditionError, match="holds sessions already"):
+            await asyncio.to_thread(require_no_sessions, target)
+
+
+async def test_they_are_backed_up_and_restored_with_all_else(data: Path, tmp_path: Path) -> None:
+    async with tcp_server(tmp_path / "from") as port, tcp_server(tmp_path / "to") as other:
+        source, target = (f"redis://127.0.0.1:{each}" for each in (port, other))
+        async with closing(sessions_at(source)) as sessions:
+            await fill(sessions)
+        backup, new = tmp_path / "b.tar", tmp_path / "new"
+        manifest = await asyncio.to_thread(backed_up, data, backup, source)
+        assert manifest.sessions == len(TENANTS)
+        with pytest.raises(FailedPreconditionError, match="holds sessions already"):
+            await asyncio.to_thread(restored, backup, new, source)
+        assert not new.exists()
+        await asyncio.to_thread(restored, backup, new, target)
+        assert names(new) == ["index"]
+        async with closing(sessions_at(target)) as sessions:
+            await assert_filled(sessions)
+        # What came from elsewhere serves as a server's own, too.
+        await asyncio.to_thread(restored, backup, tmp_path / "own", "")
+        await asyncio.to_thread(assert_stored, tmp_path / "own")
+
+
+async def test_from_a_cluster_to_a_redis(tmp_path: Path) -> None:
+    (tmp_path / "staging").mkdir()
+    async with cluster(tmp_path / "from") as first, tcp_server(tmp_path / "to") as port:
+        source, target = f"redis://127.0.0.1:{first}", f"redis://127.0.0.1:{port}"
+        async with closing(sessions_at(source)) as sessions:
+            await fill(sessions)
+        log, _ = await asyncio.to_thread(
+            save_sessions, tmp_path / "unused", source, tmp_path / "staging"
+        )
+        await asyncio.to_thread(send_sessions, log.parent, target)
+        async with closing(sessions_at(target)) as sessions:
+            await assert_filled(sessions)
+
+
+async def test_while_they_are_used_each_is_whole(tmp_path: Path) -> None:
+    async with tcp_server(tmp_path / "from") as port, tcp_server(tmp_path / "to") as other:
+        source, target = f"redis://127.0.0.1:{port}", f"redis://127.0.0.1:{other}"
+        async with (
+            closing(sessions_at(source)) as sessions,
+            closing(sessions_at(target)) as copies,
+            connected(source) as theirs,
+            connected(target) as own,
+        ):
+            await fill(sessions)
+            stop = asyncio.Event()
+
+            async def use() -> None:
+                number = 0
+                while not stop.is_set():
+                    number += 1
+                    turn = NewTurn(Role.USER, f"more {number}")
+                    await sessions.append(TENANTS[0], "s", [turn], idempotency_key=f"u{number}")
+                    await sessions.delete(TENANTS[1], "s")
+                    await sessions.create(TENANTS[1], "bob", session_id="s")
+                    await sessions.append(TENANTS[1], "s", [turn, turn])
+
+            using = asyncio.create_task(use())
+            await copy_keys(theirs, own)
+            stop.set()
+            await using
+            kept = await copies.get(TENANTS[0], "s")
+            found = await copies.turns(TENANTS[0], "s", after=0, limit=1000)
+            assert [turn.number for turn in found.turns] == list(range(1, kept.head + 1))
+            turn = NewTurn(Role.USER, "next")
+            assert await copies.append(TENANTS[0], "s", [turn]) == kept.head + 1
+            try:
+                remade = await copies.get(TENANTS[1], "s")
+            except NotFoundError:
+                return
+            read = await copies.turns(TENANTS[1], "s", after=0, limit=1000)
+            assert [turn.number for turn in read.turns] == list(range(1, remade.head + 1))
+
+
+async def test_one_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    (tmp_path / "staging").mkdir()
+    url = f"redis://:secret@127.0.0.1:{free_port()}"
+    with pytest.raises(UnavailableError, match=r"check that the Redis at 127\.0\.0\.1") as raised:
+        await asyncio.to_thread(save_sessions, tmp_path, url, tmp_path / "staging")
+    assert "secret" not in raised.value.message
