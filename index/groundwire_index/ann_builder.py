@@ -9,10 +9,11 @@ from itertools import accumulate
 
 import numpy as np
 
-from groundwire_index.ann import FAMILIES, kind_for
+from groundwire_index.ann import families, kind_for
 from groundwire_index.ann.choice import FLAT_BELOW
 from groundwire_index.anns import AnnFiles, drop_entries, write_entry
 from groundwire_index.coverage import LEAST, AnnEntry, Span, Task, next_task
+from groundwire_index.gpu import Gpus
 from groundwire_index.published import View
 from groundwire_index.records import CollectionSpec
 from groundwire_index.space import Space
@@ -25,9 +26,10 @@ from groundwire_index.writer import Writer
 class AnnBuilder:
     """Builds what is due, one index at a time. Used by one thread at a time."""
 
-    def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer) -> None:
+    def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer, gpus: Gpus) -> None:
         self.spec = spec
         """What to build; indexes that are otherwise are built anew, and serve until then."""
+        self._families = families(gpus.link)
         self._files = files
         self._writer = writer
         self._building = threading.Lock()
@@ -70,7 +72,7 @@ class AnnBuilder:
         with storage_errors(path):
             path.unlink(missing_ok=True)
             vectors = SpanVectors(view.space, task.spans)
-            FAMILIES[kind].build(
+            self._families[kind].build(
                 vectors,
                 spec.metric,
                 parameters,

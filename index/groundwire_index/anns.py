@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from groundwire_index.ann import FAMILIES, Ann, Tuning
 from groundwire_index.coverage import AnnEntry, Span
 from groundwire_index.errors import DataLossError, GroundwireError
+from groundwire_index.gpu import Gpus
 from groundwire_index.records import Metric
 from groundwire_index.segment import SegmentView
 from groundwire_index.space import Places, Space
@@ -120,8 +121,9 @@ def measure(path: Path) -> tuple[int, int]:
 class Anns:
     """The open indexes. Used by one thread at a time; views are for all."""
 
-    def __init__(self, files: AnnFiles, metric: Metric, dimension: int) -> None:
+    def __init__(self, files: AnnFiles, metric: Metric, dimension: int, gpus: Gpus) -> None:
         self._files = files
+        self._gpus = gpus
         self._metric = metric
         self._dimension = dimension
         self._open: dict[int, tuple[AnnEntry, Ann]] = {}
@@ -151,7 +153,8 @@ class Anns:
             if measure(path) != (entry.bytes, entry.checksum):
                 raise DataLossError(f"{path} fails its checksum")
             family = FAMILIES[entry.kind]
-            return entry, family.open(path, self._metric, self._dimension)
+            ann = family.open(path, self._metric, self._dimension)
+            return entry, self._gpus.accelerated(ann)
         except (GroundwireError, OSError, KeyError) as error:
             _log.warning(
                 "index file %s cannot be used (%s): searches compare its %s vectors one by one "

@@ -12,7 +12,7 @@ import numpy as np
 
 from groundwire_index.ann import FAMILIES
 from groundwire_index.ann.library import faiss
-from groundwire_index.errors import InvalidArgumentError, UnsupportedError
+from groundwire_index.errors import FailedPreconditionError, InvalidArgumentError
 from groundwire_index.fusion import ReciprocalRank, WeightedSum
 from groundwire_index.records import CollectionSpec, Metric, SearchMode, SearchQuery, Vector
 
@@ -29,7 +29,7 @@ MAX_NORM = 1e18
 MIN_NORM = 1e-18
 
 INDEX_KINDS = ("auto", "flat", *FAMILIES)
-# Kinds that the contract names and that this release does not build.
+# Kinds that are worth their place where a GPU searches them.
 _GPU_KINDS = frozenset({"cagra"})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -63,11 +63,6 @@ def check_spec(spec: CollectionSpec) -> None:
 
 def _check_index(spec: CollectionSpec) -> None:
     kind = spec.index_kind
-    if kind in _GPU_KINDS:
-        raise UnsupportedError(
-            f'index kind "{kind}" is not in this release: use one of {", ".join(INDEX_KINDS)}',
-            reason="INDEX_KIND_UNSUPPORTED",
-        )
     require(
         kind in INDEX_KINDS,
         "index.kind",
@@ -81,6 +76,17 @@ def _check_index(spec: CollectionSpec) -> None:
     for name in spec.index_parameters:
         raise InvalidArgumentError(
             f"index.parameters.{name}", f'is not a parameter of "{kind}", which takes none'
+        )
+
+
+def check_gpu(kind: str | None, why_none: str) -> None:
+    """Refuse a kind that is asked for and needs a GPU, given why there is none."""
+    if kind in _GPU_KINDS and why_none:
+        others = ", ".join(one for one in INDEX_KINDS if one not in _GPU_KINDS)
+        raise FailedPreconditionError(
+            f'index.kind "{kind}" needs a GPU, and none is used here ({why_none}): use one of '
+            f"{others}",
+            reason="GPU_NOT_FOUND",
         )
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from groundwire_index.anns import AnnFiles, Anns
 from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
+from groundwire_index.gpu import Gpus
 from groundwire_index.match_cache import MatchCache
 from groundwire_index.purge import Retention
 from groundwire_index.records import CollectionSpec, WriteResult
@@ -38,13 +39,15 @@ class CollectionStore:
         connections: ConnectionPool,
         retention: Retention,
         segment_bytes: int,
+        gpus: Gpus,
     ) -> None:
         self.folder = folder
         self.database = folder / DATABASE
         self.connections = connections
         self.files = Files(folder, spec.dimension, segment_bytes)
         self.ann_files = AnnFiles(folder)
-        anns = Anns(self.ann_files, spec.metric, spec.dimension)
+        self.gpus = gpus
+        anns = Anns(self.ann_files, spec.metric, spec.dimension, gpus)
         self.writer = Writer(self.database, self.files, anns, connections, retention)
         self.closed: GroundwireError | None = None
         """Why nothing can be done any more."""

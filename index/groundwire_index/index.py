@@ -12,11 +12,12 @@ from groundwire_index.aliases import Aliases
 from groundwire_index.backup.snapshots import Snapshots
 from groundwire_index.backup.store import SnapshotStore
 from groundwire_index.catalog import CATALOG, Catalog
-from groundwire_index.checks import check_id, check_key, check_name, check_spec, require
+from groundwire_index.checks import check_gpu, check_id, check_key, check_name, check_spec, require
 from groundwire_index.collection import Collection
 from groundwire_index.collection_folders import CollectionFolders
 from groundwire_index.directory import Directory, closed
 from groundwire_index.field_indexer import FROM_RECORDS
+from groundwire_index.gpu import Gpus, NoGpus
 from groundwire_index.open_collections import OpenCollections
 from groundwire_index.purge import RETENTION_S, Retention
 from groundwire_index.records import (
@@ -47,17 +48,19 @@ class Index:
         retention: Retention,
         segment_bytes: int,
         background: Background,
+        gpus: Gpus,
     ) -> None:
         """See `open`."""
         self._lock = lock
         self._background = background
+        self._gpus = gpus
         self._connections = ConnectionPool()
         catalog = Catalog(path / CATALOG, self._connections, retention.now)
         folders = CollectionFolders(path)
         folders.prepare(catalog.folders())
         aliases = Aliases(path / CATALOG, self._connections, retention.now)
         self._in_use = OpenCollections(
-            folders, aliases, self._connections, retention, segment_bytes, background
+            folders, aliases, self._connections, retention, segment_bytes, background, gpus
         )
         self._directory = Directory(folders, catalog, aliases, self._in_use)
         self.snapshots = Snapshots(SnapshotStore(path, retention.now), self)
@@ -72,6 +75,7 @@ class Index:
         segment_bytes: int = SEGMENT_BYTES,
         background: bool = True,
         index_fields_from: int = FROM_RECORDS,
+        gpus: Gpus | None = None,
     ) -> Self:
         """Open a folder, which is made if it is not there.
 
@@ -79,9 +83,9 @@ class Index:
         ``retention_s`` seconds for scrolls that began before. Vectors lie in files of at most
         ``segment_bytes``. Fields that filters compare are indexed once a collection has
         ``index_fields_from`` records. Indexes are built in threads of their own, unless
-        ``background`` is false: then by `Collection.upkeep` alone. Raises
-        FailedPreconditionError, naming the holder, if the folder is open already, and
-        UnavailableError if it cannot be written to.
+        ``background`` is false: then by `Collection.upkeep` alone. What GPUs can do, ``gpus`` do,
+        which are closed with the index. Raises FailedPreconditionError, naming the holder, if the
+        folder is open already, and UnavailableError if it cannot be written to.
         """
         with storage_errors(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,7 +93,12 @@ class Index:
         start = Background.start if background else Background.idle
         try:
             return cls(
-                path, lock, Retention(now, retention_s), segment_bytes, start(index_fields_from)
+                path,
+                lock,
+                Retention(now, retention_s),
+                segment_bytes,
+                start(index_fields_from),
+                gpus or NoGpus(),
             )
         except BaseException:
             lock.close()
@@ -101,6 +110,7 @@ class Index:
         self._background.close()
         for collection in collections:
             collection.close(closed())
+        self._gpus.close()
         self._connections.close()
         self._lock.close()
 
@@ -128,6 +138,7 @@ class Index:
         check_id(tenant, "tenant")
         check_key(idempotency_key)
         check_spec(spec)
+        check_gpu(spec.index_kind, self._gpus.why_none)
         return self._directory.create(tenant, spec, idempotency_key)
 
     def collection(self, tenant: str, name: str) -> Collection:
@@ -155,6 +166,7 @@ class Index:
         AlreadyExistsError. Raises NotFoundError.
         """
         check_key(idempotency_key)
+        check_gpu(change.index_kind, self._gpus.why_none)
         return self._directory.update(tenant, name, change, idempotency_key)
 
     def delete_collection(self, tenant: str, name: str) -> int:

@@ -15,6 +15,7 @@ from groundwire_index.errors import (
     GroundwireError,
     UnavailableError,
 )
+from groundwire_index.gpu import Gpus
 from groundwire_index.purge import Retention
 from groundwire_index.state import State, read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
@@ -34,6 +35,7 @@ class OpenCollections:
         retention: Retention,
         segment_bytes: int,
         background: Background,
+        gpus: Gpus,
     ) -> None:
         self._folders = folders
         self._aliases = aliases
@@ -41,6 +43,7 @@ class OpenCollections:
         self._retention = retention
         self._segment_bytes = segment_bytes
         self._background = background
+        self._gpus = gpus
         self._open: dict[tuple[str, str], Collection] = {}
 
     def get(self, tenant: str, name: str) -> Collection | None:
@@ -62,7 +65,12 @@ class OpenCollections:
             )
         self._state(database)
         store = CollectionStore(
-            folder, entry.spec, self._connections, self._retention, self._segment_bytes
+            folder,
+            entry.spec,
+            self._connections,
+            self._retention,
+            self._segment_bytes,
+            self._gpus,
         )
         collection = Collection(
             store,

@@ -67,7 +67,7 @@ class Upkeep:
     ) -> None:
         self._store = store
         self._background = background
-        self._builder = AnnBuilder(spec, store.ann_files, store.writer)
+        self._builder = AnnBuilder(spec, store.ann_files, store.writer, store.gpus)
         self._compactor = Compactor(store.database, store.files, store.connections, store.writer)
         self._fields = FieldIndexer(store.writer)
         store.writer.watch(self._look_after)

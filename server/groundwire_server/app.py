@@ -18,6 +18,7 @@ from groundwire.v1 import memory_service_pb2_grpc as memory_grpc
 from groundwire.v1 import retrieve_service_pb2 as retrieve_pb
 from groundwire.v1 import retrieve_service_pb2_grpc as retrieve_grpc
 from groundwire_index import Index
+from groundwire_index.gpu import Gpus, NoGpus, open_gpus
 
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
@@ -49,7 +50,7 @@ from groundwire_server.services.embed import EmbedService
 from groundwire_server.services.generate import GenerateService
 from groundwire_server.services.memory import MemoryService
 from groundwire_server.services.retrieve import RetrieveService
-from groundwire_server.settings import Settings
+from groundwire_server.settings import NO_GPU, Settings
 from groundwire_server.upkeep import IndexUpkeep
 
 
@@ -58,13 +59,13 @@ def server(settings: Settings) -> Server:
     admission = Admission(settings.max_concurrent_calls)
     metrics = Metrics()
     metrics.registry.register(GpuReadings())
-    return Server(settings, Groundwire(settings, admission), admission, metrics)
+    return Server(settings, Groundwire(settings, admission, metrics), admission, metrics)
 
 
 class Groundwire:
     """The application: every service, over one index, one session store and the models."""
 
-    def __init__(self, settings: Settings, admission: Admission) -> None:
+    def __init__(self, settings: Settings, admission: Admission, metrics: Metrics) -> None:
         self._settings = settings
         self._admission = admission
         self._start_time = datetime.now(UTC)
@@ -78,7 +79,9 @@ class Groundwire:
         )
         self._engines = _engines(settings, self._embedder)
         self._sessions, session_store = _session_store(settings, self._engines.default.count_tokens)
-        self._index = OpenIndex(lambda: Index.open(settings.data_dir / "index"))
+        self._index = OpenIndex(
+            lambda: Index.open(settings.data_dir / "index", gpus=_gpus(settings, metrics))
+        )
         # They are closed last to first: what others use comes before them.
         self.components = Components(
             [
@@ -141,6 +144,17 @@ class Groundwire:
             admission=self._admission,
             running=self._running,
         )
+
+
+def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
+    wanted = settings.index_gpu
+    if wanted == NO_GPU:
+        return NoGpus()
+    return open_gpus(
+        None if wanted == "auto" else [int(number) for number in wanted.split(",")],
+        settings.index_gpu_memory_bytes,
+        lambda reason: metrics.gpu_fallbacks.labels(reason).inc(),
+    )
 
 
 def _engines(settings: Settings, embedder: Embedder) -> Engines:

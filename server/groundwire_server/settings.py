@@ -18,6 +18,7 @@ from groundwire_server.addresses import Address
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 NO_METRICS = "off"
+NO_GPU = "off"
 
 
 class Settings(BaseSettings):
@@ -125,6 +126,17 @@ class Settings(BaseSettings):
         default=2048, ge=128, description="Tokens of passages in a prompt at most."
     )
 
+    # --- indexes on GPUs ---
+    index_gpu: str = Field(
+        default="auto",
+        description="GPUs that hold indexes: CUDA numbers such as 0,1; auto: all; off: none.",
+    )
+    index_gpu_memory_bytes: int = Field(
+        default=4 * 2**30,
+        ge=2**20,
+        description="Memory of each GPU that copies of indexes may take, in bytes.",
+    )
+
     # --- sessions ---
     redis_url: str = Field(
         default="",
@@ -158,6 +170,17 @@ class Settings(BaseSettings):
     def _check_metrics_listen(cls, value: str) -> str:
         if value != NO_METRICS:
             Address.parse(value)
+        return value
+
+    @field_validator("index_gpu")
+    @classmethod
+    def _check_index_gpu(cls, value: str) -> str:
+        numbers = value.split(",")
+        named = all(number.isascii() and number.isdigit() for number in numbers)
+        if value not in ("auto", NO_GPU) and not named:
+            raise ValueError('must be "auto", "off", or numbers of GPUs such as "0" or "0,1"')
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("names a GPU twice")
         return value
 
     @field_validator("data_dir", "ready_file")

@@ -5,12 +5,15 @@ They only propose candidates, which the caller scores exactly: see `protocol`.
 
 from collections.abc import Mapping
 
+from groundwire_index.ann.cagra import Cagra
 from groundwire_index.ann.choice import kind_for
 from groundwire_index.ann.hnsw import Hnsw
 from groundwire_index.ann.ivf_pq import IvfPq
 from groundwire_index.ann.library import available
+from groundwire_index.ann.linking import Link, linked_by_cpu
 from groundwire_index.ann.protocol import (
     Ann,
+    Asked,
     Bitmap,
     BuildCancelledError,
     Family,
@@ -20,17 +23,28 @@ from groundwire_index.ann.protocol import (
 )
 from groundwire_index.ann.sq8 import Sq8
 
-FAMILIES: Mapping[str, Family] = {family.kind: family for family in (Hnsw(), IvfPq(), Sq8())}
+
+def families(link: Link = linked_by_cpu) -> Mapping[str, Family]:
+    """All of them by name; the graphs that GPUs link are linked by ``link``."""
+    return {family.kind: family for family in (Hnsw(), IvfPq(), Sq8(), Cagra(link))}
+
+
+FAMILIES = families()
+"""Those of a machine without a GPU."""
 
 __all__ = [
     "FAMILIES",
     "Ann",
+    "Asked",
     "Bitmap",
     "BuildCancelledError",
     "Family",
+    "Link",
     "Positions",
     "Tuning",
     "Vectors",
     "available",
+    "families",
     "kind_for",
+    "linked_by_cpu",
 ]

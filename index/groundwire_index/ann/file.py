@@ -69,7 +69,9 @@ def read(path: Path, check: Callable[[Any], None]) -> Any:
         with _reading:
             # No part is larger than the file: else one wrong length would fill the memory.
             faiss().set_deserialization_vector_byte_limit(max(size, 1))
-            index = faiss().read_index(str(path), faiss().IO_FLAG_MMAP_IFC)
+            # Tables would fill the memory that mapping saves.
+            flags = faiss().IO_FLAG_MMAP_IFC | faiss().IO_FLAG_SKIP_PRECOMPUTE_TABLE
+            index = faiss().read_index(str(path), flags)
         check(index)
     except (RuntimeError, MemoryError, AttributeError, ValueError, IndexError) as error:
         raise damaged(path, str(error)) from error

@@ -38,3 +38,18 @@ def _check_level(
     places = offsets[members][:, None] + np.arange(rooms[level], rooms[level + 1])
     linked = links[places]
     require((levels[linked[linked >= 0]] > level).all(), "a link leads to a lower level")
+
+
+def check_flat_graph(graph: Any, size: int) -> None:
+    """Raise ValueError unless ``size`` vectors have as many links each, all of them on one level.
+
+    Stricter than a walk on the CPU needs: a GPU would take "no link" for a very large number.
+    """
+    levels, offsets = array(graph.levels), array(graph.offsets).astype(np.int64)
+    links, rooms = array(graph.neighbors), array(graph.cum_nneighbor_per_level)
+    require(size > 0, "no vectors")
+    require(len(rooms) >= 2 and rooms[0] == 0 and rooms[1] > 0, "no links")
+    require(len(levels) == size and (levels == 1).all(), "vectors are missing in the graph")
+    require(np.array_equal(offsets, np.arange(size + 1) * int(rooms[1])), "links are missing")
+    require(len(links) == size * int(rooms[1]), "links are missing")
+    require(links.min() >= 0 and links.max() < size, "a link leads nowhere")

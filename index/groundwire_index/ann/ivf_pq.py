@@ -1,10 +1,6 @@
 """IVF-PQ: inverted lists of quantised vectors, for collections that outgrow a graph's memory.
 
-The codes are RaBitQ's (Gao and Long, "RaBitQ: quantizing high-dimensional vectors with a
-theoretical error bound for approximate nearest neighbor search", 2024): a product quantiser
-whose parts are single dimensions after a random rotation. Nothing but the lists is trained, which
-classical codebooks of 384 dimensions take twenty times as long for, and find no more. FAISS's
-"fast scan" layout is a quarter faster, but cannot be mapped.
+FAISS's "fast scan" layout is a quarter faster, but cannot be mapped.
 """
 
 from __future__ import annotations
@@ -16,21 +12,25 @@ from typing import Any
 import numpy as np
 
 from groundwire_index.ann import file
+from groundwire_index.ann.codes import CODES, Codes
 from groundwire_index.ann.geometry import Geometry, Points
 from groundwire_index.ann.kmeans import SAMPLES_PER_CENTROID, centroids
 from groundwire_index.ann.library import faiss, search_threads, using_threads
-from groundwire_index.ann.parameters import whole_numbers
-from groundwire_index.ann.protocol import Ann, Bitmap, Positions, Tuning, Vectors
+from groundwire_index.ann.parameters import one_of, whole_numbers
+from groundwire_index.ann.protocol import Ann, Asked, Bitmap, Positions, Tuning, Vectors
 from groundwire_index.ann.selection import Selection, completed
 from groundwire_index.records import Metric
 from groundwire_index.storage.segment_file import Matrix
 
 _BITS = 2
-_ALLOWED = {"nlist": range(1, 65_537), "bits": range(1, 9)}
+_NUMBERS = {"nlist": range(1, 65_537), "bits": range(1, 9)}
+_WORDS = {"codes": tuple(CODES)}
 # One list in so many is visited, and never fewer than some. The greatest inner products are
 # where vectors are long, which is in more directions than one.
 _LISTS_PER_PROBE = {Metric.COSINE: 16, Metric.EUCLIDEAN: 16, Metric.DOT: 4}
 _FEWEST_PROBES = 16
+# Positions, and lists, of one query at most: the limit of GPUs.
+_MOST = 2048
 _PIECE = 16_384
 _SEED = 2024
 
@@ -41,8 +41,8 @@ class IvfPq:
     kind = "ivf_pq"
 
     def check(self, parameters: Mapping[str, str]) -> None:
-        """``nlist`` lists of codes of ``bits`` a dimension."""
-        whole_numbers(self.kind, parameters, _ALLOWED)
+        """``nlist`` lists of ``codes``, "rabitq" or "pq", of ``bits`` a dimension."""
+        self._read(parameters)
 
     def build(
         self,
@@ -54,15 +54,15 @@ class IvfPq:
         threads: int = 1,
     ) -> None:
         """Cluster a sample, then put every vector into the list of the nearest centre."""
-        numbers = whole_numbers(self.kind, parameters, _ALLOWED)
+        nlist, codes, bits = self._read(parameters)
         points = Points(vectors, metric)
-        lists = min(numbers.get("nlist", _lists(points.count)), points.count)
+        lists = min(nlist or _lists(points.count), points.count)
         rotation = _rotation(points.geometry.width)
         with using_threads(threads):
             sample = rotation.apply(points.sample(lists * SAMPLES_PER_CENTROID))
             centres = centroids(sample, lists, cancelled)
-            index = _empty(points.geometry, centres, numbers.get("bits", _BITS))
-            index.train(sample)
+            index = _empty(points.geometry, centres, codes, bits)
+            codes.train(index, sample)
             del sample
             file.add(index, map(rotation.apply, points.pieces(_PIECE)), cancelled)
         _set_quantizer(index, centres, points.geometry.distance)
@@ -71,7 +71,18 @@ class IvfPq:
     def open(self, path: Path, metric: Metric, dimension: int) -> Ann:
         """Map the lists; the positions in them are read once, to check them."""
         geometry = Geometry(metric, dimension)
-        return IvfPqAnn(file.read(path, lambda index: _check(index, geometry)), geometry)
+        index = file.read(path, lambda index: _check(index, geometry))
+        lists = faiss().downcast_index(index.index)
+        kind = ProductAnn if isinstance(lists, faiss().IndexIVFPQ) else IvfPqAnn
+        return kind(index, geometry)
+
+    def _read(self, parameters: Mapping[str, str]) -> tuple[int | None, Codes, int]:
+        words = one_of(self.kind, parameters, _WORDS, _NUMBERS)
+        rest = {name: text for name, text in parameters.items() if name not in words}
+        numbers = whole_numbers(self.kind, rest, _NUMBERS, _WORDS)
+        codes, bits = CODES[words.get("codes", "rabitq")], numbers.get("bits", _BITS)
+        codes.check(bits)
+        return numbers.get("nlist"), codes, bits
 
 
 class IvfPqAnn:
@@ -89,9 +100,7 @@ class IvfPqAnn:
         """In the nearest lists, more of them for a filter; in all where they fall short."""
         selection = Selection(allowed, self.size)
         points = self._geometry.points(queries)
-        count = min(3 * depth + 50, self.size)
-        probes = max(self._lists // _LISTS_PER_PROBE[self._geometry.metric], _FEWEST_PROBES)
-        probes = min(selection.widened(tuning.nprobe or probes), self._lists)
+        count, probes = self._planned(depth, selection, tuning)
 
         with using_threads(search_threads(len(queries))):
             found = self._probed(points, count, probes, selection)
@@ -104,12 +113,36 @@ class IvfPqAnn:
                 lambda points: self._probed(points, count, self._lists, selection),
             )
 
+    def _planned(self, depth: int, selection: Selection, tuning: Tuning) -> tuple[int, int]:
+        probes = max(self._lists // _LISTS_PER_PROBE[self._geometry.metric], _FEWEST_PROBES)
+        probes = min(selection.widened(tuning.nprobe or probes), self._lists)
+        return min(3 * depth + 50, self.size), probes
+
     def _probed(self, points: Matrix, count: int, probes: int, selection: Selection) -> Positions:
         library = faiss()
         lists = library.SearchParametersIVF(nprobe=probes, sel=selection.selector)
         parameters = library.SearchParametersPreTransform(index_params=lists)
         found: Positions = self._index.search(points, count, params=parameters)[1]
         return found
+
+
+class ProductAnn(IvfPqAnn):
+    """Lists that GPUs search too."""
+
+    def __init__(self, index: Any, geometry: Geometry) -> None:
+        super().__init__(index, geometry)
+        self.index = faiss().downcast_index(index.index)
+        self.bytes: int = self.size * (self.index.code_size + 8) + 4 * self._lists * geometry.width
+        self._rotation = faiss().downcast_VectorTransform(index.chain.at(0))
+
+    def asked(
+        self, queries: Matrix, depth: int, selection: Selection, tuning: Tuning
+    ) -> Asked | None:
+        """The same search of a GPU, unless it is to name more than a GPU selects."""
+        count, probes = self._planned(depth, selection, tuning)
+        if max(count, probes) > _MOST:
+            return None
+        return Asked(self._rotation.apply(self._geometry.points(queries)), count, probes)
 
 
 def _lists(count: int) -> int:
@@ -124,11 +157,10 @@ def _rotation(width: int) -> Any:
     return rotation
 
 
-def _empty(geometry: Geometry, centres: Matrix, bits: int) -> Any:
+def _empty(geometry: Geometry, centres: Matrix, codes: Codes, bits: int) -> Any:
     library = faiss()
     lists, width = centres.shape
-    quantizer = library.IndexFlatL2(width)
-    index = library.IndexIVFRaBitQ(quantizer, width, lists, geometry.distance, True, bits)
+    index = codes.empty(library.IndexFlatL2(width), lists, geometry.distance, bits)
     # Whatever the metric, a vector is in the list whose centre is nearest.
     _set_quantizer(index, centres, library.METRIC_L2)
     return index
@@ -160,12 +192,10 @@ def _check_rotation(rotation: Any, width: int) -> None:
 
 def _check_lists(lists: Any, geometry: Geometry, size: int) -> None:
     library = faiss()
-    file.require(isinstance(lists, library.IndexIVFRaBitQ), "not inverted lists")
-    file.require(
-        lists.d == lists.rabitq.d == geometry.width and lists.ntotal == size, "another size"
-    )
+    file.require(isinstance(lists, library.IndexIVF), "not inverted lists")
+    file.require(lists.d == geometry.width and lists.ntotal == size, "another size")
     file.require(lists.metric_type == geometry.distance, "another metric")
-    file.require(0 <= lists.qb <= 8, "queries of another kind")
+    file.require(any(codes.is_sound(lists) for codes in CODES.values()), "codes of another kind")
     centres = library.downcast_index(lists.quantizer)
     file.require(isinstance(centres, library.IndexFlat), "no centres")
     file.require(

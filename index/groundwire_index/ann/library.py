@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from groundwire_index.errors import FailedPreconditionError
@@ -23,6 +24,14 @@ def available() -> bool:
     return importlib.util.find_spec("faiss") is not None
 
 
+@cache
+def has_cuvs() -> bool:
+    """Whether FAISS is its GPU build with cuVS. Does not import it, which takes a while."""
+    spec = importlib.util.find_spec("faiss")
+    folders = spec.submodule_search_locations if spec is not None else None
+    return any((Path(folder) / "_cuvs_build.py").exists() for folder in folders or ())
+
+
 def faiss() -> Any:
     """FAISS, imported when it is first needed; FailedPreconditionError without it."""
     # It tells at length which of its builds this processor cannot run.
@@ -30,8 +39,10 @@ def faiss() -> Any:
     try:
         import faiss as library
     except ImportError as error:
+        # The GPU build does not load beside another cuVS than it was built with, for one.
+        state = f"cannot be loaded ({error})" if available() else "is not installed"
         raise FailedPreconditionError(
-            "approximate indexes need FAISS, which is not installed: "
+            f"approximate indexes need FAISS, which {state}: "
             "pip install 'groundwire[faiss]', or 'groundwire[gpu]' for its GPU build",
             reason="FAISS_NOT_INSTALLED",
         ) from error

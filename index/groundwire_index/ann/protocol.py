@@ -37,6 +37,18 @@ class Tuning:
     """Inverted lists to visit."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A search as a GPU is asked it."""
+
+    points: Matrix
+    """The queries, shape (queries, width of the index)."""
+    count: int
+    """How many positions each wants."""
+    effort: int
+    """Candidates that a walk keeps, or lists to visit."""
+
+
 class Vectors(Protocol):
     """What an index is built from: rows that are read in pieces and never change."""
 

@@ -48,6 +48,12 @@ class Metrics:
             ("service", "method"),
             registry=self.registry,
         )
+        self.gpu_fallbacks = Counter(
+            "groundwire_index_gpu_fallbacks",
+            "Searches of an index, and builds, that the CPU did in a GPU's place.",
+            ("reason",),
+            registry=self.registry,
+        )
         Info("groundwire_build", "This build of Groundwire.", registry=self.registry).info(
             {"version": version("groundwire")}
         )

@@ -6,15 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from groundwire_index.ann import FAMILIES, BuildCancelledError, Family, Tuning
 from groundwire_index.errors import DataLossError, InvalidArgumentError, ResourceExhaustedError
 from groundwire_index.records import Metric
 
+from tests.conformance.ann.conftest import STORED
 from tests.conformance.ann.corpus import Matrix, Pieces, clustered
 
 ROWS, DIMENSION = 2_000, 32
+
+
+@pytest.fixture(scope="module", params=sorted(STORED))
+def family(request: pytest.FixtureRequest) -> Family:
+    return STORED[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +87,7 @@ def test_a_file_of_something_else_is_refused(
     with pytest.raises(DataLossError):
         family.open(sound, Metric.DOT, DIMENSION)
     for other in FAMILIES.values():
-        if other is not family:
+        if other.kind != family.kind:
             with pytest.raises(DataLossError):
                 other.open(sound, Metric.COSINE, DIMENSION)
 
@@ -127,6 +134,20 @@ def test_a_flipped_bit_leads_no_search_out_of_the_file(
     assert int(done.stdout) > 20
 
 
+@pytest.mark.parametrize("link", [-1, 1_500])
+def test_a_graph_for_gpus_whose_links_lead_nowhere_is_refused(
+    vectors: Matrix, tmp_path: Path, link: int
+) -> None:
+    cagra, path = FAMILIES["cagra"], tmp_path / "graph"
+    cagra.build(Pieces(vectors[:1_500]), Metric.COSINE, {}, path, lambda: False)
+    graph = faiss.read_index(str(path))
+    links = faiss.rev_swig_ptr(graph.hnsw.neighbors.data(), graph.hnsw.neighbors.size())
+    links[777] = link
+    faiss.write_index(graph, str(path))
+    with pytest.raises(DataLossError, match=r"leads nowhere|out of range"):
+        cagra.open(path, Metric.COSINE, DIMENSION)
+
+
 PRIVATE = """
 import sys
 from pathlib import Path
@@ -149,11 +170,17 @@ print(private() - before)
 """
 
 
+QUICK = {
+    "hnsw": {"m": "4", "ef_construction": "8"},
+    "ivf_pq": {"nlist": "64", "bits": "4"},
+    "cagra": {"graph_degree": "8"},
+}
+
+
 def test_an_open_index_stays_in_its_file(family: Family, tmp_path: Path) -> None:
     rng = np.random.default_rng(14)
     vectors = rng.standard_normal((60_000, 96), dtype=np.float32)
-    quick = {"hnsw": {"m": "4", "ef_construction": "8"}, "ivf_pq": {"nlist": "64"}}
-    parameters = quick.get(family.kind, {})
+    parameters = QUICK.get(family.kind, {})
     for name, part in (("large", vectors), ("small", vectors[:100])):
         family.build(Pieces(part), Metric.COSINE, parameters, tmp_path / name, lambda: False)
     files = [str(tmp_path / "large"), str(tmp_path / "small")]
@@ -166,6 +193,7 @@ WRONG: dict[str, dict[str, list[str]]] = {
     "hnsw": {"m": ["3", "129", "x", "", "-8", "1.5", "٤"], "ef_construction": ["0"]},
     "ivf_pq": {"nlist": ["0", "65537"], "bits": ["0", "9"]},
     "sq8": {},
+    "cagra": {"graph_degree": ["4", "12", "264"]},
 }
 
 
@@ -185,6 +213,21 @@ def test_a_parameter_out_of_range_is_told_what_is_allowed(family: Family) -> Non
             assert caught.value.violations[0].field == f'index.parameters["{name}"]'
 
 
+@pytest.mark.parametrize(
+    ("parameters", "named", "allowed"),
+    [
+        ({"codes": "opq"}, "codes", "rabitq, pq"),
+        ({"codes": "pq", "bits": "3"}, "bits", "1, 2, 4 or 8"),
+    ],
+)
+def test_codes_that_there_are_not_are_named(
+    parameters: dict[str, str], named: str, allowed: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=allowed) as caught:
+        FAMILIES["ivf_pq"].check(parameters)
+    assert caught.value.violations[0].field == f'index.parameters["{named}"]'
+
+
 def test_parameters_are_checked_when_building_too(
     family: Family, vectors: Matrix, tmp_path: Path
 ) -> None:
@@ -192,8 +235,16 @@ def test_parameters_are_checked_when_building_too(
         family.build(Pieces(vectors), Metric.COSINE, {"x": "1"}, tmp_path / "index", lambda: False)
 
 
+LARGER: dict[str, dict[str, str]] = {
+    "hnsw": {"m": "32"},
+    "ivf_pq": {"bits": "4"},
+    "sq8": {},
+    "cagra": {"graph_degree": "96"},
+}
+
+
 def test_parameters_take_effect(family: Family, vectors: Matrix, tmp_path: Path) -> None:
-    given = {"hnsw": {"m": "32"}, "ivf_pq": {"bits": "4"}, "sq8": {}}[family.kind]
+    given = LARGER[family.kind]
     family.check(given)
     for name, parameters in (("default", {}), ("given", given)):
         family.build(Pieces(vectors), Metric.COSINE, parameters, tmp_path / name, lambda: False)

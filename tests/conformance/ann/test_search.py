@@ -10,7 +10,7 @@ import pytest
 from groundwire_index.ann import Bitmap, Family, Tuning
 from groundwire_index.records import Metric
 
-from tests.conformance.ann.conftest import DIMENSION, ROWS, Built, make
+from tests.conformance.ann.conftest import DIMENSION, ON_GPU, ROWS, Built, make
 from tests.conformance.ann.corpus import clustered, recall, scores
 
 DEPTH = 10
@@ -88,6 +88,8 @@ def test_a_depth_past_the_size_names_every_vector_once(built: Built) -> None:
 
 
 def test_a_query_has_the_same_answer_beside_others(built: Built) -> None:
+    if built.family in ON_GPU.values():
+        pytest.skip("what a GPU finds may depend on what it is asked beside it")
     allowed = bitmap(np.arange(ROWS) % 3 == 0)
 
     def ask(number: int) -> tuple[list[int], list[int]]:

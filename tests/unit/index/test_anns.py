@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from groundwire_index import Collection, CollectionSpec, Index, Metric, Record
 from groundwire_index.ann import BuildCancelledError
-from groundwire_index.errors import InvalidArgumentError, UnsupportedError
+from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import SearchQuery, SearchResult, Vector
 
@@ -280,10 +280,4 @@ def test_a_wrong_configuration_is_refused(
 ) -> None:
     spec = CollectionSpec("c", Metric.COSINE, 3, index_kind=kind, index_parameters=parameters)
     with pytest.raises(InvalidArgumentError, match=named):
-        index.create_collection(TENANT, spec)
-
-
-def test_a_kind_that_needs_a_gpu_is_unsupported(index: Index) -> None:
-    spec = CollectionSpec("c", Metric.COSINE, 3, index_kind="cagra")
-    with pytest.raises(UnsupportedError, match="hnsw"):
         index.create_collection(TENANT, spec)

@@ -11,10 +11,10 @@ from groundwire_index import Collection, CollectionSpec, Index, Metric
 from groundwire_index.ann import BuildCancelledError
 from groundwire_index.errors import (
     AlreadyExistsError,
+    FailedPreconditionError,
     GroundwireError,
     InvalidArgumentError,
     NotFoundError,
-    UnsupportedError,
 )
 from groundwire_index.records import CollectionChange, Record, SearchQuery
 
@@ -139,7 +139,7 @@ def test_in_the_background_nobody_has_to_ask(opened: Callable[..., Index], folde
     [
         (CollectionChange(description="x" * 1025), InvalidArgumentError),
         (CollectionChange(index_kind="tree"), InvalidArgumentError),
-        (CollectionChange(index_kind="cagra"), UnsupportedError),
+        (CollectionChange(index_kind="cagra"), FailedPreconditionError),
         (CollectionChange("new", "hnsw", {"m": "many"}), InvalidArgumentError),
         (CollectionChange(index_kind="flat", index_parameters={"m": "8"}), InvalidArgumentError),
     ],

@@ -77,11 +77,14 @@ async def test_a_wrong_field_is_named(served: Served, fields: dict, field: str) 
     assert len(listed.collections) == 0
 
 
-async def test_an_index_that_is_not_built_here_is_unimplemented(served: Served) -> None:
+async def test_an_index_that_needs_a_gpu_is_refused_without_one(served: Served) -> None:
     index = collection_pb2.IndexConfig(kind=collection_pb2.INDEX_KIND_CAGRA)
     request = pb.CreateCollectionRequest(name="c", index=index)
     refused = await refusal(served.stub.CreateCollection(request))
-    assert refused.code == grpc.StatusCode.UNIMPLEMENTED
+    assert (refused.code, refused.reason) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "GPU_NOT_FOUND",
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,17 @@ def test_a_mapping_is_json_or_pairs(arguments: tuple[str, str]) -> None:
     assert int(value) == 64
 
 
+@pytest.mark.parametrize("value", ["auto", "off", "0", "0,1"])
+def test_gpus_are_named_by_number_or_by_a_word(value: str) -> None:
+    assert loaded("--index-gpu", value).settings.index_gpu == value
+
+
+@pytest.mark.parametrize("value", ["", "gpu", "0,", "0, 1", "-1", "0,0", "auto,1"])
+def test_what_names_no_gpus_is_refused(value: str) -> None:
+    (problem,) = problems("--index-gpu", value)
+    assert "numbers of GPUs" in problem or "twice" in problem
+
+
 def test_a_mapping_is_not_mixed_from_two_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,9 @@ class _IndexKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IndexKind.V
     INDEX_KIND_SQ8: _IndexKind.ValueType  # 4
     """Scalar-quantised vectors, rescored in full precision."""
     INDEX_KIND_CAGRA: _IndexKind.ValueType  # 5
-    """GPU graph index."""
+    """A graph that a GPU links and searches, rescored in full precision. FAILED_PRECONDITION where the
+    server uses no GPU; what was built with one is served without it.
+    """
 
 class IndexKind(_IndexKind, metaclass=_IndexKindEnumTypeWrapper):
     """The structure that answers dense queries."""
@@ -80,7 +82,9 @@ INDEX_KIND_IVF_PQ: IndexKind.ValueType  # 3
 INDEX_KIND_SQ8: IndexKind.ValueType  # 4
 """Scalar-quantised vectors, rescored in full precision."""
 INDEX_KIND_CAGRA: IndexKind.ValueType  # 5
-"""GPU graph index."""
+"""A graph that a GPU links and searches, rescored in full precision. FAILED_PRECONDITION where the
+server uses no GPU; what was built with one is served without it.
+"""
 Global___IndexKind: _TypeAlias = IndexKind  # noqa: Y015
 
 class _CollectionState:
