@@ -11,17 +11,9 @@ from groundwire_index.errors import (
     FailedPreconditionError,
     NotFoundError,
 )
-from groundwire_index.once import remember, was_done
+from groundwire_index.once import Answer, remember, was_done
 from groundwire_index.storage.connections import ConnectionPool, Role
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS aliases (
-    tenant TEXT NOT NULL,
-    alias TEXT NOT NULL,
-    name TEXT NOT NULL,
-    PRIMARY KEY (tenant, alias)
-) WITHOUT ROWID
-"""
+from groundwire_index.storage.row_sums import row_sum
 
 
 class Aliases:
@@ -36,11 +28,15 @@ class Aliases:
         self._catalog = catalog
         self._connections = connections
         self._now = now
-        with connections.lend(catalog, Role.WRITER) as connection:
-            connection.execute(_SCHEMA)
-            rows = connection.execute("SELECT tenant, alias, name FROM aliases").fetchall()
+        with connections.lend(catalog, Role.READER) as connection:
+            rows = connection.execute("SELECT * FROM aliases").fetchall()
         # Never changed in place: who reads it sees all of a change, or nothing.
-        self._names: dict[tuple[str, str], str] = {(row[0], row[1]): row[2] for row in rows}
+        self._names: dict[tuple[str, str], str] = {
+            # What is damaged is left out, and the catalog says so of every name it does not find.
+            (tenant, alias): name
+            for tenant, alias, name, expected in rows
+            if row_sum(tenant, alias, name) == expected
+        }
 
     def resolve(self, tenant: str, name: str) -> str:
         """The collection's own name, which anything is that is no alias."""
@@ -60,10 +56,10 @@ class Aliases:
             if was_done(connection, tenant, key, asked):
                 return previous
             connection.execute(
-                "INSERT OR REPLACE INTO aliases (tenant, alias, name) VALUES (?, ?, ?)",
-                (tenant, alias, name),
+                "INSERT OR REPLACE INTO aliases VALUES (?, ?, ?, ?)",
+                (tenant, alias, name, row_sum(tenant, alias, name)),
             )
-            remember(connection, tenant, key, asked, self._now())
+            remember(connection, tenant, key, Answer(asked), self._now())
             connection.execute("COMMIT")
         self._names = {**self._names, (tenant, alias): name}
         return previous

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from groundwire_index.errors import AlreadyExistsError, NotFoundError
+from groundwire_index.errors import AlreadyExistsError, DataLossError, NotFoundError
 from groundwire_index.name_taken import name_taken
-from groundwire_index.once import REMEMBERED_S, key_reused, remember, was_done
+from groundwire_index.once import Answer, find_answer, key_reused, remember, was_done
 from groundwire_index.records import CollectionSpec, Fingerprint, Metric
 from groundwire_index.storage.connections import ConnectionPool, Role
-from groundwire_index.storage.databases import check_version, create_database
+from groundwire_index.storage.databases import check_version, create_database, is_whole
+from groundwire_index.storage.failures import damaged_file, doubtful
 from groundwire_index.storage.folders import sync_folder
+from groundwire_index.storage.page_sums import PageSums
+from groundwire_index.storage.row_sums import checked_row, row_sum
 
 CATALOG = "catalog.db"
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE collections (
     tenant TEXT NOT NULL,
     name TEXT NOT NULL,
-    folder TEXT NOT NULL UNIQUE,
+    folder TEXT NOT NULL,
     spec TEXT NOT NULL,
     created REAL NOT NULL,
+    sum INTEGER NOT NULL,
     PRIMARY KEY (tenant, name)
 ) WITHOUT ROWID;
 CREATE TABLE answers (
@@ -36,7 +41,15 @@ CREATE TABLE answers (
     spec TEXT NOT NULL,
     created REAL NOT NULL,
     time REAL NOT NULL,
+    sum INTEGER NOT NULL,
     PRIMARY KEY (tenant, key)
+) WITHOUT ROWID;
+CREATE TABLE aliases (
+    tenant TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sum INTEGER NOT NULL,
+    PRIMARY KEY (tenant, alias)
 ) WITHOUT ROWID;
 """
 
@@ -59,19 +72,19 @@ class Catalog:
         self._now = now
         if not path.exists():
             _create(path)
-        with connections.lend(path, Role.READER) as connection:
-            check_version(connection, path, VERSION)
+        with doubtful(path):
+            self.damage = self._damage()
+        """Why some names cannot be told, if there are any: what is not found may have been lost."""
 
     def find(self, tenant: str, name: str) -> Entry:
         """Raises NotFoundError."""
         with self._connections.lend(self._path, Role.READER) as connection:
             row = connection.execute(
-                "SELECT folder, spec, created FROM collections WHERE tenant = ? AND name = ?",
-                (tenant, name),
+                "SELECT * FROM collections WHERE tenant = ? AND name = ?", (tenant, name)
             ).fetchone()
-        if row is None:
-            raise not_found(name)
-        return _entry(*row)
+            if row is None:
+                raise self.damage or not_found(name)
+            return _entry(row)[1]
 
     def require_free(self, tenant: str, spec: CollectionSpec) -> None:
         """Raises AlreadyExistsError, with what differs, if the tenant has one of that name."""
@@ -96,19 +109,16 @@ class Catalog:
         """Collections of a tenant in order of name."""
         with self._connections.lend(self._path, Role.READER) as connection:
             rows = connection.execute(
-                "SELECT folder, spec, created FROM collections WHERE tenant = ? AND name > ? "
-                "ORDER BY name LIMIT ?",
+                "SELECT * FROM collections WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?",
                 (tenant, after, limit),
-            ).fetchall()
-        return [_entry(*row) for row in rows]
+            )
+            return [_entry(row)[1] for row in rows]
 
     def entries(self) -> list[tuple[str, Entry]]:
         """All collections of all tenants, each with its tenant, in order."""
         with self._connections.lend(self._path, Role.READER) as connection:
-            rows = connection.execute(
-                "SELECT tenant, folder, spec, created FROM collections ORDER BY tenant, name"
-            ).fetchall()
-        return [(tenant, _entry(*row)) for tenant, *row in rows]
+            rows = connection.execute("SELECT * FROM collections ORDER BY tenant, name")
+            return [_entry(row) for row in rows]
 
     def folder_of(self, tenant: str, name: str) -> str:
         """Folder of a collection; empty if there is none of that name."""
@@ -119,68 +129,48 @@ class Catalog:
 
     def folders(self) -> set[str]:
         """Folders of all collections of all tenants."""
-        with self._connections.lend(self._path, Role.READER) as connection:
-            return {folder for (folder,) in connection.execute("SELECT folder FROM collections")}
+        return {entry.folder for _, entry in self.entries()}
 
     def answered(self, tenant: str, key: str, spec: CollectionSpec) -> Entry | None:
         """What was made when this key came first. Raises AlreadyExistsError for another spec."""
         with self._connections.lend(self._path, Role.READER) as connection:
-            row = connection.execute(
-                "SELECT folder, spec, created FROM answers WHERE tenant = ? AND key = ?",
-                (tenant, key),
-            ).fetchone()
-        if row is None:
+            answer = find_answer(connection, tenant, key)
+        if answer is None:
             return None
-        if row[1] != _encode(spec):
+        if answer.asked != _encode(spec):
             raise key_reused(key)
-        return _entry(*row)
+        return Entry(answer.folder, spec, _time(answer.created))
 
     def add(self, tenant: str, folder: str, spec: CollectionSpec, key: str) -> Entry:
         """Raises AlreadyExistsError if the name is taken."""
         now = self._now()
-        row = (folder, _encode(spec), now)
         with self._connections.lend(self._path, Role.WRITER) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                connection.execute(
-                    "INSERT INTO collections (tenant, name, folder, spec, created) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    (tenant, spec.name, *row),
-                )
+                values = (tenant, spec.name, folder, _encode(spec), now)
+                entry = _store(connection, "INSERT", values)
             except sqlite3.IntegrityError:
                 raise name_taken(self.find(tenant, spec.name).spec, spec) from None
-            connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
-            if key:
-                connection.execute(
-                    "INSERT INTO answers (tenant, key, folder, spec, created, time) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (tenant, key, *row, now),
-                )
+            remember(connection, tenant, key, Answer(_encode(spec), folder, now), now)
             connection.execute("COMMIT")
-        return _entry(*row)
+        return entry
 
     def replace(self, tenant: str, folder: str, spec: CollectionSpec) -> Entry:
         """Put a collection in the place of the one of its name, if there is one, in one step."""
-        now = self._now()
+        values = (tenant, spec.name, folder, _encode(spec), self._now())
         with self._connections.lend(self._path, Role.WRITER) as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO collections (tenant, name, folder, spec, created) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (tenant, spec.name, folder, _encode(spec), now),
-            )
-        return _entry(folder, _encode(spec), now)
+            return _store(connection, "INSERT OR REPLACE", values)
 
-    def update(self, tenant: str, spec: CollectionSpec, key: str, asked: str) -> bool:
-        """Put a spec in the place of the one of its name; False if the key did so before."""
+    def update(self, tenant: str, entry: Entry, key: str, asked: str) -> bool:
+        """Put an entry in the place of the one of its name; False if the key did so before."""
+        spec, created = entry.spec, entry.created.timestamp()
         with self._connections.lend(self._path, Role.WRITER) as connection:
             connection.execute("BEGIN IMMEDIATE")
             if was_done(connection, tenant, key, asked):
                 return False
-            connection.execute(
-                "UPDATE collections SET spec = ? WHERE tenant = ? AND name = ?",
-                (_encode(spec), tenant, spec.name),
-            )
-            remember(connection, tenant, key, asked, self._now())
+            values = (tenant, spec.name, entry.folder, _encode(spec), created)
+            _store(connection, "INSERT OR REPLACE", values)
+            remember(connection, tenant, key, Answer(asked), self._now())
             connection.execute("COMMIT")
         return True
 
@@ -190,6 +180,30 @@ class Catalog:
             connection.execute(
                 "DELETE FROM collections WHERE tenant = ? AND name = ?", (tenant, name)
             )
+
+    def _damage(self) -> DataLossError | None:
+        """Look closer if a page differs. Raises DataLossError if nothing can be trusted."""
+        sums = self._connections.page_sums(self._path)
+        differing = sums.differing()
+        with self._connections.lend(self._path, Role.READER) as connection:
+            check_version(connection, self._path, VERSION)
+            if differing == []:
+                return None
+            found = next(damaged_entries(connection), None)
+            if found is not None:
+                return damaged_file(self._path, found)
+            if not is_whole(connection):
+                raise damaged_file(self._path, "SQLite does not find all of its rows")
+        sums.renew()
+        return None
+
+
+def damaged_entries(connection: sqlite3.Connection) -> Iterator[str]:
+    """Say which rows of a catalog are not as they were written."""
+    for table in ("collections", "answers", "aliases"):
+        for tenant, key, *content, expected in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - three names
+            if row_sum(tenant, key, *content) != expected:
+                yield f'"{key}" of its {table} fails its checksum'
 
 
 def not_found(name: str) -> NotFoundError:
@@ -205,6 +219,7 @@ def _create(path: Path) -> None:
     building.unlink(missing_ok=True)
     create_database(building, _SCHEMA, VERSION)
     building.replace(path)
+    PageSums(path).renew()
     sync_folder(path.parent)
 
 
@@ -213,9 +228,21 @@ def _encode(spec: CollectionSpec) -> str:
     return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
 
-def _entry(folder: str, spec: str, created: float) -> Entry:
+def _store(connection: sqlite3.Connection, insert: str, values: tuple[Any, ...]) -> Entry:
+    row = (*values, row_sum(*values))
+    connection.execute(f"{insert} INTO collections VALUES (?, ?, ?, ?, ?, ?)", row)
+    return _entry(row)[1]
+
+
+def _entry(row: Sequence[Any]) -> tuple[str, Entry]:
+    """The tenant, and the entry."""
+    tenant, _, folder, spec, created = checked_row(row, f'collection "{row[1]}"')
     fields = json.loads(spec)
     fingerprint = fields["fingerprint"]
     fields["metric"] = Metric(fields["metric"])
     fields["fingerprint"] = None if fingerprint is None else Fingerprint(**fingerprint)
-    return Entry(folder, CollectionSpec(**fields), datetime.fromtimestamp(created, UTC))
+    return tenant, Entry(folder, CollectionSpec(**fields), _time(created))
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from groundwire_index.backup.copying import copy_collection
@@ -20,6 +21,7 @@ from groundwire_index.reads import Reads
 from groundwire_index.records import (
     CollectionInfo,
     CollectionSpec,
+    CollectionState,
     Document,
     DocumentWrite,
     Record,
@@ -61,7 +63,9 @@ class Collection(Reads):
     def info(self) -> CollectionInfo:
         """Sizes, state and sequence number; cheap."""
         with self._store.snapshot() as snapshot:
-            return describe(snapshot, self.spec, self._create_time, self._aliases())
+            info = describe(snapshot, self.spec, self._create_time, self._aliases())
+        damaged = self._store.damage is not None
+        return replace(info, state=CollectionState.DAMAGED) if damaged else info
 
     def change(self, spec: CollectionSpec) -> None:
         """Have another description or index configuration, as `Index.update_collection` says."""
@@ -70,6 +74,8 @@ class Collection(Reads):
 
     def copy_to(self, folder: Path) -> None:
         """Put a copy as of one write into an empty folder, while reads and writes go on."""
+        if self._store.damage is not None:
+            raise self._store.damage
         with self.upkeep.paused(), self._store.snapshot() as snapshot:
             copy_collection(snapshot, folder)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from groundwire_index.errors import GroundwireError
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
+from groundwire_index.storage.page_sums import PageSums
 from groundwire_index.storage.schema import ANNS, DATABASE, SEGMENTS, create_collection_database
 
 COLLECTIONS = "collections"
@@ -22,13 +23,16 @@ class CollectionFolders:
     def __init__(self, index: Path) -> None:
         self._path = index / COLLECTIONS
 
-    def prepare(self, known: Collection[str]) -> None:
-        """Remove all but the ``known``: they were not finished, or not removed."""
+    def prepare(self, known: Collection[str] | None) -> None:
+        """Remove all but the ``known``: they were not finished, or not removed.
+
+        None are removed if they are not known.
+        """
         with storage_errors(self._path):
             if not self._path.exists():
                 make_folder(self._path)
             for folder in self._path.iterdir():
-                if folder.name not in known:
+                if known is not None and folder.name not in known:
                     self.remove(folder.name)
 
     def path(self, name: str) -> Path:
@@ -59,4 +63,5 @@ def make_empty(folder: Path) -> None:
         make_folder(folder / SEGMENTS)
         make_folder(folder / ANNS)
         create_collection_database(folder / DATABASE)
+        PageSums(folder / DATABASE).renew()
         sync_folder(folder)

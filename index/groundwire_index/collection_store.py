@@ -40,7 +40,9 @@ class CollectionStore:
         retention: Retention,
         segment_bytes: int,
         gpus: Gpus,
+        damage: DataLossError | None = None,
     ) -> None:
+        """With ``damage``, only reads are served, and what they cannot read they say."""
         self.folder = folder
         self.database = folder / DATABASE
         self.connections = connections
@@ -48,7 +50,8 @@ class CollectionStore:
         self.ann_files = AnnFiles(folder)
         self.gpus = gpus
         anns = Anns(self.ann_files, spec.metric, spec.dimension, gpus)
-        self.writer = Writer(self.database, self.files, anns, connections, retention)
+        self.writer = Writer(self.database, self.files, anns, connections, retention, damage)
+        self.damage = damage
         self.closed: GroundwireError | None = None
         """Why nothing can be done any more."""
         self._matches = MatchCache()

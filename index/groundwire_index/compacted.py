@@ -80,6 +80,7 @@ def _shrunk(index: StoppedIndex, found: StoppedCollection) -> str:
             with storage_errors(found.folder):
                 Files(found.folder, found.spec.dimension).sweep(manifest)
             connection.execute("VACUUM")
+        with index.connections.lend(found.database, Role.WRITER) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except GroundwireError as error:
         return error.message

@@ -92,8 +92,9 @@ class Directory:
             entry = self._catalog.find(tenant, self._aliases.resolve(tenant, name))
             spec = change.applied_to(entry.spec)
             check_spec(spec)
-            if self._catalog.update(tenant, spec, key, asked):
-                entry = replace(entry, spec=spec)
+            changed = replace(entry, spec=spec)
+            if self._catalog.update(tenant, changed, key, asked):
+                entry = changed
             collection = self._in_use.get(tenant, spec.name)
             if collection is not None:
                 collection.change(entry.spec)

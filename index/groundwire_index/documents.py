@@ -10,10 +10,11 @@ from typing import Any
 from groundwire_index.checks import check_id, check_text, require
 from groundwire_index.encoding import decode_metadata, encode_metadata
 from groundwire_index.records import Document
+from groundwire_index.storage.row_sums import checked_row, row_sum
 
 _COLUMNS = (
     "id, filename, mime_type, title, version, content_sha256, chunk_count, page_count, "
-    "character_count, metadata, update_time, recipe"
+    "character_count, metadata, update_time, recipe, sum"
 )
 _MAX_WORDS_BYTES = 2**16
 
@@ -48,23 +49,24 @@ def list_documents(connection: sqlite3.Connection, after: str, limit: int) -> li
 
 def store_document(connection: sqlite3.Connection, document: Document) -> None:
     """Store a document in place of its former version."""
+    values = (
+        document.id,
+        document.filename,
+        document.mime_type,
+        document.title,
+        document.version,
+        document.content_sha256,
+        document.chunk_count,
+        document.page_count,
+        document.character_count,
+        encode_metadata(document.metadata, "document.metadata"),
+        document.update_time.timestamp(),
+        document.recipe,
+    )
     connection.execute(
         f"INSERT OR REPLACE INTO documents ({_COLUMNS}) "  # noqa: S608 - a constant
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            document.id,
-            document.filename,
-            document.mime_type,
-            document.title,
-            document.version,
-            document.content_sha256,
-            document.chunk_count,
-            document.page_count,
-            document.character_count,
-            encode_metadata(document.metadata, "document.metadata"),
-            document.update_time.timestamp(),
-            document.recipe,
-        ),
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*values, row_sum(*values)),
     )
 
 
@@ -73,7 +75,8 @@ def remove_document(connection: sqlite3.Connection, document_id: str) -> bool:
     return connection.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount > 0
 
 
-def _document(row: Sequence[Any]) -> Document:
+def _document(stored: Sequence[Any]) -> Document:
+    row = checked_row(stored, f'document "{stored[0]}"')
     return Document(
         id=row[0],
         filename=row[1],

@@ -57,7 +57,7 @@ class Index:
         self._connections = ConnectionPool()
         catalog = Catalog(path / CATALOG, self._connections, retention.now)
         folders = CollectionFolders(path)
-        folders.prepare(catalog.folders())
+        folders.prepare(None if catalog.damage else catalog.folders())
         aliases = Aliases(path / CATALOG, self._connections, retention.now)
         self._in_use = OpenCollections(
             folders, aliases, self._connections, retention, segment_bytes, background, gpus

@@ -3,31 +3,65 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 
 from groundwire_index.errors import AlreadyExistsError
+from groundwire_index.storage.row_sums import checked_row, row_sum
 
 REMEMBERED_S = 24 * 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was asked under a key, and what came of it."""
+
+    asked: str
+    folder: str = ""
+    """Of the collection that was made, if one was."""
+    created: float = 0.0
+
+
+def find_answer(connection: sqlite3.Connection, tenant: str, key: str) -> Answer | None:
+    """What is known of a key."""
+    row = connection.execute(
+        "SELECT * FROM answers WHERE tenant = ? AND key = ?", (tenant, key)
+    ).fetchone()
+    if row is None:
+        return None
+    _, _, folder, asked, created, _ = checked_row(row, f'the answer to key "{key}"')
+    return Answer(asked, folder, created)
+
+
 def was_done(connection: sqlite3.Connection, tenant: str, key: str, asked: str) -> bool:
     """Whether this was asked under this key before. Raises AlreadyExistsError if other was."""
-    row = connection.execute(
-        "SELECT spec FROM answers WHERE tenant = ? AND key = ?", (tenant, key)
-    ).fetchone()
-    if row is not None and row[0] != asked:
+    answer = find_answer(connection, tenant, key)
+    if answer is not None and answer.asked != asked:
         raise key_reused(key)
-    return row is not None
+    return answer is not None
 
 
-def remember(connection: sqlite3.Connection, tenant: str, key: str, asked: str, now: float) -> None:
-    """Note what was asked under a key, if there is one, with the connection's transaction."""
-    connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
+def remember(
+    connection: sqlite3.Connection, tenant: str, key: str, answer: Answer, now: float
+) -> None:
+    """Note what came of a key, if there is one, with the connection's transaction."""
+    _forget(connection, now)
     if key:
-        connection.execute(
-            "INSERT INTO answers (tenant, key, folder, spec, created, time) "
-            "VALUES (?, ?, '', ?, 0, ?)",
-            (tenant, key, asked, now),
-        )
+        _note(connection, (tenant, key, answer.folder, answer.asked, answer.created, now))
+
+
+def _forget(connection: sqlite3.Connection, now: float) -> None:
+    connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
+    # The clock was set back. What seems to be of the future is counted from now on.
+    early = connection.execute("SELECT * FROM answers WHERE time > ?", (now,)).fetchall()
+    for row in early:
+        *values, _ = checked_row(row, f'the answer to key "{row[1]}"')
+        _note(connection, (*values, now))
+
+
+def _note(connection: sqlite3.Connection, values: tuple[object, ...]) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, row_sum(*values))
+    )
 
 
 def key_reused(key: str) -> AlreadyExistsError:

@@ -16,6 +16,7 @@ from groundwire_index.errors import (
     UnavailableError,
 )
 from groundwire_index.gpu import Gpus
+from groundwire_index.mending import mended
 from groundwire_index.purge import Retention
 from groundwire_index.state import State, read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
@@ -45,6 +46,8 @@ class OpenCollections:
         self._background = background
         self._gpus = gpus
         self._open: dict[tuple[str, str], Collection] = {}
+        # By folder: what is looked through once is not looked through for every call.
+        self._lost: dict[str, DataLossError] = {}
 
     def get(self, tenant: str, name: str) -> Collection | None:
         """One by its own name, if it is open. Does not touch the disk."""
@@ -53,8 +56,11 @@ class OpenCollections:
     def open(self, tenant: str, entry: Entry) -> Collection:
         """One that is not open yet.
 
-        Raises DataLossError if it is missing, FailedPreconditionError if it is of another release.
+        Raises DataLossError if it is missing or cannot be trusted, and FailedPreconditionError if
+        it is of another release.
         """
+        if lost := self._lost.get(entry.folder):
+            raise lost
         folder, name = self._folders.path(entry.folder), entry.spec.name
         database = folder / DATABASE
         if not database.exists():
@@ -63,7 +69,6 @@ class OpenCollections:
                 reason="FILE_MISSING",
                 metadata={"file": str(database)},
             )
-        self._state(database)
         store = CollectionStore(
             folder,
             entry.spec,
@@ -71,6 +76,7 @@ class OpenCollections:
             self._retention,
             self._segment_bytes,
             self._gpus,
+            self._damage(entry),
         )
         collection = Collection(
             store,
@@ -105,6 +111,16 @@ class OpenCollections:
         if errors:
             raise errors[0]
         return removed
+
+    def _damage(self, entry: Entry) -> DataLossError | None:
+        folder = self._folders.path(entry.folder)
+        try:
+            damage = mended(folder, entry.spec.dimension)
+            self._state(folder / DATABASE)
+        except DataLossError as error:
+            self._lost[entry.folder] = error
+            raise
+        return damage
 
     def count_left(self, entry: Entry) -> int:
         """The live records of one that is not open; 0 if it cannot be read."""

@@ -15,7 +15,8 @@ from groundwire_index.checks import (
 from groundwire_index.collection_store import CollectionStore
 from groundwire_index.documents import find_document, list_documents
 from groundwire_index.errors import FailedPreconditionError, NotFoundError
-from groundwire_index.filter_sql import compile_filter
+from groundwire_index.filter_checks import has_condition
+from groundwire_index.filter_sql import CompiledFilter, compile_filter
 from groundwire_index.filters import Filter
 from groundwire_index.records import (
     CollectionSpec,
@@ -31,6 +32,7 @@ from groundwire_index.records import (
 )
 from groundwire_index.scroll import scroll_page
 from groundwire_index.search import search
+from groundwire_index.snapshot import Snapshot
 from groundwire_index.upkeep import Upkeep
 
 ALL_BUT_VECTOR = Include()
@@ -83,7 +85,7 @@ class Reads:
         """How many records match; all of them without a filter."""
         compiled = compile_filter(where)
         with self._store.snapshot() as snapshot:
-            self.upkeep.want_fields([compiled], snapshot.state)
+            self._filter(snapshot, [compiled])
             records = snapshot.state.records if where is None else len(snapshot.matching(compiled))
             return Count(records, snapshot.state.sequence)
 
@@ -105,7 +107,7 @@ class Reads:
         check_range(limit, "limit", 1, MAX_PAGE)
         compiled = compile_filter(where)
         with self._store.snapshot() as snapshot:
-            self.upkeep.want_fields([compiled], snapshot.state)
+            self._filter(snapshot, [compiled])
             return scroll_page(snapshot, compiled, cursor, limit, include)
 
     # --- searches ---
@@ -130,7 +132,7 @@ class Reads:
         ]
         dense = any(query.mode is not SearchMode.LEXICAL for query in checked)
         with self._store.snapshot(dense=dense) as snapshot:
-            self.upkeep.want_fields([one for one in compiled if one is not None], snapshot.state)
+            self._filter(snapshot, [one for one in compiled if one is not None])
             pairs = list(zip(checked, compiled, strict=True))
             return search(snapshot, pairs, self.spec.metric)
 
@@ -161,3 +163,10 @@ class Reads:
         require(limit >= 1, "limit", "must be at least 1")
         with self._store.snapshot() as snapshot:
             return list_documents(snapshot.connection, after, limit)
+
+    def _filter(self, snapshot: Snapshot, filters: Sequence[CompiledFilter]) -> None:
+        """A read is about to filter: nobody knows what a damaged record had in its fields."""
+        damage = self._store.damage
+        if damage is not None and any(has_condition(one.where) for one in filters):
+            raise damage
+        self.upkeep.want_fields(filters, snapshot.state)

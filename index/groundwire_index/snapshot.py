@@ -20,6 +20,7 @@ from groundwire_index.records import Include, Record, Vector
 from groundwire_index.row_set import Rows, RowSet
 from groundwire_index.segments import Files, checksum
 from groundwire_index.state import State
+from groundwire_index.storage.row_sums import RowDamagedError, record_sum, text_sum
 
 
 class StoredRow(NamedTuple):
@@ -35,6 +36,22 @@ class StoredRow(NamedTuple):
     segment: int | None
     slot: int | None
     checksum: int | None
+    born: int
+    sum: int
+    text_sum: int
+
+    def is_sound(self, include: Include) -> bool:
+        """Whether what was read of it is what was written."""
+        return self.sum == record_sum(
+            self.row,
+            self.place,
+            self.born,
+            self.checksum,
+            self.id,
+            self.document_id,
+            self.position,
+            self.metadata,
+        ) and (not include.text or self.text_sum == text_sum(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +69,11 @@ class Snapshot:
         self, condition: Sql, include: Include, order: str = "", table: str = "rows r"
     ) -> Iterator[StoredRow]:
         """Rows for which the condition on ``rows r`` is true, one by one."""
-        metadata = "r.metadata" if include.metadata else "'{}'"
         text = "r.text" if include.text else "NULL"
         found = self.connection.execute(
-            f"SELECT r.row, r.place, r.id, r.document_id, r.position, {metadata}, {text}, "  # noqa: S608
-            f"r.segment, r.slot, r.checksum FROM {table} WHERE {condition.text} {order}",
+            f"SELECT r.row, r.place, r.id, r.document_id, r.position, r.metadata, {text}, "  # noqa: S608
+            "r.segment, r.slot, r.checksum, r.born, r.sum, r.text_sum "
+            f"FROM {table} WHERE {condition.text} {order}",
             condition.parameters,
         )
         return map(StoredRow._make, found)
@@ -64,7 +81,9 @@ class Snapshot:
     def rows_by_number(self, rows: Collection[int], include: Include) -> Mapping[int, StoredRow]:
         """Rows by their numbers."""
         among = Sql("r.row IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),))
-        return {row.row: row for row in self.rows(among, include)}
+        found = {row.row: row for row in self.rows(among, include)}
+        _require_all(rows, found)
+        return found
 
     def live_rows_of(self, ids: Iterable[str], include: Include) -> Mapping[str, StoredRow]:
         """Current rows of those of the ids that there are."""
@@ -75,12 +94,14 @@ class Snapshot:
 
     def ids_of(self, rows: Collection[int]) -> dict[int, str]:
         """Ids by row number."""
-        return dict(
+        found = dict(
             self.connection.execute(
                 "SELECT row, id FROM rows WHERE row IN (SELECT value FROM json_each(?))",
                 (json.dumps(list(rows)),),
             ).fetchall()
         )
+        _require_all(rows, found)
+        return found
 
     def bound(self, where: CompiledFilter) -> Bound:
         """What is known without reading rows of the live ones that match."""
@@ -100,14 +121,17 @@ class Snapshot:
         return rows
 
     def records(self, rows: Sequence[StoredRow], include: Include) -> list[Record]:
-        """Rows as records. Raises DataLossError for a vector that fails its checksum."""
+        """Rows as records. Raises DataLossError for a row or vector that fails its checksum."""
+        for row in rows:
+            if not row.is_sound(include):
+                raise RowDamagedError(f'record "{row.id}" (row {row.row})')
         vectors = self._vectors(rows) if include.vector else {}
         return [
             Record(
                 id=row.id,
                 vector=vectors.get(row.row),
                 text=row.text,
-                metadata=decode_metadata(row.metadata),
+                metadata=decode_metadata(row.metadata) if include.metadata else {},
                 document_id=row.document_id,
                 position=decode_position(row.position),
             )
@@ -130,3 +154,9 @@ class Snapshot:
                     )
                 vectors[row.row] = np.frombuffer(data, "<f4").astype(np.float32, copy=False)
         return vectors
+
+
+def _require_all(rows: Collection[int], found: Collection[int]) -> None:
+    if len(found) < len(rows):
+        missing = next(row for row in rows if row not in found)
+        raise RowDamagedError(f"row {missing}, which is not found,")

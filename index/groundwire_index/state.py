@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import astuple, dataclass
 
+from groundwire_index.storage.row_sums import checked_row, row_sum
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -23,18 +25,18 @@ class State:
 
 def read_state(connection: sqlite3.Connection) -> State:
     """The state in the connection's transaction."""
-    row = connection.execute(
-        "SELECT sequence, next_row, records, vectors, documents, purged FROM state"
+    stored = connection.execute(
+        "SELECT sequence, next_row, records, vectors, documents, purged, sum FROM state"
     ).fetchone()
-    return State(*row)
+    return State(*checked_row(stored, "its counters"))
 
 
 def write_state(connection: sqlite3.Connection, state: State) -> None:
     """Store the state with the connection's transaction."""
     connection.execute(
         "UPDATE state SET sequence = ?, next_row = ?, records = ?, vectors = ?, documents = ?, "
-        "purged = ?",
-        astuple(state),
+        "purged = ?, sum = ?",
+        (*astuple(state), row_sum(*astuple(state))),
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from groundwire_index.encoding import Batch
+from groundwire_index.encoding import Batch, EncodedRecord
 from groundwire_index.field_index import append_rows, read_fields, remove_rows
 from groundwire_index.filter_sql import CompiledFilter, Sql
 from groundwire_index.matching import bound_of, rows_within
 from groundwire_index.postings import add_texts, remove_texts
 from groundwire_index.segments import Moved, Part
 from groundwire_index.state import State
+from groundwire_index.storage.row_sums import record_sum, text_sum
 from groundwire_index.tail import Tail
 
 Now = Callable[[], float]
@@ -162,18 +163,15 @@ class Transaction:
         homes = iter(self._line_up(batch, rows))
         self.connection.executemany(
             "INSERT INTO rows (row, place, born, segment, slot, checksum, id, document_id, "
-            "position, metadata, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "position, metadata, sum, text_sum, text) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (
+                _stored(
+                    record,
                     row,
                     places.get(record.id, row),
                     sequence,
-                    *(next(homes) if record.has_vector else (None, None, None)),
-                    record.id,
-                    record.document_id,
-                    record.position,
-                    record.metadata,
-                    record.text,
+                    next(homes) if record.has_vector else (None, None, None),
                 )
                 for row, record in zip(rows, batch.records, strict=True)
             ),
@@ -240,3 +238,16 @@ class Transaction:
             ]
             self.tail = Tail(self.tail.segment, first + end - begin)
         return homes
+
+
+def _stored(
+    record: EncodedRecord,
+    row: int,
+    place: int,
+    born: int,
+    home: tuple[int | None, int | None, int | None],
+) -> tuple[object, ...]:
+    """The columns of a row, in the order in which they are inserted."""
+    content = (record.id, record.document_id, record.position, record.metadata)
+    head = record_sum(row, place, born, home[2], *content)
+    return row, place, born, *home, *content, head, text_sum(record.text), record.text

@@ -1,8 +1,7 @@
 """Checks every file of an index against what was written, and names those that differ.
 
-Vectors and approximate indexes have checksums. SQLite's pages have none: there, what is broken
-in form is found, and what contradicts what is derived from it (words from texts, entries from
-metadata).
+Vectors, approximate indexes, the pages of SQLite and its rows have checksums. What is derived is
+compared with what it is derived from: words with texts, entries with metadata.
 """
 
 from __future__ import annotations
@@ -14,11 +13,14 @@ from pathlib import Path
 
 from groundwire_index import field_index, inversion
 from groundwire_index.anns import AnnFiles, measure, read_entries
+from groundwire_index.catalog import damaged_entries
+from groundwire_index.damage import damaged_rows
 from groundwire_index.errors import DataLossError, FailedPreconditionError, UnavailableError
 from groundwire_index.segments import checksum
 from groundwire_index.stopped import StoppedCollection, StoppedIndex
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version
+from groundwire_index.storage.page_sums import PAGE
 from groundwire_index.storage.schema import VERSION
 from groundwire_index.storage.segment_file import SegmentFile, segment_path
 
@@ -34,7 +36,9 @@ class Damage:
 
 def verify_catalog(index: StoppedIndex) -> Iterator[Damage]:
     """Check the list of collections."""
+    yield from _pages(index.catalog, index.connections)
     yield from _checked(index.catalog, index.connections, _form)
+    yield from _checked(index.catalog, index.connections, damaged_entries)
 
 
 def verify(collection: StoppedCollection, connections: ConnectionPool) -> Iterator[Damage]:
@@ -43,12 +47,28 @@ def verify(collection: StoppedCollection, connections: ConnectionPool) -> Iterat
     def check(connection: sqlite3.Connection) -> Iterator[str]:
         check_version(connection, collection.database, VERSION)
         yield from _form(connection)
+        yield from (f"{row} fails its checksum" for row in damaged_rows(connection))
         yield from _words(connection)
         yield from _fields(connection)
 
+    yield from _pages(collection.database, connections)
     yield from _checked(collection.database, connections, check)
     yield from _vectors(collection, connections)
     yield from _anns(collection, connections)
+
+
+def _pages(path: Path, connections: ConnectionPool) -> Iterator[Damage]:
+    if not path.exists():
+        return
+    pages = connections.page_sums(path).differing()
+    if pages is None:
+        yield Damage(path, "has lost the checksums of its pages: it is looked through at a start")
+    elif pages:
+        yield Damage(
+            path,
+            f"{len(pages):,} of its pages fail their checksum, the first at byte "
+            f"{PAGE * (pages[0] - 1):,}",
+        )
 
 
 def _checked(

@@ -21,7 +21,7 @@ from typing import TypeVar, cast
 
 from groundwire_index.anns import Anns, drop_entries, read_entries
 from groundwire_index.coverage import AnnEntry
-from groundwire_index.errors import GroundwireError, UnavailableError
+from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
 from groundwire_index.published import Published, View
 from groundwire_index.purge import Retention, purge
 from groundwire_index.segments import Files, Segments
@@ -48,7 +48,9 @@ class Writer:
         anns: Anns,
         connections: ConnectionPool,
         retention: Retention,
+        damage: DataLossError | None,
     ) -> None:
+        self._damage = damage
         self._database = database
         self._files = files
         self._anns = anns
@@ -125,8 +127,9 @@ class Writer:
         jobs = [self._queue.popleft() for _ in range(min(MAX_GROUP, len(self._queue)))]
         try:
             segments = self._start()
-            if segments.damage is not None:
-                raise segments.damage
+            damage = self._damage or segments.damage
+            if damage is not None:
+                raise damage
             self._commit(jobs, segments)
         except GroundwireError as error:
             for job in jobs:

@@ -13,6 +13,7 @@ from groundwire_index.encoding import Batch
 from groundwire_index.errors import AlreadyExistsError, DataLossError, NotFoundError
 from groundwire_index.filter_sql import CompiledFilter, Sql, digest_of
 from groundwire_index.records import Document, DocumentWrite, WriteResult
+from groundwire_index.storage.row_sums import checked_row, row_sum
 from groundwire_index.transaction import LiveRow, Transaction
 
 REMEMBERED_S = 24 * 3600.0
@@ -30,22 +31,21 @@ class Once:
     def __call__(self, transaction: Transaction) -> WriteResult:
         """Raises AlreadyExistsError if the key came with another request."""
         connection = transaction.connection
-        found = connection.execute(
-            "SELECT digest, sequence, count FROM answers WHERE key = ?", (self.key,)
-        ).fetchone()
+        found = connection.execute("SELECT * FROM answers WHERE key = ?", (self.key,)).fetchone()
         if found is None:
             result = self.write(transaction)
+            answer = (self.key, self.digest, result.sequence, result.count, transaction.now())
             connection.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
-                (self.key, self.digest, result.sequence, result.count, transaction.now()),
+                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", (*answer, row_sum(*answer))
             )
             return result
-        if found[0] != self.digest:
+        _, digest, sequence, count, _ = checked_row(found, f'the answer to key "{self.key}"')
+        if digest != self.digest:
             raise AlreadyExistsError(
                 f'idempotency key "{self.key}" was used for another request: use a new key',
                 reason="IDEMPOTENCY_KEY_REUSED",
             )
-        return WriteResult(found[1], found[2])
+        return WriteResult(sequence, count)
 
 
 def forget_answers(transaction: Transaction) -> None:
@@ -53,7 +53,12 @@ def forget_answers(transaction: Transaction) -> None:
     now = transaction.now()
     transaction.connection.execute("DELETE FROM answers WHERE time < ?", (now - REMEMBERED_S,))
     # The clock was set back. What seems to be of the future is counted from now on.
-    transaction.connection.execute("UPDATE answers SET time = ? WHERE time > ?", (now, now))
+    early = transaction.connection.execute("SELECT * FROM answers WHERE time > ?", (now,))
+    renewed = [(*checked_row(one, "an answer")[:4], now) for one in early]
+    transaction.connection.executemany(
+        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+        ((*one, row_sum(*one)) for one in renewed),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from groundwire_index.backup.contents import check_contents
 from groundwire_index.backup.manifest import MANIFEST, read
-from groundwire_index.backup.restoring import renew_cursors
+from groundwire_index.backup.restoring import renew
 from groundwire_index.catalog import CATALOG, Catalog
 from groundwire_index.collection_folders import CollectionFolders
 from groundwire_index.storage.connections import ConnectionPool
@@ -39,5 +39,5 @@ def _settle_collection(folder: Path) -> None:
             # A copy lists files, not folders without any.
             if not inside.exists():
                 make_folder(inside)
-        renew_cursors(folder / DATABASE)
+        renew(folder / DATABASE)
         sync_folder(folder)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from groundwire_index.anns import AnnFiles, measure, read_entries
 from groundwire_index.backup.files import damaged
 from groundwire_index.backup.manifest import SnapshotInfo
+from groundwire_index.damage import damaged_rows
 from groundwire_index.segments import checksum
 from groundwire_index.state import State, read_state
 from groundwire_index.storage.databases import check_version
@@ -48,6 +49,8 @@ def check_contents(folder: Path, info: SnapshotInfo) -> None:
             info.documents,
         ):
             raise damaged(database, "it is not what the manifest says")
+        for row in damaged_rows(connection):
+            raise damaged(database, f"{row} fails its checksum")
         _check_vectors(connection, folder, info.spec.dimension)
         _check_indexes(connection, folder)
 

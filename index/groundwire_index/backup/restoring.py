@@ -10,6 +10,7 @@ from groundwire_index.backup.manifest import SnapshotInfo
 from groundwire_index.storage.connections import Role, connect
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
+from groundwire_index.storage.page_sums import PageSums
 from groundwire_index.storage.schema import ANNS, DATABASE, SEGMENTS
 
 
@@ -25,7 +26,7 @@ def restore_files(snapshot: Path, info: SnapshotInfo, target: Path) -> None:
         for folder in (target, target / SEGMENTS, target / ANNS):
             make_folder(folder)
         _place(snapshot, info, target)
-        renew_cursors(target / DATABASE)
+        renew(target / DATABASE)
         for folder in (target / SEGMENTS, target / ANNS, target):
             sync_folder(folder)
 
@@ -46,7 +47,11 @@ def _segment(name: str) -> int:
     return int(Path(name).stem) if name.startswith(f"{SEGMENTS}/") else 0
 
 
-def renew_cursors(database: Path) -> None:
-    """What was read of another collection, or of another time of this one, is not gone on with."""
+def renew(database: Path) -> None:
+    """Have a copy be a database of its own, with checksums of its pages.
+
+    What was read of another collection, or of another time of this one, is not gone on with.
+    """
     with closing(connect(database, Role.WRITER)) as connection:
         connection.execute("UPDATE state SET cursor_key = randomblob(32)")
+    PageSums(database).renew()

@@ -6,12 +6,13 @@ import sqlite3
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
 from groundwire_index.storage.failures import storage_errors
+from groundwire_index.storage.page_sums import CHECKPOINT_FRAMES, PageSums
 
 MAX_IDLE = 32
 _BUSY_TIMEOUT_S = 10.0
@@ -31,6 +32,7 @@ class Role(Enum):
         "PRAGMA secure_delete = ON",
         "PRAGMA temp_store = MEMORY",
         f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}",
+        f"PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}",
     )
 
 
@@ -50,6 +52,7 @@ class ConnectionPool:
         self._lent: Counter[Path] = Counter()
         self._idle: OrderedDict[sqlite3.Connection, _Key] = OrderedDict()
         self._retired: set[Path] = set()
+        self._sums: dict[Path, PageSums] = {}
         self._closed = False
 
     @contextmanager
@@ -68,6 +71,8 @@ class ConnectionPool:
                     connection.execute("ROLLBACK")
                 sound = True
             finally:
+                if role is Role.WRITER:
+                    self.page_sums(path).follow()
                 self._give_back(connection, (path, role), sound=sound)
 
     def retire(self, path: Path) -> None:
@@ -80,16 +85,21 @@ class ConnectionPool:
                 del self._idle[connection]
             del self._lent[path]
         for connection in leaving:
-            connection.close()
+            self._close(connection, path)
+        self._sums.pop(path, None)
 
     def close(self) -> None:
         """Close the idle connections now, and lent ones when they come back."""
         with self._lock:
             self._closed = True
-            leaving = list(self._idle)
+            leaving = [(connection, path) for connection, (path, _) in self._idle.items()]
             self._idle.clear()
-        for connection in leaving:
-            connection.close()
+        for connection, path in leaving:
+            self._close(connection, path)
+
+    def page_sums(self, path: Path) -> PageSums:
+        """The checksums of the database at ``path``, which follow what is written here."""
+        return self._sums.setdefault(path, PageSums(path))
 
     @contextmanager
     def _counted(self, path: Path) -> Iterator[None]:
@@ -111,14 +121,24 @@ class ConnectionPool:
         return None
 
     def _give_back(self, connection: sqlite3.Connection, key: _Key, *, sound: bool) -> None:
-        leaving: sqlite3.Connection | None = connection
+        leaving: tuple[sqlite3.Connection, _Key] | None = connection, key
         with self._lock:
             if sound and not self._closed and key[0] not in self._retired:
                 self._idle[connection] = key
                 full = len(self._idle) > self._max_idle
-                leaving = self._idle.popitem(last=False)[0] if full else None
+                leaving = self._idle.popitem(last=False) if full else None
         if leaving is not None:
-            leaving.close()
+            self._close(leaving[0], leaving[1][0])
+
+    def _close(self, connection: sqlite3.Connection, path: Path) -> None:
+        # The last one to be closed takes the log along: sums follow before, and after what failed.
+        sums = self.page_sums(path)
+        sums.follow()
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        sums.settle()
+        connection.close()
+        sums.settle()
 
 
 def connect(path: Path, role: Role) -> sqlite3.Connection:

@@ -16,13 +16,14 @@ from groundwire_index.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from groundwire_index.storage.row_sums import RowDamagedError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _SQLITE_READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _SQLITE_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-# What Python says, without a code, of a text that is none.
-_GARBLED = "Could not decode to UTF-8"
+# What Python says, without a code, of a text that is none, and SQLite of metadata.
+_GARBLED = ("Could not decode to UTF-8", "malformed JSON")
 # SQLite says "full" when it writes, but not when it makes its files or the memory they share.
 _SQLITE_PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 # Bytes of the memory that the connections to a database share, which is a file beside it.
@@ -54,7 +55,20 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise
         raise translated from error
     except json.JSONDecodeError as error:
-        raise _damaged(path, error) from error
+        raise damaged_file(path, error) from error
+    except RowDamagedError as error:
+        raise damaged_file(path, f"{error} fails its checksum") from error
+
+
+@contextmanager
+def doubtful(path: Path) -> Iterator[None]:
+    """The same for a database that may not be what it was: whatever SQLite says is damage."""
+    try:
+        with storage_errors(path):
+            yield
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # A table that is not there, for one, or a column whose name is no text.
+        raise damaged_file(path, error) from error
 
 
 def disk_full(held: Path | str) -> ResourceExhaustedError:
@@ -88,7 +102,7 @@ def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | No
     if code in _SQLITE_READ_ONLY:
         return _read_only(path, str(error))
     if code in _SQLITE_CORRUPT or str(error).startswith(_GARBLED):
-        return _damaged(path, error)
+        return damaged_file(path, error)
     if code in _SQLITE_TROUBLE:
         return UnavailableError(
             f"{path} cannot be used: {error}. Nothing was acknowledged: look after the disk, "
@@ -99,7 +113,8 @@ def _of_sqlite(error: sqlite3.DatabaseError, path: Path) -> GroundwireError | No
     return None
 
 
-def _damaged(path: Path, error: Exception) -> DataLossError:
+def damaged_file(path: Path, error: object) -> DataLossError:
+    """The error of a file that is not as it was written."""
     return DataLossError(
         f"{path} is damaged ({error}): restore it from a copy",
         reason="FILE_DAMAGED",

@@ -7,6 +7,11 @@ what is read under one sequence number stays what it was.
 
 Each vector has a checksum, and each segment one of all its slots in their order: when that is
 right, no vector need be looked at by itself. It is NULL where slots were passed by.
+
+A row that cannot be made again of others ends with a checksum, ``sum``: of all its values before,
+but in ``rows`` of those that never change, and in ``state`` of those up to ``purged``. Everything
+else is derived: ``segments`` (from where the vectors are), ``anns``, ``blocks``, ``postings``,
+``indexed_fields``, ``field_rows`` and ``endings``.
 """
 
 from __future__ import annotations
@@ -14,12 +19,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from groundwire_index.storage.databases import create_database
+from groundwire_index.storage.row_sums import row_sum
 
 DATABASE = "collection.db"
 SEGMENTS = "segments"
 ANNS = "anns"
-VERSION = 4
+VERSION = 5
 
+_FIRST_STATE = (0, 1, 0, 0, 0, 0)
 # The text comes last: what is read most often is then found without walking over it.
 _SCHEMA = """
 CREATE TABLE state (
@@ -31,9 +38,10 @@ CREATE TABLE state (
     documents INTEGER NOT NULL,
     purged INTEGER NOT NULL,
     damaged INTEGER NOT NULL,
-    cursor_key BLOB NOT NULL
+    cursor_key BLOB NOT NULL,
+    sum INTEGER NOT NULL
 );
-INSERT INTO state VALUES (0, 0, 1, 0, 0, 0, 0, 0, randomblob(32));
+INSERT INTO state VALUES (0, 0, 1, 0, 0, 0, 0, 0, randomblob(32), :sum);
 CREATE TABLE segments (
     number INTEGER PRIMARY KEY,
     slots INTEGER NOT NULL,
@@ -59,6 +67,8 @@ CREATE TABLE rows (
     document_id TEXT NOT NULL,
     position TEXT,
     metadata TEXT NOT NULL,
+    sum INTEGER NOT NULL,
+    text_sum INTEGER NOT NULL,
     text TEXT
 );
 CREATE UNIQUE INDEX live_ids ON rows (id) WHERE died IS NULL;
@@ -102,7 +112,8 @@ CREATE TABLE documents (
     character_count INTEGER NOT NULL,
     metadata TEXT NOT NULL,
     update_time REAL NOT NULL,
-    recipe TEXT NOT NULL
+    recipe TEXT NOT NULL,
+    sum INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE endings (sequence INTEGER PRIMARY KEY, time REAL NOT NULL);
 CREATE TABLE answers (
@@ -110,7 +121,8 @@ CREATE TABLE answers (
     digest BLOB NOT NULL,
     sequence INTEGER NOT NULL,
     count INTEGER NOT NULL,
-    time REAL NOT NULL
+    time REAL NOT NULL,
+    sum INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX answer_times ON answers (time);
 """
@@ -118,4 +130,4 @@ CREATE INDEX answer_times ON answers (time);
 
 def create_collection_database(path: Path) -> None:
     """Make the empty database of a new collection; the caller syncs its folder."""
-    create_database(path, _SCHEMA, VERSION)
+    create_database(path, _SCHEMA.replace(":sum", str(row_sum(*_FIRST_STATE))), VERSION)

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from groundwire_index import Record
+from groundwire_index.storage.page_sums import PageSums
 
 from tests.faults.index.writing_child import writes
 
@@ -40,6 +41,8 @@ def run_until_killed(
         for line in running.stdout:
             hear(line, heard)
     assert running.returncode == -signal.SIGKILL
+    for database in folder.rglob("*.db"):
+        assert not PageSums(database).differing(), "a kill damages nothing"
     return heard["begin"], heard["done"]
 
 

@@ -149,11 +149,14 @@ def test_a_database_that_cannot_be_read_is_named_and_can_be_deleted(
 
 
 @pytest.mark.parametrize(
-    ("place", "bit"),
-    # A text that is no UTF-8 any more, and metadata that are no JSON.
-    [(len('{"shelf":5}'), 7), (0, 1)],
+    ("content", "bit"),
+    # A text that is no UTF-8 any more, metadata that are no JSON, and others that mean the same
+    # to SQLite.
+    [(b"word5", 7), (b'{"shelf":5}', 1), (b"word5", 0), (b"5}", 1)],
 )
-def test_a_record_that_cannot_be_read_is_data_loss(tmp_path: Path, place: int, bit: int) -> None:
+def test_a_record_that_is_not_as_it_was_is_data_loss(
+    tmp_path: Path, content: bytes, bit: int
+) -> None:
     with Index.open(tmp_path) as index:
         index.create_collection(TENANT, SPEC)
         collection = index.collection(TENANT, "c")
@@ -161,16 +164,94 @@ def test_a_record_that_cannot_be_read_is_data_loss(tmp_path: Path, place: int, b
             [record(f"r{n}", vector(1, n, 0), f"word{n}", metadata={"shelf": n}) for n in range(9)]
         )
     database = collection_folder(tmp_path) / "collection.db"
-    stored = database.read_bytes().index(b'{"shelf":5}word5')
-    flip(database, stored + place, bit)
+    data = database.read_bytes()
+    flip(database, data.index(content, data.index(b'{"shelf":5}')), bit)
     with Index.open(tmp_path) as index:
         collection = index.collection(TENANT, "c")
         with pytest.raises(DataLossError, match=r"collection\.db is damaged") as caught:
             collection.get(["r5"])
         assert caught.value.metadata["file"] == str(database)
+        assert collection.info().state is CollectionState.DAMAGED
+        with pytest.raises(DataLossError, match='record "r5"'):
+            collection.upsert([record("new")])
         (sound,) = collection.get(["r3"])
         assert sound is not None
         assert (sound.text, sound.metadata) == ("word3", {"shelf": 3})
+
+
+def test_a_record_that_is_damaged_while_in_use_is_never_given_out(tmp_path: Path) -> None:
+    make(tmp_path)
+    with Index.open(tmp_path) as index:
+        collection = index.collection(TENANT, "c")
+        with closing(sqlite3.connect(collection._store.database)) as other, other:
+            other.execute("UPDATE rows SET text = 'word7' WHERE id = 'r5'")
+        for read in (
+            lambda: collection.get(["r5"]),
+            collection.scroll,
+            lambda: collection.search(SearchQuery(vector(1, 5, 25))),
+        ):
+            with pytest.raises(DataLossError, match=r'collection.db is damaged \(record "r5"'):
+                read()
+        assert collection.get(["r6"]) != [None]
+
+
+@pytest.mark.parametrize("content", [b"word5", b"CREATE TABLE rows"])
+def test_restoring_mends_it(tmp_path: Path, content: bytes) -> None:
+    make(tmp_path)
+    with Index.open(tmp_path) as index:
+        snapshot = index.snapshots.take(TENANT, "c")
+        database = index.collection(TENANT, "c")._store.database
+    flip(database, database.read_bytes().index(content) + len(content) - 1, 1)
+    with Index.open(tmp_path) as index:
+        (info, _) = index.list_collections(TENANT)
+        assert info.state is CollectionState.DAMAGED
+        with pytest.raises(DataLossError):
+            index.snapshots.take(TENANT, "c")
+        index.snapshots.restore(TENANT, snapshot.id, replacing=True)
+        collection = index.collection(TENANT, "c")
+        assert collection.info().state is CollectionState.READY
+        collection.upsert([record("new")])
+        assert len(collection.scroll().records) == 11
+
+
+def test_what_is_derived_is_made_again(tmp_path: Path) -> None:
+    make(tmp_path)
+    with Index.open(tmp_path) as index:
+        database = index.collection(TENANT, "c")._store.database
+        sequence = index.collection(TENANT, "c").info().sequence
+    with closing(sqlite3.connect(database)) as other, other:
+        other.execute("UPDATE postings SET data = zeroblob(6)")
+        other.execute("UPDATE segments SET slots = 1")
+        other.execute("DELETE FROM blocks")
+    with Index.open(tmp_path) as index:
+        check_sound(index.collection(TENANT, "c"))
+        assert index.collection(TENANT, "c").info().sequence == sequence
+        index.collection(TENANT, "c").upsert([record("new")])
+    with Index.open(tmp_path) as index:
+        assert index.collection(TENANT, "c").count().count == 11
+
+
+def check_sound(collection: Collection) -> None:
+    assert collection.info().state is CollectionState.READY
+    assert len(collection.search(SearchQuery(vector(1, 2, 3), top_k=100)).hits) == 10
+    words = SearchQuery(text="word1 word5 word9", mode=SearchMode.LEXICAL)
+    assert len(collection.search(words).hits) == 3
+
+
+def test_a_damaged_catalog_loses_no_collection(tmp_path: Path) -> None:
+    make(tmp_path)
+    folder = collection_folder(tmp_path)
+    catalog = tmp_path / "catalog.db"
+    at = catalog.read_bytes().index(folder.name.encode())
+    flip(catalog, at, 1)
+    with Index.open(tmp_path) as index:
+        for name in ("c", "no such"):
+            with pytest.raises(DataLossError, match=r"catalog\.db is damaged"):
+                index.collection(TENANT, name)
+        check_sound(index.collection(TENANT, "other"))
+    flip(catalog, at, 1)
+    with Index.open(tmp_path) as index:
+        check_sound(index.collection(TENANT, "c"))
 
 
 def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:

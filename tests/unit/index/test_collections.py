@@ -105,6 +105,19 @@ def test_a_key_is_forgotten_after_a_day(index: Index, clock: Clock) -> None:
     assert index.create_collection(TENANT, replace(SPEC, name="third"), idempotency_key="k")
 
 
+def test_a_key_that_came_while_the_clock_was_ahead_is_forgotten_in_time(
+    index: Index, clock: Clock
+) -> None:
+    clock.advance(10**8)
+    index.create_collection(TENANT, SPEC, idempotency_key="k")
+    clock.advance(-(10**8))
+    index.create_collection(TENANT, replace(SPEC, name="second"))
+    assert index.create_collection(TENANT, SPEC, idempotency_key="k").name == "books"
+    clock.advance(24 * 3600 + 1)
+    index.create_collection(TENANT, replace(SPEC, name="third"))
+    assert index.create_collection(TENANT, replace(SPEC, name="fourth"), idempotency_key="k")
+
+
 def test_collections_are_listed_by_name_page_by_page(index: Index) -> None:
     for name in ("c", "a", "B", "b"):
         index.create_collection(TENANT, replace(SPEC, name=name))

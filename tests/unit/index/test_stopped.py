@@ -120,9 +120,12 @@ FLIPS = {
     "metadata": Flip(
         "collections/*/collection.db", lambda file: flip_text(file, b'"a":2403,"shelf":3')
     ),
+    "digit": Flip("collections/*/collection.db", lambda file: flip_text(file, b'"a":2402')),
+    "free": Flip("collections/*/collection.db", lambda file: flip(file, 4096 * 9 - 300)),
     "page": Flip("collections/*/collection.db", lambda file: flip(file, 4096 * 3, 0xFF)),
     "header": Flip("collections/*/collection.db", lambda file: flip(file, 0)),
     "catalog": Flip("catalog.db", lambda file: flip(file, 0)),
+    "spec": Flip("catalog.db", lambda file: flip_text(file, b'"dimension": 8')),
 }
 
 

@@ -1,0 +1,163 @@
+"""Checksums of a database's pages: they follow what is written, and tell what was not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from groundwire_index.storage.connections import ConnectionPool, Role, connect
+from groundwire_index.storage.databases import create_database
+from groundwire_index.storage.page_sums import CHECKPOINT_FRAMES, PAGE, PageSums
+
+ROWS = 400
+
+
+@pytest.fixture
+def database(folder: Path) -> Path:
+    path = folder / "some.db"
+    create_database(path, "CREATE TABLE t (x); CREATE INDEX i ON t (x);", 1)
+    PageSums(path).renew()
+    return path
+
+
+@pytest.fixture
+def pool() -> Iterator[ConnectionPool]:
+    pool = ConnectionPool()
+    yield pool
+    pool.close()
+
+
+def write(pool: ConnectionPool, database: Path, seed: int = 0) -> None:
+    with pool.lend(database, Role.WRITER) as connection:
+        connection.execute("BEGIN")
+        rows = ((f"{seed * number % ROWS:08}" * 40,) for number in range(ROWS))
+        connection.executemany("INSERT INTO t VALUES (?)", rows)
+        connection.execute("COMMIT")
+
+
+def flip(path: Path, page: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[PAGE * (page - 1) + 7] ^= 1
+    path.write_bytes(data)
+
+
+def log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def test_a_page_that_changed_by_itself_is_told(pool: ConnectionPool, database: Path) -> None:
+    write(pool, database)
+    pool.close()
+    assert PageSums(database).differing() == []
+    for page in (1, 3, 7):
+        flip(database, page)
+        assert PageSums(database).differing() == [page]
+        flip(database, page)
+
+
+def test_pages_that_were_cut_off_are_told(pool: ConnectionPool, database: Path) -> None:
+    write(pool, database)
+    pool.close()
+    pages = database.stat().st_size // PAGE
+    database.write_bytes(database.read_bytes()[: PAGE * (pages - 2)])
+    assert PageSums(database).differing() == [pages - 1, pages]
+
+
+def test_without_sums_nothing_can_be_told(database: Path) -> None:
+    database.with_name("some.db.sums").unlink()
+    assert PageSums(database).differing() is None
+
+
+def test_sums_follow_over_many_rounds_of_the_log(pool: ConnectionPool, database: Path) -> None:
+    frames = 0
+    for seed in range(40):
+        write(pool, database, seed)
+        frames += ROWS * 320 // PAGE
+        # As it would be after a kill.
+        assert PageSums(database).differing() == []
+    assert frames > CHECKPOINT_FRAMES
+    assert log_of(database).exists()
+    pool.close()
+    assert not log_of(database).exists()
+    assert PageSums(database).differing() == []
+
+
+def test_a_kill_right_after_the_log_was_started_over_matters_to_no_page(
+    pool: ConnectionPool, database: Path
+) -> None:
+    for seed in range(40):
+        write(pool, database, seed)
+    size = log_of(database).stat().st_size
+    with closing(connect(database, Role.WRITER)) as killed:
+        # Its sums do not follow any more.
+        killed.execute("UPDATE t SET x = 'last' WHERE rowid = 1")
+        assert log_of(database).stat().st_size == size, "the log was started over"
+        assert PageSums(database).differing() == []
+
+
+def test_sums_follow_when_the_log_is_emptied(pool: ConnectionPool, database: Path) -> None:
+    write(pool, database)
+    with pool.lend(database, Role.WRITER) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert log_of(database).stat().st_size == 0
+    assert PageSums(database).differing() == []
+
+
+def test_a_reader_that_holds_up_the_log_does_not_matter(
+    pool: ConnectionPool, database: Path
+) -> None:
+    with pool.lend(database, Role.READER) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM t").fetchone()
+        for seed in range(20):
+            write(pool, database, seed)
+            assert PageSums(database).differing() == []
+    for seed in range(20):
+        write(pool, database, seed)
+        assert PageSums(database).differing() == []
+
+
+def test_a_transaction_that_was_given_up_is_passed_over(
+    pool: ConnectionPool, database: Path
+) -> None:
+    write(pool, database)
+    with pool.lend(database, Role.WRITER) as connection:
+        # What does not fit this is put into the log before the end.
+        connection.execute("PRAGMA cache_size = 10")
+        connection.execute("BEGIN")
+        connection.execute("DELETE FROM t WHERE rowid % 3 = 0")
+        connection.execute("ROLLBACK")
+    write(pool, database, 2)
+    assert PageSums(database).differing() == []
+    pool.close()
+    assert PageSums(database).differing() == []
+
+
+def test_a_database_that_becomes_smaller_has_fewer(pool: ConnectionPool, database: Path) -> None:
+    write(pool, database)
+    for statement in ("DELETE FROM t WHERE rowid > 50", "VACUUM"):
+        with pool.lend(database, Role.WRITER) as connection:
+            connection.execute(statement)
+    pool.close()
+    assert PageSums(database).differing() == []
+
+
+def test_what_another_program_wrote_is_told(pool: ConnectionPool, database: Path) -> None:
+    write(pool, database)
+    pool.close()
+    with closing(sqlite3.connect(database)) as other, other:
+        other.execute("UPDATE t SET x = 'other' WHERE rowid = 9")
+    assert PageSums(database).differing()
+
+
+def test_sums_that_cannot_be_stored_stop_no_write(pool: ConnectionPool, database: Path) -> None:
+    sums = database.with_name("some.db.sums")
+    sums.unlink()
+    sums.mkdir()
+    write(pool, database)
+    pool.close()
+    with pool.lend(database, Role.READER) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (ROWS,)
