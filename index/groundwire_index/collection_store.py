@@ -11,6 +11,7 @@ from typing import TypeVar
 from groundwire_index.anns import AnnFiles, Anns
 from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
 from groundwire_index.gpu import Gpus
+from groundwire_index.gpu.segments import SegmentCopies
 from groundwire_index.match_cache import MatchCache
 from groundwire_index.purge import Retention
 from groundwire_index.records import CollectionSpec, WriteResult
@@ -50,7 +51,10 @@ class CollectionStore:
         self.ann_files = AnnFiles(folder)
         self.gpus = gpus
         anns = Anns(self.ann_files, spec.metric, spec.dimension, gpus)
-        self.writer = Writer(self.database, self.files, anns, connections, retention, damage)
+        self.copies = SegmentCopies(gpus, spec.metric, wanted=spec.index_kind == "flat")
+        self.writer = Writer(
+            self.database, self.files, anns, self.copies, connections, retention, damage
+        )
         self.damage = damage
         self.closed: GroundwireError | None = None
         """Why nothing can be done any more."""

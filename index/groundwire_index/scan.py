@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,22 @@ class Scope:
     slots: Places | None = None
     """Which of the stretch, ascending; None for all that count."""
 
+    def split(self, at: int) -> tuple[Scope, Scope]:
+        """What of it is before a slot, and what is from there on."""
+        before, after = self.slots, self.slots
+        if self.slots is not None:
+            middle = int(np.searchsorted(self.slots, at))
+            before, after = self.slots[:middle], self.slots[middle:]
+        return replace(self, stop=at, slots=before), replace(self, start=at, slots=after)
+
+    def counted(self, space: Space) -> NDArray[np.bool_]:
+        """Of each slot of the stretch, whether it takes part."""
+        if self.slots is None:
+            return space.segments[self.segment].live[self.start : self.stop]
+        counted = np.zeros(self.stop - self.start, np.bool_)
+        counted[self.slots - self.start] = True
+        return counted
+
     def size(self, space: Space) -> int:
         """How many vectors they are."""
         if self.slots is not None:
@@ -55,10 +71,34 @@ def shortlists(
         directed = (queries / lengths[:, None]).astype(np.float32)
     for scope in scopes:
         offset = space.starts[scope.segment]
-        for slots, scores in _scores(space, scope, directed, metric):
-            for one, row in zip(best, scores, strict=True):
-                one.add(offset + slots, row)
+        for part, mine in _parts(space, scope, queries, depths):
+            for slots, scores in _scores(space, part, directed[mine], metric):
+                for number, row in zip(mine, scores, strict=True):
+                    best[number].add(offset + slots, row)
     return [one.places for one in best]
+
+
+def _parts(
+    space: Space, scope: Scope, queries: Matrix, depths: Sequence[int]
+) -> Iterator[tuple[Scope, Sequence[int]]]:
+    """What of a scope to compare with which of the queries: little where a GPU has done it."""
+    everyone = range(len(queries))
+    held = space.held.get(space.segments[scope.segment].number)
+    if held is None or scope.start or scope.stop < held.count:
+        yield scope, everyone
+        return
+    first, rest = scope.split(held.count)
+    counted = first.counted(space)
+    unsure = []
+    for number, slots in enumerate(held.nearest(queries, depths, counted)):
+        if slots is None:
+            unsure.append(number)
+        else:
+            yield replace(first, slots=np.sort(slots)), [number]
+    if unsure:
+        yield first, unsure
+    if rest.stop > rest.start:
+        yield rest, everyone
 
 
 class _Best:

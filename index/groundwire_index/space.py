@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from groundwire_index.gpu.points import HeldPoints
 from groundwire_index.segment import SegmentView
 from groundwire_index.storage.segment_file import Matrix
 
@@ -24,12 +25,16 @@ class Space:
     segments: tuple[SegmentView, ...]
     starts: Places
     """First place of each segment, and after the last of them the number of places."""
+    held: Mapping[int, HeldPoints]
+    """What of the segments lies on GPUs, by the numbers of the segments."""
 
     @classmethod
-    def of(cls, segments: tuple[SegmentView, ...]) -> Space:
+    def of(
+        cls, segments: tuple[SegmentView, ...], held: Mapping[int, HeldPoints] | None = None
+    ) -> Space:
         """The space of these segments, in this order."""
         sizes = [len(segment.rows) for segment in segments]
-        return cls(segments, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
+        return cls(segments, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))), held or {})
 
     def __len__(self) -> int:
         """How many places there are."""

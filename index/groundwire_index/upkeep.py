@@ -110,6 +110,7 @@ class Upkeep:
     def change(self, spec: CollectionSpec) -> None:
         """Have other indexes, from `tend` on."""
         self._builder.spec = spec
+        self._store.copies.wanted = spec.index_kind == "flat"
 
     def tend(self) -> None:
         """Have what is due by now done in the background."""

@@ -22,6 +22,7 @@ from typing import TypeVar, cast
 from groundwire_index.anns import Anns, drop_entries, read_entries
 from groundwire_index.coverage import AnnEntry
 from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
+from groundwire_index.gpu.segments import SegmentCopies
 from groundwire_index.published import Published, View
 from groundwire_index.purge import Retention, purge
 from groundwire_index.segments import Files, Segments
@@ -46,6 +47,7 @@ class Writer:
         database: Path,
         files: Files,
         anns: Anns,
+        copies: SegmentCopies,
         connections: ConnectionPool,
         retention: Retention,
         damage: DataLossError | None,
@@ -54,6 +56,7 @@ class Writer:
         self._database = database
         self._files = files
         self._anns = anns
+        self._copies = copies
         self._connections = connections
         self._retention = retention
         self._published = Published()
@@ -200,7 +203,8 @@ class Writer:
             self._forget_view()
 
     def _publish(self, sequence: int, segments: Segments) -> None:
-        space = Space.of(segments.views(sequence))
+        views = segments.views(sequence)
+        space = Space.of(views, self._copies.over(views))
         view = View.of(sequence, space, self._anns)
         self._published.publish(view)
         self._on_publish(view)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from groundwire_index.ann import Ann, Asked, Bitmap, linked_by_cpu
+from groundwire_index.ann.geometry import Points
 from groundwire_index.ann.linking import Links
 from groundwire_index.gpu.ann import GpuAnn, Portable
 from groundwire_index.gpu.device import DeviceError, Found, Reason
 from groundwire_index.gpu.fallbacks import Fallbacks
+from groundwire_index.gpu.points import HeldPoints
 from groundwire_index.storage.segment_file import Matrix
 
 # The CPU answers sooner where there is less to search, or to link.
@@ -28,6 +30,9 @@ class Gpus(Protocol):
 
     def accelerated(self, ann: Ann) -> Ann:
         """The index, answered by a GPU where it can be. Copied while others go on."""
+
+    def held(self, points: Points, longest: float) -> HeldPoints | None:
+        """Points to compare with queries on a GPU; None without one. Copied while others go on."""
 
     def link(
         self, points: Matrix, degree: int, distance: int, cancelled: Callable[[], bool]
@@ -46,6 +51,11 @@ class NoGpus:
     def accelerated(self, ann: Ann) -> Ann:
         """See `Gpus`."""
         return ann
+
+    def held(self, points: Points, longest: float) -> HeldPoints | None:
+        """The CPU compares."""
+        del points, longest
+        return None
 
     def link(
         self, points: Matrix, degree: int, distance: int, cancelled: Callable[[], bool]
@@ -74,6 +84,11 @@ class AbsentGpus:
         """See `Searcher`."""
         del asked, allowed
         raise self._error()
+
+    def held(self, points: Points, longest: float) -> HeldPoints | None:
+        """The CPU compares."""
+        del points, longest
+        return None
 
     def link(
         self, points: Matrix, degree: int, distance: int, cancelled: Callable[[], bool]

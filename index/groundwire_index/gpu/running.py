@@ -7,16 +7,21 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from groundwire_index.ann import Ann, linked_by_cpu
+from groundwire_index.ann.geometry import Points
 from groundwire_index.ann.linking import Links
 from groundwire_index.gpu.ann import GpuAnn, Portable
-from groundwire_index.gpu.device import Device, DeviceError, Reason
+from groundwire_index.gpu.device import Copy, Device, DeviceError, Reason
 from groundwire_index.gpu.faiss_device import FaissDevice, count_devices
 from groundwire_index.gpu.fallbacks import Fallbacks, Observe
 from groundwire_index.gpu.gpus import LEAST, AbsentGpus, Gpus
 from groundwire_index.gpu.memory import Budget
 from groundwire_index.gpu.owner import Owner
-from groundwire_index.gpu.resident import Resident
+from groundwire_index.gpu.points import HeldPoints
+from groundwire_index.gpu.resident import Make, Resident
 from groundwire_index.storage.segment_file import Matrix
+
+# Points that are copied at once.
+_PIECE = 16_384
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +50,19 @@ class RunningGpus:
         """See `Gpus`."""
         if not isinstance(ann, Portable) or ann.size < LEAST:
             return ann
-        gpu = self._roomiest()
         index = ann.index
-        resident = Resident(gpu.searching, gpu.budget, lambda device: device.copy(index), ann.bytes)
-        self._residents.add(resident)
+        resident = self._resident(lambda device: device.copy(index), ann.bytes)
         return GpuAnn(ann, resident, self._fallbacks)
+
+    def held(self, points: Points, longest: float) -> HeldPoints | None:
+        """See `Gpus`."""
+        geometry = points.geometry
+
+        def copy(device: Device) -> Copy:
+            return device.copy_points(points.pieces(_PIECE), geometry.width, geometry.distance)
+
+        resident = self._resident(copy, 4 * geometry.width * points.count)
+        return HeldPoints(geometry, points.count, longest, resident, self._fallbacks)
 
     def link(
         self, points: Matrix, degree: int, distance: int, cancelled: Callable[[], bool]
@@ -70,6 +83,12 @@ class RunningGpus:
         for gpu in self._gpus:
             gpu.linking.close()
             gpu.searching.close()
+
+    def _resident(self, make: Make, size: int) -> Resident:
+        gpu = self._roomiest()
+        resident = Resident(gpu.searching, gpu.budget, make, size)
+        self._residents.add(resident)
+        return resident
 
     def _roomiest(self) -> Gpu:
         return max(self._gpus, key=lambda gpu: gpu.budget.free)
