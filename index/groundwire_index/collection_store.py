@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,13 +65,25 @@ class CollectionStore:
         if self.closed is not None:
             raise self.closed
 
-    @contextmanager
-    def snapshot(self, *, dense: bool = False) -> Iterator[Snapshot]:
+    def snapshot(self, *, dense: bool = False) -> AbstractContextManager[Snapshot]:
         """The state after the last write, with its vectors if the read is ``dense``."""
+        return self._reading(lambda connection: self._pinned(connection, dense=dense))
+
+    def glance(self) -> AbstractContextManager[Snapshot]:
+        """The vectors after the last write, and rows by number, without a transaction."""
+
+        def seen(connection: sqlite3.Connection) -> Snapshot:
+            view = self.writer.latest()
+            return Snapshot(connection, view.state, view, self.files, self._matches)
+
+        return self._reading(seen)
+
+    @contextmanager
+    def _reading(self, see: Callable[[sqlite3.Connection], Snapshot]) -> Iterator[Snapshot]:
         self.require_open()
         try:
             with self.connections.lend(self.database, Role.READER) as connection:
-                yield self._pinned(connection, dense=dense)
+                yield see(connection)
         except (DataLossError, UnavailableError):
             # Files that went away with the collection are no failure of the disk.
             if self.closed is not None:

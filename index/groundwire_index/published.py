@@ -9,6 +9,7 @@ from groundwire_index.anns import Anns, AnnView
 from groundwire_index.coverage import Span, uncovered
 from groundwire_index.errors import UnavailableError
 from groundwire_index.space import Space
+from groundwire_index.state import State
 
 # From a commit to its publication there is nothing to wait for but the processor.
 _PATIENCE_S = 30.0
@@ -16,21 +17,26 @@ _PATIENCE_S = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Every vector as of one sequence number, and the indexes over them."""
+    """Every vector as of one write, and the indexes over them."""
 
-    sequence: int
+    state: State
     space: Space
     anns: tuple[AnnView, ...]
     left_over: tuple[Span, ...]
     """What no index covers."""
 
+    @property
+    def sequence(self) -> int:
+        """Number of the write."""
+        return self.state.sequence
+
     @classmethod
-    def of(cls, sequence: int, space: Space, anns: Anns) -> View:
+    def of(cls, state: State, space: Space, anns: Anns) -> View:
         """The view after a write."""
         slots = {segment.number: len(segment.rows) for segment in space.segments}
         views = anns.views(space)
         left_over = uncovered(slots, [view.entry for view in views])
-        return cls(sequence, space, views, left_over)
+        return cls(state, space, views, left_over)
 
 
 class Published:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from groundwire_index.checks import (
     MAX_PAGE,
@@ -14,7 +15,7 @@ from groundwire_index.checks import (
 )
 from groundwire_index.collection_store import CollectionStore
 from groundwire_index.documents import find_document, list_documents
-from groundwire_index.errors import FailedPreconditionError, NotFoundError
+from groundwire_index.errors import DataLossError, FailedPreconditionError, NotFoundError
 from groundwire_index.filter_checks import has_condition
 from groundwire_index.filter_sql import CompiledFilter, compile_filter
 from groundwire_index.filters import Filter
@@ -130,10 +131,14 @@ class Reads:
         compiled = [
             None if query.filter is None else compile_filter(query.filter) for query in checked
         ]
+        pairs = list(zip(checked, compiled, strict=True))
+        if all(_is_plain(query) for query in checked):
+            # A row that is not found may have been purged a moment ago.
+            with suppress(DataLossError), self._store.glance() as snapshot:
+                return search(snapshot, pairs, self.spec.metric)
         dense = any(query.mode is not SearchMode.LEXICAL for query in checked)
         with self._store.snapshot(dense=dense) as snapshot:
             self._filter(snapshot, [one for one in compiled if one is not None])
-            pairs = list(zip(checked, compiled, strict=True))
             return search(snapshot, pairs, self.spec.metric)
 
     def wait_for(self, sequence: int, timeout_s: float) -> None:  # noqa: ARG002 - see below
@@ -170,3 +175,8 @@ class Reads:
         if damage is not None and any(has_condition(one.where) for one in filters):
             raise damage
         self.upkeep.want_fields(filters, snapshot.state)
+
+
+def _is_plain(query: SearchQuery) -> bool:
+    """Whether vectors and the rows that they lead to are all that it asks for."""
+    return query.mode is SearchMode.DENSE and query.filter is None and not query.exclude_id

@@ -6,7 +6,7 @@ neither on how the shortlist was found nor on what else is compared with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,8 @@ from groundwire_index.records import Metric
 from groundwire_index.space import Places, Space
 from groundwire_index.storage.segment_file import Matrix
 
-# Largest piece of vectors, in numbers.
-_PIECE = 2**21
+# Largest piece of vectors, in numbers: it stays in the processor's cache.
+_PIECE = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,9 @@ class Nearest:
     scores: NDArray[np.float64]
 
 
+_NONE = Nearest(np.empty(0, np.int64), np.empty(0))
+
+
 def rescored(
     space: Space,
     shortlists: Sequence[Places],
@@ -36,20 +39,17 @@ def rescored(
     depths: Sequence[int],
 ) -> list[Nearest]:
     """The best of each query's shortlist, to its depth, and ties."""
-    sizes = [len(places) for places in shortlists]
-    places = np.concatenate(shortlists)
-    owners = np.repeat(np.arange(len(sizes)), sizes)
-    scores = np.concatenate([np.empty(0), *_exact(space, places, queries, owners, metric)])
-    rows = space.rows(places)
-    order = np.lexsort((rows, -scores, owners))
-    ends = np.cumsum(sizes)
     return [
-        _cut(rows[mine], scores[mine], depth)
-        for mine, depth in zip(np.split(order, ends[:-1]), depths, strict=True)
+        _cut(*_exact(space, places, query.astype(np.float64), metric), depth)
+        if len(places)
+        else _NONE
+        for places, query, depth in zip(shortlists, queries, depths, strict=True)
     ]
 
 
 def _cut(rows: NDArray[np.int64], scores: NDArray[np.float64], depth: int) -> Nearest:
+    order = np.lexsort((rows, -scores))
+    rows, scores = rows[order], scores[order]
     if len(scores) > depth:
         last = int(np.searchsorted(-scores, -scores[depth - 1], side="right"))
         rows, scores = rows[:last], scores[:last]
@@ -57,29 +57,31 @@ def _cut(rows: NDArray[np.int64], scores: NDArray[np.float64], depth: int) -> Ne
 
 
 def _exact(
-    space: Space,
-    places: Places,
-    queries: Matrix,
-    owners: NDArray[np.int64],
-    metric: Metric,
-) -> Iterator[NDArray[np.float64]]:
-    wanted = queries.astype(np.float64)
-    squares = _products(wanted, wanted)
-    step = max(1, _PIECE // queries.shape[1])
-    for start in range(0, len(places), step):
-        mine = owners[start : start + step]
-        vectors = space.vectors(places[start : start + step]).astype(np.float64)
-        if metric is Metric.EUCLIDEAN:
-            apart = vectors - wanted[mine]
-            yield -_products(apart, apart)
-            continue
-        scores = _products(vectors, wanted[mine])
-        if metric is Metric.COSINE:
-            scores /= np.sqrt(_products(vectors, vectors) * squares[mine])
-            np.clip(scores, -1.0, 1.0, out=scores)
-        yield scores
+    space: Space, places: Places, query: NDArray[np.float64], metric: Metric
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The rows of the places, and their scores."""
+    step = max(1, _PIECE // len(query))
+    if len(places) <= step:
+        return _scored(space, places, query, metric)
+    pieces = [
+        _scored(space, places[start : start + step], query, metric)
+        for start in range(0, len(places), step)
+    ]
+    rows, scores = zip(*pieces, strict=True)
+    return np.concatenate(rows), np.concatenate(scores)
 
 
-def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    products: NDArray[np.float64] = np.einsum("ij,ij->i", left, right)
-    return products
+def _scored(
+    space: Space, places: Places, query: NDArray[np.float64], metric: Metric
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    rows, read = space.read(places)
+    vectors = read.astype(np.float64)
+    # A sum for each pair by itself: a matrix product adds up some rows in another order.
+    if metric is Metric.EUCLIDEAN:
+        apart = vectors - query
+        return rows, -np.vecdot(apart, apart)
+    scores = np.vecdot(vectors, query)
+    if metric is Metric.COSINE:
+        scores /= np.sqrt(np.vecdot(vectors, vectors) * np.vecdot(query, query))
+        np.clip(scores, -1.0, 1.0, out=scores)
+    return rows, scores

@@ -23,6 +23,7 @@ _PIECE = 2**22
 _PICKED_SHARE = 0.25
 # Sixteen times the usual error of a single-precision sum of n terms, over sqrt(n).
 _ROUNDING = 1e-6
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +140,7 @@ def _margins(
         scale = lengths * longest
     elif metric is Metric.EUCLIDEAN:
         scale = (lengths + longest) ** 2
-    return _ROUNDING * math.sqrt(dimension) * scale + np.finfo(np.float32).tiny
+    return _ROUNDING * math.sqrt(dimension) * scale + _TINY
 
 
 def _scores(

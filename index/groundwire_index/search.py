@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +19,6 @@ from groundwire_index.records import (
     Hit,
     Include,
     Metric,
-    Record,
     SearchMode,
     SearchPlan,
     SearchQuery,
@@ -192,7 +191,7 @@ def _hits(
     wanted: dict[Include, set[int]] = {}
     for query, pairs in zip(queries, best, strict=True):
         wanted.setdefault(query.include, set()).update(row for row, _ in pairs)
-    records = {include: _records(snapshot, rows, include) for include, rows in wanted.items()}
+    records = {include: snapshot.records_of(rows, include) for include, rows in wanted.items()}
     for query, one, pairs in zip(queries, ranked, best, strict=True):
         found = records[query.include]
         yield tuple(
@@ -205,12 +204,6 @@ def _hits(
             )
             for row, score in pairs
         )
-
-
-def _records(snapshot: Snapshot, rows: Collection[int], include: Include) -> dict[int, Record]:
-    stored = list(snapshot.rows_by_number(rows, include).values())
-    read = snapshot.records(stored, include)
-    return {row.row: record for row, record in zip(stored, read, strict=True)}
 
 
 def _good_enough(hits: tuple[Hit, ...], query: SearchQuery) -> tuple[Hit, ...]:

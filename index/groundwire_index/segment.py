@@ -34,15 +34,26 @@ class SegmentView:
     """Whether each vector counts."""
     alive: int
     """How many do."""
+    consecutive: bool
+    """Whether each row is the one before it and 1, as where vectors were only ever added."""
 
     def slots_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Slots of those of ``rows`` (ascending) whose vectors are here and count."""
-        places = np.searchsorted(self.rows, rows)
-        inside = places < len(self.rows)
-        places, wanted = places[inside], rows[inside]
-        places = places[self.rows[places] == wanted]
-        slots: NDArray[np.int64] = places[self.live[places]].astype(np.int64, copy=False)
+        slots = self._shifted(rows) if self.consecutive else self._sought(rows)
+        return slots if self.alive == len(self.rows) else slots[self.live[slots]]
+
+    def _shifted(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        first = self.rows[0]
+        inside = slice(*np.searchsorted(rows, (first, first + len(self.rows))))
+        slots: NDArray[np.int64] = rows[inside] - first
         return slots
+
+    def _sought(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        slots = np.searchsorted(self.rows, rows)
+        inside = slots < len(self.rows)
+        slots, wanted = slots[inside], rows[inside]
+        found: NDArray[np.int64] = slots[self.rows[slots] == wanted].astype(np.int64, copy=False)
+        return found
 
 
 class Segment:
@@ -96,14 +107,15 @@ class Segment:
         vectors = self._vectors
         if vectors is None:
             vectors = self._vectors = self.file.map()
-        live = self._died[:slots] > sequence
+        live, rows = self._died[:slots] > sequence, self._rows[:slots]
         return SegmentView(
             number=self.number,
             vectors=vectors[:slots],
             norms=self._norms[:slots],
-            rows=self._rows[:slots],
+            rows=rows,
             live=live,
             alive=int(np.count_nonzero(live)),
+            consecutive=bool(slots and (np.diff(rows) == 1).all()),
         )
 
 

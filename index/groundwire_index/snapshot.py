@@ -56,7 +56,11 @@ class StoredRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one read sees. Used by one thread, within the loan of its connection."""
+    """What one read sees. Used by one thread, within the loan of its connection.
+
+    Mostly a transaction holds it together. Without one, it is good for its vectors and for rows
+    by number alone: those never change, and are purged long after their end.
+    """
 
     connection: sqlite3.Connection
     state: State
@@ -78,12 +82,14 @@ class Snapshot:
         )
         return map(StoredRow._make, found)
 
-    def rows_by_number(self, rows: Collection[int], include: Include) -> Mapping[int, StoredRow]:
-        """Rows by their numbers."""
+    def records_of(self, rows: Collection[int], include: Include) -> dict[int, Record]:
+        """Records by the numbers of their rows."""
         among = Sql("r.row IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),))
-        found = {row.row: row for row in self.rows(among, include)}
-        _require_all(rows, found)
-        return found
+        found = list(self.rows(among, include))
+        records = self.records(found, include)
+        by_number = {row.row: record for row, record in zip(found, records, strict=True)}
+        _require_all(rows, by_number)
+        return by_number
 
     def live_rows_of(self, ids: Iterable[str], include: Include) -> Mapping[str, StoredRow]:
         """Current rows of those of the ids that there are."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,29 +46,21 @@ class Space:
         """How many vectors count."""
         return sum(segment.alive for segment in self.segments)
 
-    def rows(self, places: Places) -> NDArray[np.int64]:
-        """The row of each place."""
+    def read(self, places: Places) -> tuple[NDArray[np.int64], Matrix]:
+        """The rows of some places, at least one, and their vectors, shape (places, dimension).
+
+        Copied, and in order of place, so that neighbours in a file are read together.
+        """
+        ordered = np.sort(places)
         rows = np.empty(len(places), np.int64)
-        for segment, mine, slots in self._by_segment(places):
-            rows[mine] = segment.rows[slots]
-        return rows
-
-    def vectors(self, places: Places) -> Matrix:
-        """The vector at each place, shape (places, dimension), copied."""
-        dimension = self.segments[0].vectors.shape[1] if self.segments else 0
+        dimension = self.segments[0].vectors.shape[1]
         vectors = np.empty((len(places), dimension), np.float32)
-        for segment, mine, slots in self._by_segment(places):
-            vectors[mine] = segment.vectors[slots]
-        return vectors
-
-    def _by_segment(
-        self, places: Places
-    ) -> Iterator[tuple[SegmentView, NDArray[np.bool_] | slice, Places]]:
-        """For each segment that is touched: which of the places are its own, and their slots."""
-        if len(self.segments) == 1:
-            yield self.segments[0], slice(None), places
-            return
-        owners = np.searchsorted(self.starts, places, side="right") - 1
-        for number in np.flatnonzero(np.bincount(owners, minlength=len(self.segments))):
-            mine = owners == number
-            yield self.segments[number], mine, places[mine] - self.starts[number]
+        bounds = ordered.searchsorted(self.starts).tolist()
+        for segment, offset, (first, last) in zip(
+            self.segments, self.starts.tolist(), pairwise(bounds), strict=False
+        ):
+            if first < last:
+                slots = ordered[first:last] - offset
+                rows[first:last] = segment.rows[slots]
+                vectors[first:last] = segment.vectors[slots]
+        return rows, vectors

@@ -27,7 +27,7 @@ from groundwire_index.published import Published, View
 from groundwire_index.purge import Retention, purge
 from groundwire_index.segments import Files, Segments
 from groundwire_index.space import Space
-from groundwire_index.state import is_damaged, mark_damaged, read_state, write_state
+from groundwire_index.state import State, is_damaged, mark_damaged, read_state, write_state
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.tail import Tail, read_tail, store_parts, withdraw_parts, write_tail
@@ -120,10 +120,10 @@ class Writer:
                 damaged = segments.damage is not None
                 if damaged != is_damaged(connection):
                     mark_damaged(connection, damaged)
-                sequence = read_state(connection).sequence
+                state = read_state(connection)
                 drop_entries(connection, self._anns.load(read_entries(connection)))
             self._segments = segments
-            self._publish(sequence, segments)
+            self._publish(state, segments)
         return self._segments
 
     def _do_group(self) -> None:
@@ -185,7 +185,6 @@ class Writer:
     def _show(
         self, transaction: Transaction, segments: Segments, entries: Sequence[AnnEntry] | None
     ) -> None:
-        sequence = transaction.state.sequence
         try:
             if entries is not None:
                 self._anns.load(entries)
@@ -197,15 +196,15 @@ class Writer:
                 segments.end(ending.segment, ending.slot, ending.sequence)
             for number in transaction.dropped:
                 segments.drop(number)
-            self._publish(sequence, segments)
+            self._publish(transaction.state, segments)
         except OSError:
             # What cannot be mapped or removed now is tried again by the next reader.
             self._forget_view()
 
-    def _publish(self, sequence: int, segments: Segments) -> None:
-        views = segments.views(sequence)
+    def _publish(self, state: State, segments: Segments) -> None:
+        views = segments.views(state.sequence)
         space = Space.of(views, self._copies.over(views))
-        view = View.of(sequence, space, self._anns)
+        view = View.of(state, space, self._anns)
         self._published.publish(view)
         self._on_publish(view)
 

@@ -48,8 +48,9 @@ class Geometry:
     def points(self, vectors: Matrix) -> Matrix:
         """Vectors or queries as points."""
         if self.metric is Metric.COSINE:
-            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-            vectors = (vectors / np.maximum(lengths, _TINY)[:, None]).astype(np.float32)
+            exact = vectors.astype(np.float64)
+            lengths = np.sqrt(np.vecdot(exact, exact))
+            vectors = (exact / np.maximum(lengths, _TINY)[:, None]).astype(np.float32)
         if self.dimension == self.width:
             return np.ascontiguousarray(vectors, np.float32)
         points = np.zeros((len(vectors), self.width), np.float32)

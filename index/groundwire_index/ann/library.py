@@ -32,6 +32,7 @@ def has_cuvs() -> bool:
     return any((Path(folder) / "_cuvs_build.py").exists() for folder in folders or ())
 
 
+@cache
 def faiss() -> Any:
     """FAISS, imported when it is first needed; FailedPreconditionError without it."""
     # It tells at length which of its builds this processor cannot run.

@@ -31,7 +31,10 @@ def completed(
     found: Positions, points: Matrix, enough: int, search: Callable[[Matrix], Positions]
 ) -> Positions:
     """``found``, with those rows searched again that hold fewer than ``enough`` positions."""
-    short = np.flatnonzero(np.count_nonzero(found >= 0, axis=1) < enough)
-    if len(short):
-        found[short] = search(points[short])
+    if not enough:
+        return found
+    # What is missing is at the end of a row.
+    missing = found[:, enough - 1] < 0
+    if missing.any():
+        found[missing] = search(points[missing])
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -17,7 +18,6 @@ from weakref import WeakKeyDictionary
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_index.backend import CollectionBackend
 
-from groundwire_server.blocking import run_blocking
 from groundwire_server.services.reads import search_together
 from groundwire_server.services.search import Search
 
@@ -49,46 +49,64 @@ class _Waiting:
 
 
 class _Lane:
-    """The searches of one collection."""
+    """The searches of one collection. Its threads take from what waits, the loop settles."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Waiting] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._working = 0
 
     async def search(self, collection: CollectionBackend, asked: Search) -> pb.SearchResponse:
-        answer: Answer = asyncio.get_running_loop().create_future()
+        answer: Answer = self._loop.create_future()
         self._waiting.append(_Waiting(asked, answer))
-        if len(self._workers) < _AT_ONCE:
-            worker = asyncio.create_task(self._work(collection))
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+        self._start(collection)
         return await answer
 
-    async def _work(self, collection: CollectionBackend) -> None:
+    def _start(self, collection: CollectionBackend) -> None:
+        if self._working < _AT_ONCE:
+            self._working += 1
+            self._loop.run_in_executor(None, self._work, collection)
+
+    def _work(self, collection: CollectionBackend) -> None:
+        """In a thread: answer what waits until nothing does."""
         while together := self._take():
-            try:
-                answers = await run_blocking(
-                    search_together, collection, [one.asked for one in together]
-                )
-            except Exception as error:  # noqa: BLE001 - each caller raises it
-                answers = [error] * len(together)
-            for one, answer in zip(together, answers, strict=True):
-                _settle(one.answer, answer)
+            answers = _answers(collection, [one.asked for one in together])
+            self._loop.call_soon_threadsafe(_settle, together, answers)
+        self._loop.call_soon_threadsafe(self._rest, collection)
+
+    def _rest(self, collection: CollectionBackend) -> None:
+        self._working -= 1
+        # Of what came since the thread looked last, it knows nothing.
+        if self._waiting:
+            self._start(collection)
 
     def _take(self) -> list[_Waiting]:
         """Those that wait, without those whose callers have gone."""
         taken: list[_Waiting] = []
-        while self._waiting and len(taken) < _MOST:
-            one = self._waiting.popleft()
+        while len(taken) < _MOST:
+            try:
+                one = self._waiting.popleft()
+            except IndexError:  # Another thread may have taken the last.
+                break
             if not one.answer.cancelled():
                 taken.append(one)
         return taken
 
 
-def _settle(answer: Answer, result: pb.SearchResponse | Exception) -> None:
-    if answer.cancelled():
-        return
-    if isinstance(result, Exception):
-        answer.set_exception(result)
-    else:
-        answer.set_result(result)
+def _answers(
+    collection: CollectionBackend, asked: Sequence[Search]
+) -> Sequence[pb.SearchResponse | Exception]:
+    try:
+        return search_together(collection, asked)
+    except Exception as error:  # noqa: BLE001 - each caller raises it
+        return [error] * len(asked)
+
+
+def _settle(together: Sequence[_Waiting], results: Sequence[pb.SearchResponse | Exception]) -> None:
+    for one, result in zip(together, results, strict=True):
+        if one.answer.cancelled():
+            continue
+        if isinstance(result, Exception):
+            one.answer.set_exception(result)
+        else:
+            one.answer.set_result(result)

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from groundwire_index.published import Published, View
 from groundwire_index.space import Space
+from groundwire_index.state import State
 
 
 def view_at(sequence: int) -> View:
-    return View(sequence, Space.of(()), (), ())
+    return View(State(sequence, 1, 0, 0, 0, 0), Space.of(()), (), ())
 
 
 def test_the_view_of_a_write_is_given_for_that_write_alone() -> None:

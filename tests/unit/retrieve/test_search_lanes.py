@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_index import Collection
-from groundwire_index.records import SearchQuery, SearchResult
+from groundwire_index.records import SearchMode, SearchQuery, SearchResult
+from groundwire_server.services import search_lanes
+from groundwire_server.services.search import search_of
 
 from tests.unit.retrieve.serving import Served, record, refusal, vector
 
@@ -102,3 +104,15 @@ async def test_who_has_left_is_not_searched_for(corners: Served, gate: Gate) -> 
     await asyncio.gather(*first)
     assert (await corners.stub.Search(near(29))).hits[0].id == "r29"
     assert held <= sum(gate.sizes) <= 5
+
+
+async def test_a_search_is_answered_that_comes_as_the_last_thread_finds_nothing_more(
+    corners: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_lanes, "_AT_ONCE", 1)
+    lanes = search_lanes.SearchLanes()
+    collection = corners.index.collection("default", "c")
+    async with asyncio.timeout(30):
+        for number in range(COUNT):
+            found = await lanes.search(collection, search_of(near(number), SearchMode.DENSE))
+            assert found.hits[0].id == f"r{number}"
