@@ -2,7 +2,9 @@
 
 A segment of which a fifth is gone is moved: its vectors are copied to a segment of their own,
 its rows are pointed there, some at a time so that no write waits long, and then it is dropped.
-A crash between leaves two segments with gaps, which the next compaction mends.
+The segment that was written to is cut short by that; when a few such small ones have come
+together, they are moved into one. A crash between leaves two segments with gaps, which the next
+compaction mends.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from groundwire_index.writer import Writer
 
 # A segment is moved when no more than this share of it is left.
 KEPT_SHARE = 0.8
+# So many segments of at most half the size are moved together.
+SMALL = 4
 # A read that began before its segment was dropped has ended so many seconds later.
 _PATIENCE_S = 60.0
 # Rows that are pointed elsewhere in one transaction: some ten milliseconds.
@@ -66,7 +70,7 @@ class Compactor:
     def is_due(self, view: View) -> bool:
         """Whether some segment may be worth moving. Quick, and sometimes wrong."""
         last = max((segment.number for segment in view.space.segments), default=0)
-        return any(number != last for number in _sparse(view))
+        return bool(_suspects(view, last, self._files.capacity))
 
     def compact_next(self, cancelled: Callable[[], bool]) -> bool:
         """Move the next segments that are worth it; whether there were any.
@@ -145,10 +149,10 @@ class Compactor:
 
     def _victims(self) -> tuple[tuple[int, ...], list[Resident]]:
         """Segments to move, as many as fill one, and the rows that they hold."""
-        suspects = _sparse(self._writer.latest())
+        view = self._writer.latest()
         with self._connections.lend(self._database, Role.READER) as connection:
             connection.execute("BEGIN")
-            suspects.pop(read_tail(connection).segment, None)
+            suspects = _suspects(view, read_tail(connection).segment, self._files.capacity)
             looked_at = (read_state(connection).purged, tuple(suspects))
             if looked_at == self._in_vain:
                 return (), []
@@ -158,15 +162,15 @@ class Compactor:
         return victims, sorted(residents, key=lambda resident: resident.row)
 
     def _worth_moving(
-        self, connection: sqlite3.Connection, suspects: Mapping[int, int]
+        self, connection: sqlite3.Connection, suspects: Mapping[int, float]
     ) -> Iterator[int]:
         """Those of which enough is purged: what is only dead may still be scrolled over."""
         room = self._files.capacity
-        for number, slots in suspects.items():
+        for number, most in suspects.items():
             (held,) = connection.execute(
                 "SELECT count(*) FROM rows WHERE segment = ?", (number,)
             ).fetchone()
-            if held <= min(room, KEPT_SHARE * slots):
+            if held <= min(room, most):
                 room -= held
                 yield number
 
@@ -257,12 +261,19 @@ class Drop:
         return dropped
 
 
-def _sparse(view: View) -> dict[int, int]:
-    """Slots of the segments, by number, of which enough does not count."""
+def _suspects(view: View, last: int, capacity: int) -> dict[int, float]:
+    """Segments of which enough does not count, and small ones if they are a few.
+
+    By number, with the most that may be left of one to be moved. Without the ``last`` one, which
+    is written to.
+    """
+    closed = [segment for segment in view.space.segments if segment.number != last]
+    small = [segment for segment in closed if 2 * len(segment.rows) <= capacity]
+    sparse = [one for one in closed if one.alive <= KEPT_SHARE * len(one.rows)]
+    gathered = small if len(small) >= SMALL else []
     return {
-        segment.number: len(segment.rows)
-        for segment in view.space.segments
-        if segment.alive <= KEPT_SHARE * len(segment.rows)
+        **{segment.number: KEPT_SHARE * len(segment.rows) for segment in sparse},
+        **{segment.number: float(capacity) for segment in gathered},
     }
 
 

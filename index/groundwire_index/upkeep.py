@@ -14,13 +14,14 @@ from groundwire_index.ann import BuildCancelledError
 from groundwire_index.ann_builder import AnnBuilder
 from groundwire_index.collection_store import CollectionStore
 from groundwire_index.compaction import Compactor
-from groundwire_index.errors import GroundwireError
+from groundwire_index.errors import GroundwireError, ResourceExhaustedError
 from groundwire_index.field_indexer import FROM_RECORDS, FieldIndexer, wanted_fields
 from groundwire_index.filter_sql import CompiledFilter
 from groundwire_index.indexer import Indexer
 from groundwire_index.published import View
 from groundwire_index.records import CollectionSpec
 from groundwire_index.state import State
+from groundwire_index.storage.room import Room
 
 
 def _never() -> bool:
@@ -70,6 +71,8 @@ class Upkeep:
         self._builder = AnnBuilder(spec, store.ann_files, store.writer, store.gpus)
         self._compactor = Compactor(store.database, store.files, store.connections, store.writer)
         self._fields = FieldIndexer(store.writer)
+        # Every write asks whether something is due, and what is due may be to copy a segment.
+        self._room = Room(store.folder, store.files.segment_bytes // 4)
         store.writer.watch(self._look_after)
 
     def purge(self) -> int:
@@ -124,7 +127,9 @@ class Upkeep:
         """A view has been published: is there more to index, or to compact?"""
         self._index_fields()
         indexer = self._background.indexer
-        if indexer is None:
+        # Neither a copy nor an index takes more than all vectors do.
+        everything = 4 * self._store.files.dimension * len(view.space)
+        if indexer is None or not self._room.is_there(everything):
             return
         if self._compactor.is_due(view):
             indexer.submit(self.compact)
@@ -143,6 +148,9 @@ class Upkeep:
         store.require_open()
         try:
             return work(lambda: cancelled() or store.closed is not None)
+        except ResourceExhaustedError:
+            self._room.ran_out()
+            raise
         except GroundwireError:
             if store.closed is not None:
                 raise BuildCancelledError from None

@@ -17,10 +17,10 @@ from typing import BinaryIO
 
 from groundwire_index.anns import AnnFiles, drop_entries, measure, read_entries
 from groundwire_index.backup.files import copy_open, sync_file
-from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
+from groundwire_index.storage.looking import looking
 from groundwire_index.storage.schema import ANNS, DATABASE, SEGMENTS, VERSION
 from groundwire_index.storage.segment_file import segment_path
 
@@ -35,7 +35,7 @@ class _Opened:
     size: int
 
 
-def copy_unshared(connections: ConnectionPool, source: Path, target: Path, dimension: int) -> None:
+def copy_unshared(source: Path, target: Path, dimension: int) -> None:
     """Copy the collection in a folder to a new one, on stable storage.
 
     An approximate index that has just been replaced, or is damaged, is left out: it can be built
@@ -45,7 +45,7 @@ def copy_unshared(connections: ConnectionPool, source: Path, target: Path, dimen
     with storage_errors(target), ExitStack() as open_files:
         for folder in (target, target / SEGMENTS, target / ANNS):
             make_folder(folder)
-        with connections.lend(source / DATABASE, Role.READER) as connection:
+        with looking(source / DATABASE) as connection:
             connection.execute("BEGIN")
             check_version(connection, source / DATABASE, VERSION)
             opened = [

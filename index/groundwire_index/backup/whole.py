@@ -23,9 +23,10 @@ from groundwire_index.backup.unshared import copy_database, copy_unshared
 from groundwire_index.catalog import CATALOG, Catalog, Entry
 from groundwire_index.collection_folders import CollectionFolders
 from groundwire_index.errors import DataLossError, GroundwireError
-from groundwire_index.storage.connections import ConnectionPool, Role
+from groundwire_index.storage.connections import ConnectionPool
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import sync_folder
+from groundwire_index.storage.looking import looking
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +74,53 @@ class IndexCopy:
         given is not in it, nor `listed`. Raises DataLossError, naming the file, if one is damaged.
         """
         self._copies.prepare(())
-        with closing(ConnectionPool()) as connections:
-            copied: set[str] = set()
-            while missing := self._listed_except(connections, copied):
-                for tenant, entry in missing:
-                    copied.add(entry.folder)
-                    self._begin(tenant, entry.spec.name)
-                    found = self._copy(connections, tenant, entry)
-                    if found is not None:
-                        yield found
+        copied: set[str] = set()
+        while missing := [
+            (one, entry) for one, entry in self._list() if entry.folder not in copied
+        ]:
+            for tenant, entry in missing:
+                copied.add(entry.folder)
+                self._begin(tenant, entry.spec.name)
+                found = self._copy(tenant, entry)
+                if found is not None:
+                    yield found
 
-    def _listed_except(
-        self, connections: ConnectionPool, copied: set[str]
-    ) -> list[tuple[str, Entry]]:
-        """Copy the catalog as it is now; what it lists and has not been copied."""
+    def _list(self) -> list[tuple[str, Entry]]:
+        """Copy the catalog as it is now; what it lists."""
         with storage_errors(self.catalog):
             self.catalog.unlink(missing_ok=True)
-        with connections.lend(self._source / CATALOG, Role.READER) as connection:
+        with looking(self._source / CATALOG) as connection:
             copy_database(connection, self.catalog)
-        with closing(ConnectionPool()) as own:
-            entries = Catalog(self.catalog, own, self._now).entries()
+        entries = self._read_catalog()
         self.listed = frozenset(entry.folder for _, entry in entries)
         with storage_errors(self._target):
             sync_folder(self._target)
-        return [(tenant, entry) for tenant, entry in entries if entry.folder not in copied]
+        return entries
 
-    def _copy(
-        self, connections: ConnectionPool, tenant: str, entry: Entry
-    ) -> CopiedCollection | None:
+    def _read_catalog(self) -> list[tuple[str, Entry]]:
+        try:
+            with closing(ConnectionPool()) as connections:
+                catalog = Catalog(self.catalog, connections, self._now)
+                if catalog.damage is not None:
+                    raise catalog.damage
+                return catalog.entries()
+        except DataLossError as error:
+            raise _damaged(self._original(error), "the list of all collections") from error
+
+    def _copy(self, tenant: str, entry: Entry) -> CopiedCollection | None:
         source, target = self._originals.path(entry.folder), self._copies.path(entry.folder)
         try:
-            copy_unshared(connections, source, target, entry.spec.dimension)
+            copy_unshared(source, target, entry.spec.dimension)
             return CopiedCollection(tenant, target, self._described(target, entry))
         except GroundwireError as error:
-            if not self._lists(connections, entry):
+            self._list()
+            if entry.folder not in self.listed:
                 # Deleted, or another one restored in its place, since it was listed.
                 self._copies.remove(entry.folder)
                 return None
             if isinstance(error, DataLossError):
-                raise _damaged(self._original(error), entry) from error
+                raise _damaged(self._original(error), f'collection "{entry.spec.name}"') from error
             raise
-
-    def _lists(self, connections: ConnectionPool, entry: Entry) -> bool:
-        catalog = Catalog(self._source / CATALOG, connections, self._now)
-        return entry.folder in catalog.folders()
 
     def _described(self, folder: Path, entry: Entry) -> SnapshotInfo:
         now = datetime.fromtimestamp(self._now(), UTC)
@@ -134,11 +138,10 @@ class IndexCopy:
         return path
 
 
-def _damaged(path: Path, entry: Entry) -> DataLossError:
+def _damaged(path: Path, what: str) -> DataLossError:
     return DataLossError(
-        f'{path} is damaged, and with it collection "{entry.spec.name}": restore that from a '
-        "snapshot or delete it, then back up again. `groundwire index verify` names all that is "
-        "damaged",
+        f"{path} is damaged, and with it {what}: restore that from a snapshot or a backup, or "
+        "delete it, then back up again. `groundwire index verify` names all that is damaged",
         reason="FILE_DAMAGED",
         metadata={"file": str(path)},
     )

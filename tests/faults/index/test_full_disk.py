@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +59,7 @@ def little_room(disk: Path) -> Iterator[None]:
     with filler.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - ROOM)
     yield
-    filler.unlink()
+    filler.unlink(missing_ok=True)
 
 
 def room(disk: Path) -> int:
@@ -89,3 +91,26 @@ def test_searches_and_writes_that_fit_go_on(
         pass
     check(collection)
     assert collection.info().records == COUNT - 1000 + 4
+
+
+def test_the_background_tries_again_when_there_is_room_and_not_before(
+    collection: Collection, disk: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    del collection
+    shutil.copytree(disk / "i", disk / "copy")
+    opened = Index.open(disk / "copy", now=clock, segment_bytes=SEGMENT_BYTES)
+    with little_room(disk), opened as index:
+        copied, indexer = index.collection(TENANT, "c"), index._background.indexer
+        assert indexer is not None
+        with caplog.at_level(logging.WARNING):
+            for number in range(8):
+                copied.upsert([Record(f"new{number}", VECTORS[number])])
+                assert indexer.wait(30)
+        check(copied)
+        # An index and a copy, and what was due again before they had failed; not for every write.
+        assert caplog.text.count("is full") <= 4
+        (disk / "filler").unlink()
+        copied.upsert([Record("last", VECTORS[0])])
+        assert indexer.wait(30)
+        assert not copied.upkeep.compact()
+        check(copied)

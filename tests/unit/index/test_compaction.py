@@ -206,3 +206,18 @@ def test_a_damaged_segment_is_named_and_not_moved(
         collection.upkeep.compact()
     found = collection.get([f"r{number}" for number in range(10, COUNT)], WITH_VECTOR)
     assert None not in found
+
+
+def test_segments_that_compaction_has_cut_short_gather(
+    collection: Collection, clock: Clock
+) -> None:
+    kept = list(range(COUNT))
+    for number in range(COUNT, COUNT + 120, 3):
+        # Of what is written, one stays and two go, so that there is something to move each time.
+        collection.upsert([sample(one) for one in range(number, number + 3)])
+        delete(collection, clock, range(number + 1, number + 3))
+        kept.append(number)
+        compact(collection)
+    assert_holds(collection, kept)
+    segments = [len(segment.rows) for segment in collection._store.writer.latest().space.segments]
+    assert len(segments) <= len(kept) / 10 + module.SMALL, segments

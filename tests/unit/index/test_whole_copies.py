@@ -20,6 +20,7 @@ from groundwire_index.errors import (
     NotFoundError,
     UnavailableError,
 )
+from groundwire_index.storage.page_sums import PageSums
 
 from tests.unit.index.samples import TENANT, ids, vector
 from tests.unit.index.test_snapshots import all_of, flip, many
@@ -41,6 +42,15 @@ def opened(folder: Path) -> Iterator[Index]:
     settle(folder / "copy")
     with Index.open(folder / "copy", segment_bytes=256, background=False) as index:
         yield index
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Of all files but the memory that SQLite's connections share."""
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith("-shm")
+    }
 
 
 def names(index: Index, tenant: str = TENANT) -> list[str]:
@@ -244,6 +254,53 @@ def test_a_damaged_collection_is_named_by_its_own_file(
     with pytest.raises(DataLossError, match="index verify") as raised:
         copied(folder)
     assert raised.value.metadata["file"] == str(path)
+
+
+def test_a_damaged_catalog_is_named(index: Index, make: Make, folder: Path) -> None:
+    make("a")
+    with sqlite3.connect(folder / "index/catalog.db") as connection:
+        connection.execute("UPDATE collections SET name = 'b'")
+    connection.close()
+    with pytest.raises(DataLossError, match="list of all collections") as raised:
+        copied(folder)
+    assert raised.value.metadata["file"] == str(folder / "index/catalog.db")
+
+
+def test_nothing_changes_in_a_folder_that_a_crash_has_left(
+    make: Make, folder: Path, tmp_path: Path
+) -> None:
+    make("a").upsert(many(0, 100))
+    left = tmp_path / "index"
+    shutil.copytree(folder / "index", left)
+    before = contents(left)
+    assert any(name.endswith("-wal") for name, content in before.items() if content)
+    (found,) = copied(tmp_path)
+    assert found.info.records == 100
+    assert contents(left) == before
+
+
+def test_nothing_seems_damaged_afterwards(index: Index, make: Make, folder: Path) -> None:
+    collection, stop = make("a"), threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            collection.upsert(many(number, 20))
+            number += 20
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(10):
+            (folder / str(number)).mkdir()
+            copy = IndexCopy(folder / "index", folder / str(number), begin=lambda *_: None)
+            list(copy.collections())
+    finally:
+        stop.set()
+        writer.join()
+    index.close()
+    for database in folder.glob("index/**/*.db"):
+        assert PageSums(database).differing() == []
 
 
 def test_a_collection_without_its_folder_is_told(index: Index, make: Make, folder: Path) -> None:
