@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 import pytest
 from groundwire_index.ann import Asked, Bitmap, linked_by_cpu
+from groundwire_index.ann.codes import train_with
 from groundwire_index.ann.linking import Links
 from groundwire_index.gpu.device import Copy, DeviceError, Found, Reason
 from groundwire_index.gpu.fallbacks import Fallbacks
@@ -33,6 +34,8 @@ class StandIn:
         """Queries of each search, in order."""
         self.copied: list[str] = []
         self.linked: list[int] = []
+        self.trained: list[int] = []
+        self.before_train: Callable[[], None] = lambda: None
         self.before_begin: Callable[[], None] = lambda: None
         self.before_search: Callable[[], None] = lambda: None
         self.before_copy: Callable[[], None] = lambda: None
@@ -72,6 +75,12 @@ class StandInDevice:
             index.add(piece)
         self.shared.copied.append("points")
         return StandInCopy(self, index)
+
+    def train(self, index: Any, sample: Matrix) -> None:
+        self.require_owner()
+        self.shared.before_train()
+        self.shared.trained.append(len(sample))
+        train_with(index, sample, faiss.IndexFlatL2(index.pq.dsub))
 
     def link(self, points: Matrix, degree: int, distance: int) -> Links:
         self.require_owner()

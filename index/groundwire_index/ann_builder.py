@@ -29,7 +29,7 @@ class AnnBuilder:
     def __init__(self, spec: CollectionSpec, files: AnnFiles, writer: Writer, gpus: Gpus) -> None:
         self.spec = spec
         """What to build; indexes that are otherwise are built anew, and serve until then."""
-        self._families = families(gpus.link)
+        self._families = families(gpus.link, gpus.train)
         self._files = files
         self._writer = writer
         self._building = threading.Lock()

@@ -14,6 +14,7 @@ BENCHMARKS = (
     "ingest",
     "search",
     "ann",
+    "gpu",
     "filters",
     "retrieval",
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from groundwire_index.ann.cagra import Cagra
 from groundwire_index.ann.choice import kind_for
+from groundwire_index.ann.codes import Train, trained_by_cpu
 from groundwire_index.ann.hnsw import Hnsw
 from groundwire_index.ann.ivf_pq import IvfPq
 from groundwire_index.ann.library import available
@@ -24,9 +25,9 @@ from groundwire_index.ann.protocol import (
 from groundwire_index.ann.sq8 import Sq8
 
 
-def families(link: Link = linked_by_cpu) -> Mapping[str, Family]:
-    """All of them by name; the graphs that GPUs link are linked by ``link``."""
-    return {family.kind: family for family in (Hnsw(), IvfPq(), Sq8(), Cagra(link))}
+def families(link: Link = linked_by_cpu, train: Train = trained_by_cpu) -> Mapping[str, Family]:
+    """All of them by name; what a GPU can do for them is done by ``link`` and ``train``."""
+    return {family.kind: family for family in (Hnsw(), IvfPq(train), Sq8(), Cagra(link))}
 
 
 FAMILIES = families()
@@ -41,10 +42,12 @@ __all__ = [
     "Family",
     "Link",
     "Positions",
+    "Train",
     "Tuning",
     "Vectors",
     "available",
     "families",
     "kind_for",
     "linked_by_cpu",
+    "trained_by_cpu",
 ]

@@ -8,8 +8,8 @@ twenty times as long as the lists, and find no more. But GPUs search the classic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,25 @@ _BITS = 8
 _VALUES = 2**_BITS
 
 
+Train: TypeAlias = "Callable[[Any, Matrix], None]"
+"""Has FAISS's lists learn the values of their codes from a sample."""
+
+
+def trained_by_cpu(index: Any, sample: Matrix) -> None:
+    """Learn on the CPU."""
+    index.train(sample)
+
+
+def train_with(index: Any, sample: Matrix, assigner: Any) -> None:
+    """Learn by comparing with the values so far in another index, empty and as wide as a part."""
+    index.pq.assign_index = assigner
+    assigner.thisown = True  # FAISS would take it for its own from here on, and never free it.
+    try:
+        index.train(sample)
+    finally:
+        index.pq.assign_index = None
+
+
 class Codes(Protocol):
     """One kind of codes."""
 
@@ -32,8 +51,8 @@ class Codes(Protocol):
     def empty(self, quantizer: Any, lists: int, distance: int, bits: int) -> Any:
         """FAISS's lists of such codes."""
 
-    def train(self, index: Any, sample: Matrix) -> None:
-        """Learn from vectors, at least one."""
+    def train(self, index: Any, sample: Matrix, train: Train) -> None:
+        """Learn from vectors, at least one, by ``train`` where that takes long."""
 
     def is_sound(self, index: Any) -> bool:
         """Whether lists from a file have such codes; ValueError if they are damaged."""
@@ -49,8 +68,9 @@ class RaBitQ:
         """See `Codes`."""
         return faiss().IndexIVFRaBitQ(quantizer, quantizer.d, lists, distance, True, bits)
 
-    def train(self, index: Any, sample: Matrix) -> None:
+    def train(self, index: Any, sample: Matrix, train: Train) -> None:
         """See `Codes`."""
+        del train
         index.train(sample)
 
     def is_sound(self, index: Any) -> bool:
@@ -79,9 +99,9 @@ class Product:
         index.pq.cp.min_points_per_centroid = 1  # Of small samples it would write to stderr.
         return index
 
-    def train(self, index: Any, sample: Matrix) -> None:
+    def train(self, index: Any, sample: Matrix, train: Train) -> None:
         """See `Codes`."""
-        index.train(np.resize(sample, (max(len(sample), _VALUES), sample.shape[1])))
+        train(index, np.resize(sample, (max(len(sample), _VALUES), sample.shape[1])))
 
     def is_sound(self, index: Any) -> bool:
         """See `Codes`."""

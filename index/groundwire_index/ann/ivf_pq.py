@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from groundwire_index.ann import file
-from groundwire_index.ann.codes import CODES, Codes
+from groundwire_index.ann.codes import CODES, Codes, Train, trained_by_cpu
 from groundwire_index.ann.geometry import Geometry, Points
 from groundwire_index.ann.kmeans import SAMPLES_PER_CENTROID, centroids
 from groundwire_index.ann.library import faiss, search_threads, using_threads
@@ -40,6 +40,9 @@ class IvfPq:
 
     kind = "ivf_pq"
 
+    def __init__(self, train: Train = trained_by_cpu) -> None:
+        self._train = train
+
     def check(self, parameters: Mapping[str, str]) -> None:
         """``nlist`` lists of ``codes``, "rabitq" or "pq", of ``bits`` a dimension."""
         self._read(parameters)
@@ -62,7 +65,7 @@ class IvfPq:
             sample = rotation.apply(points.sample(lists * SAMPLES_PER_CENTROID))
             centres = centroids(sample, lists, cancelled)
             index = _empty(points.geometry, centres, codes, bits)
-            codes.train(index, sample)
+            codes.train(index, sample, self._train)
             del sample
             file.add(index, map(rotation.apply, points.pieces(_PIECE)), cancelled)
         _set_quantizer(index, centres, points.geometry.distance)

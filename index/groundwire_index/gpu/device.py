@@ -61,5 +61,8 @@ class Device(Protocol):
     def copy_points(self, pieces: Iterable[Matrix], width: int, distance: int) -> Copy:
         """Points to compare with every query, by FAISS's number of a metric."""
 
+    def train(self, index: Any, sample: Matrix) -> None:
+        """Have an `IndexIVFPQ` learn its codes from a sample."""
+
     def link(self, points: Matrix, degree: int, distance: int) -> Links:
         """CAGRA's graph of points, shape (points, degree)."""

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from groundwire_index.ann import Asked, Bitmap
+from groundwire_index.ann.codes import train_with
 from groundwire_index.ann.library import available, faiss, has_cuvs
 from groundwire_index.ann.linking import Links, lowest_level
 from groundwire_index.errors import FailedPreconditionError
@@ -78,6 +79,13 @@ class FaissDevice:
             for piece in pieces:
                 index.add(piece)
         return FaissCopy(index, _compare)
+
+    def train(self, index: Any, sample: Matrix) -> None:
+        """See `Device`."""
+        config = self._configured(faiss().GpuIndexFlatConfig())
+        with device_errors():
+            width = index.pq.dsub
+            train_with(index, sample, faiss().GpuIndexFlatL2(self._resources, width, config))
 
     def link(self, points: Matrix, degree: int, distance: int) -> Links:
         """See `Device`."""

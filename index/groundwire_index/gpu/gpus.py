@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from groundwire_index.ann import Ann, Asked, Bitmap, linked_by_cpu
+from groundwire_index.ann import Ann, Asked, Bitmap, linked_by_cpu, trained_by_cpu
 from groundwire_index.ann.geometry import Points
 from groundwire_index.ann.linking import Links
 from groundwire_index.gpu.ann import GpuAnn, Portable
@@ -39,6 +39,9 @@ class Gpus(Protocol):
     ) -> Links:
         """A graph's links, by a GPU where it can; see `ann.linking.Link`."""
 
+    def train(self, index: Any, sample: Matrix) -> None:
+        """Have codes learn from a sample, by a GPU where it can; see `ann.codes.Train`."""
+
     def close(self) -> None:
         """Let all GPUs go. What is asked from now on, the CPU answers."""
 
@@ -62,6 +65,10 @@ class NoGpus:
     ) -> Links:
         """See `Gpus`."""
         return linked_by_cpu(points, degree, distance, cancelled)
+
+    def train(self, index: Any, sample: Matrix) -> None:
+        """See `Gpus`."""
+        trained_by_cpu(index, sample)
 
     def close(self) -> None:
         """There is nothing to let go."""
@@ -97,6 +104,11 @@ class AbsentGpus:
         if len(points) >= LEAST:
             self._fallbacks.tell(self._error())
         return linked_by_cpu(points, degree, distance, cancelled)
+
+    def train(self, index: Any, sample: Matrix) -> None:
+        """See `Gpus`."""
+        self._fallbacks.tell(self._error())
+        trained_by_cpu(index, sample)
 
     def close(self) -> None:
         """There is nothing to let go."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from groundwire_index.ann import Ann, linked_by_cpu
+from groundwire_index.ann import Ann, linked_by_cpu, trained_by_cpu
 from groundwire_index.ann.geometry import Points
 from groundwire_index.ann.linking import Links
 from groundwire_index.gpu.ann import GpuAnn, Portable
@@ -75,6 +76,15 @@ class RunningGpus:
             except DeviceError as error:
                 self._fallbacks.tell(error)
         return linked_by_cpu(points, degree, distance, cancelled)
+
+    def train(self, index: Any, sample: Matrix) -> None:
+        """See `Gpus`."""
+        try:
+            linking = self._roomiest().linking
+            linking.call(lambda device: device.train(index, sample)).result()
+        except DeviceError as error:
+            self._fallbacks.tell(error)
+            trained_by_cpu(index, sample)
 
     def close(self) -> None:
         """See `Gpus`."""

@@ -57,7 +57,7 @@ class OnGpu:
 def on_gpus(where: str, gpus: Gpus) -> dict[str, Family]:
     return {
         f"cagra on {where}": OnGpu(Cagra(gpus.link), gpus),
-        f"ivf_pq with pq on {where}": OnGpu(ProductLists(), gpus),
+        f"ivf_pq with pq on {where}": OnGpu(ProductLists(gpus.train), gpus),
     }
 
 

@@ -140,6 +140,8 @@ def test_a_graph_for_gpus_whose_links_lead_nowhere_is_refused(
 ) -> None:
     cagra, path = FAMILIES["cagra"], tmp_path / "graph"
     cagra.build(Pieces(vectors[:1_500]), Metric.COSINE, {}, path, lambda: False)
+    # Opening a file sets the limit for the whole process.
+    faiss.set_deserialization_vector_byte_limit(2**30)
     graph = faiss.read_index(str(path))
     links = faiss.rev_swig_ptr(graph.hnsw.neighbors.data(), graph.hnsw.neighbors.size())
     links[777] = link

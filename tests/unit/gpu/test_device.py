@@ -96,6 +96,22 @@ def test_a_linked_point_names_others_that_are_near(device: FaissDevice, metric: 
 
 
 @needs_gpu
+def test_codes_learn_what_they_learn_on_the_cpu(device: FaissDevice) -> None:
+    def lists() -> faiss.IndexIVFPQ:
+        return faiss.IndexIVFPQ(faiss.IndexFlatL2(WIDTH), WIDTH, 16, 8, 8)
+
+    by_gpu, by_cpu = lists(), lists()
+    device.train(by_gpu, POINTS)
+    by_cpu.train(POINTS)
+    errors = []
+    for index in (by_gpu, by_cpu):
+        index.add(POINTS)
+        index.make_direct_map()
+        errors.append(float(np.square(index.reconstruct_n(0, ROWS) - POINTS).sum()))
+    assert errors[0] < 1.1 * errors[1]
+
+
+@needs_gpu
 def test_there_is_no_more_memory_than_there_is(device: FaissDevice) -> None:
     def pieces():  # type: ignore[no-untyped-def]
         while True:

@@ -9,11 +9,13 @@ import faiss
 import numpy as np
 import pytest
 from groundwire_index import Collection, CollectionSpec, Index, Metric
+from groundwire_index.ann import families
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.gpu import Gpus, faiss_device, open_gpus
 from groundwire_index.gpu.running import RunningGpus
 from groundwire_index.records import CollectionChange, Record, SearchQuery
 
+from tests.conformance.ann.corpus import Pieces
 from tests.stand_in_gpu import NO_MEMORY, raising
 from tests.unit.gpu.conftest import DIMENSION, QUERIES, VECTORS, Machine, loading
 
@@ -69,6 +71,27 @@ def test_classical_codes_are_searched_by_the_gpu(opened: Opened, machine: Machin
         assert hits(collection) == hits(collection, exact=True)
         assert machine.stand_in.copied == ["IndexIVFPQ"]
         assert machine.stand_in.searches == [1]
+        assert len(machine.stand_in.trained) == 1
+
+
+def test_codes_are_the_same_whoever_has_them_learn(
+    opened: Opened, machine: Machine, tmp_path: Path
+) -> None:
+    files = []
+    for family, name in ((families(), "cpu"), (families(train=machine.gpus.train), "gpu")):
+        path = tmp_path / name
+        family["ivf_pq"].build(Pieces(VECTORS), Metric.COSINE, {"codes": "pq"}, path, lambda: False)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
+    assert len(machine.stand_in.trained) == 1
+
+
+def test_where_the_gpu_cannot_train_the_cpu_does(opened: Opened, machine: Machine) -> None:
+    machine.stand_in.before_train = raising(NO_MEMORY)
+    with opened(machine.gpus) as index:
+        collection = filled(index, "ivf_pq", codes="pq")
+        assert machine.fallbacks == ["out_of_memory"]
+        assert hits(collection) == hits(collection, exact=True)
 
 
 def test_what_is_deleted_is_not_found_on_the_gpu(opened: Opened, machine: Machine) -> None:
