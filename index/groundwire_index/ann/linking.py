@@ -28,7 +28,7 @@ _PIECE = 1024
 def linked_by_cpu(
     points: Matrix, degree: int, distance: int, cancelled: Callable[[], bool]
 ) -> Links:
-    """The lowest level of HNSW: slower to make than CAGRA's graph, and as good to search."""
+    """The lowest level of HNSW."""
     if len(points) < _FEW:
         return _nearest(points, degree, distance)
     graph = faiss().IndexHNSWFlat(points.shape[1], degree // 2, distance)
