@@ -45,7 +45,9 @@ def to_value(value: JSON) -> Value:
 
 def from_struct(struct: Struct) -> dict[str, JSON]:
     """A JSON object from a message. Whole numbers come back as ``int``."""
-    return {key: from_value(item) for key, item in struct.fields.items()}
+    fields = struct.fields
+    # Half as long as over its items, which protobuf makes one by one in Python.
+    return {key: from_value(fields[key]) for key in fields}
 
 
 def from_value(value: Value) -> JSON:
