@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import chromadb
 from chromadb.config import Settings
 
-from tests.bench.search_targets.corpus import Corpus
+from tests.bench.search_targets.corpus import Below, Corpus
 from tests.bench.search_targets.target import Vector
 from tests.e2e.chroma import chroma_server
 
@@ -49,15 +49,15 @@ class Chroma:
                 ids=[str(row) for row in rows],
                 embeddings=corpus.vectors[rows.start : rows.stop],
                 documents=[corpus.texts[row] for row in rows],
-                metadatas=[{"shelf": corpus.shelf(row), "year": corpus.year(row)} for row in rows],
+                metadatas=[corpus.metadata(row) for row in rows],
             )
 
-    async def search(self, query: Vector, top_k: int, shelf: int | None) -> list[int]:
+    async def search(self, query: Vector, top_k: int, where: Below | None) -> list[int]:
         """Query by vector, for texts and metadata."""
         found = await self._collection.query(
             query_embeddings=query,
             n_results=top_k,
-            where=None if shelf is None else {"shelf": shelf},
+            where=None if where is None else {where.field: {"$lt": where.bound}},
             include=["documents", "metadatas", "distances"],
         )
         return [int(one) for one in found["ids"][0]]

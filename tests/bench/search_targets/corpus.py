@@ -12,11 +12,18 @@ from tests.bench.texts import passages
 
 ROWS = 100_000
 DIMENSION = 384
-SHELVES = 100
 QUERIES = 500
 CENTRES = 1000
 # Of the distances within a cluster, against those between centres.
 SPREAD = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """Lets rows through of which a field of the metadata is less than a bound."""
+
+    field: str
+    bound: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +36,9 @@ class Corpus:
     queries: NDArray[np.float32]
     """Shape (queries, dimension)."""
 
-    def shelf(self, row: int) -> int:
-        """Metadata that one row in a hundred shares."""
-        return row % SHELVES
-
-    def year(self, row: int) -> int:
-        """Metadata that is there to be carried."""
-        return 1950 + row % 83
+    def metadata(self, row: int) -> dict[str, int]:
+        """Two fields, of a hundred and of a thousand values."""
+        return {"shelf": row % 100, "box": row % 1000}
 
 
 def corpus() -> Corpus:

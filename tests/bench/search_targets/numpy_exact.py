@@ -6,15 +6,16 @@ import asyncio
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tests.bench.search_targets.corpus import Corpus
+from tests.bench.search_targets.corpus import Below, Corpus
 from tests.bench.search_targets.target import Vector
 
 
 class NumpyExact:
     """Brute force in this process: no server, no texts, no metadata, nothing on disk.
 
-    Each shelf is a matrix of its own, so that a filter costs nothing.
+    What passes a filter is a matrix of its own from its first search on.
     """
 
     name = "numpy"
@@ -27,19 +28,26 @@ class NumpyExact:
 
     async def fill(self, corpus: Corpus) -> None:
         """Keep the vectors."""
-        numbers = np.arange(len(corpus.vectors))
-        shelves = np.array([corpus.shelf(int(row)) for row in numbers])
-        self._rows = {None: (numbers, corpus.vectors)}
-        for shelf in np.unique(shelves):
-            of_shelf = numbers[shelves == shelf]
-            self._rows[int(shelf)] = (of_shelf, corpus.vectors[of_shelf])
+        self._corpus = corpus
+        self._rows = {None: (np.arange(len(corpus.vectors)), corpus.vectors)}
 
-    async def search(self, query: Vector, top_k: int, shelf: int | None) -> list[int]:
+    async def search(self, query: Vector, top_k: int, where: Below | None) -> list[int]:
         """Multiply, in a thread as a server would."""
-        return await asyncio.to_thread(self._nearest, query, top_k, shelf)
+        return await asyncio.to_thread(self._nearest, query, top_k, where)
 
-    def _nearest(self, query: Vector, top_k: int, shelf: int | None) -> list[int]:
-        numbers, vectors = self._rows[shelf]
+    def _nearest(self, query: Vector, top_k: int, where: Below | None) -> list[int]:
+        if where not in self._rows:
+            self._rows[where] = self._passing(where)
+        numbers, vectors = self._rows[where]
         scores = vectors @ query
         best = np.argpartition(scores, -top_k)[-top_k:]
         return [int(row) for row in numbers[best[np.argsort(-scores[best])]]]
+
+    def _passing(self, where: Below | None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        rows = range(len(self._corpus.vectors))
+        passing = [
+            row
+            for row in rows
+            if where is None or self._corpus.metadata(row)[where.field] < where.bound
+        ]
+        return np.array(passing), self._corpus.vectors[passing]

@@ -11,7 +11,7 @@ from typing import Self
 
 import groundwire
 
-from tests.bench.search_targets.corpus import Corpus
+from tests.bench.search_targets.corpus import Below, Corpus
 from tests.bench.search_targets.target import Vector
 from tests.e2e.serving import ServerProcess
 
@@ -27,10 +27,10 @@ class GroundwireServer:
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
-        server = self._stack.enter_context(ServerProcess(Path(folder) / "data"))
+        self.data = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "data"
+        server = self._stack.enter_context(ServerProcess(self.data))
         client = groundwire.AsyncClient(server.address)
-        self._client = await self._stack.enter_async_context(client)
+        self.client = await self._stack.enter_async_context(client)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -38,28 +38,42 @@ class GroundwireServer:
 
     async def fill(self, corpus: Corpus) -> None:
         """Upsert in batches, some at a time; each is on disk when it is acknowledged."""
-        await self._client.retrieve.create_collection(
+        await self.create(corpus)
+        await self.store(corpus, range(len(corpus.vectors)))
+
+    async def create(self, corpus: Corpus) -> None:
+        """Make the collection."""
+        await self.client.retrieve.create_collection(
             COLLECTION, embedder="none", dimension=corpus.vectors.shape[1]
         )
-        starts = range(0, len(corpus.vectors), BATCH)
+
+    async def store(self, corpus: Corpus, rows: range) -> None:
+        """Upsert some of the rows."""
+        starts = rows[::BATCH]
         await asyncio.gather(
             *(self._write(corpus, starts[number::WRITERS]) for number in range(WRITERS))
         )
 
-    async def search(self, query: Vector, top_k: int, shelf: int | None) -> list[int]:
+    async def search(self, query: Vector, top_k: int, where: Below | None) -> list[int]:
         """Search by vector."""
-        options = {} if shelf is None else {"filter": groundwire.where("shelf").eq(shelf)}
-        found = await self._client.retrieve.search(COLLECTION, query, top_k=top_k, **options)
+        options = {} if where is None else {"filter": _filter(where)}
+        found = await self.client.retrieve.search(COLLECTION, query, top_k=top_k, **options)
         return [int(hit.id) for hit in found.hits]
 
     async def _write(self, corpus: Corpus, starts: Sequence[int]) -> None:
         for start in starts:
             rows = range(start, min(start + BATCH, len(corpus.vectors)))
-            await self._client.retrieve.upsert(COLLECTION, [_record(corpus, row) for row in rows])
+            await self.client.retrieve.upsert(COLLECTION, [_record(corpus, row) for row in rows])
 
 
 def _record(corpus: Corpus, row: int) -> groundwire.Record:
-    metadata = {"shelf": corpus.shelf(row), "year": corpus.year(row)}
     return groundwire.Record(
-        str(row), vector=corpus.vectors[row], text=corpus.texts[row], metadata=metadata
+        str(row),
+        vector=corpus.vectors[row],
+        text=corpus.texts[row],
+        metadata=corpus.metadata(row),
     )
+
+
+def _filter(where: Below) -> groundwire.Filter:
+    return groundwire.where(where.field).lt(where.bound)

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.search_targets.corpus import Corpus
+from tests.bench.search_targets.corpus import Below, Corpus
 
 Vector = NDArray[np.float32]
 
@@ -22,11 +22,11 @@ class Target(Protocol):
     async def __aexit__(self, *error: object) -> None: ...
 
     async def fill(self, corpus: Corpus) -> None:
-        """Store everything: vectors, texts, and the metadata `shelf` and `year`."""
+        """Store everything: vectors, texts and metadata."""
         ...
 
-    async def search(self, query: Vector, top_k: int, shelf: int | None) -> list[int]:
-        """Numbers of the rows nearest by cosine, nearest first; of one shelf if given.
+    async def search(self, query: Vector, top_k: int, where: Below | None) -> list[int]:
+        """Numbers of the rows nearest by cosine, nearest first; of those that pass if given.
 
         Any number of searches may be in progress at once.
         """
