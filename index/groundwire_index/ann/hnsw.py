@@ -18,7 +18,7 @@ from groundwire_index.ann.parameters import whole_numbers
 from groundwire_index.ann.protocol import Ann, Bitmap, Positions, Tuning, Vectors
 from groundwire_index.ann.scan import scan
 from groundwire_index.ann.selection import Selection, completed
-from groundwire_index.ann.sq8 import SAMPLE, check_codes, clip
+from groundwire_index.ann.sq8 import SAMPLE, check_codes, clip, proposed
 from groundwire_index.records import Metric
 from groundwire_index.storage.segment_file import Matrix
 
@@ -99,8 +99,9 @@ class HnswAnn:
         """By the graph; by all codes where that is less work, or where the graph falls short."""
         selection = Selection(allowed, self.size)
         points = self._geometry.points(queries)
-        count = min(2 * depth + 20, self.size)
-        effort = selection.widened(max(tuning.ef or _EF, count))
+        count = min(proposed(depth), self.size)
+        # A walk finds the last of its candidates less surely than the first.
+        effort = selection.widened(max(tuning.ef or _EF, 2 * depth + 20))
 
         def scanned(points: Matrix) -> Positions:
             return scan(self._codes, points, count, selection)

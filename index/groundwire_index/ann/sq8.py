@@ -75,12 +75,22 @@ class Sq8Ann:
     def search(
         self, queries: Matrix, depth: int, allowed: Bitmap | None, tuning: Tuning
     ) -> Positions:
-        """Twice the depth makes up for the rounding."""
+        """Some more than the depth make up for the rounding."""
         del tuning  # There is nothing to tune.
-        count = min(2 * depth + 20, self.size)
+        count = min(proposed(depth), self.size)
         selection = Selection(allowed, self.size)
         with using_threads(search_threads(len(queries))):
             return scan(self._index, self._geometry.points(queries), count, selection)
+
+
+def proposed(depth: int) -> int:
+    """How many codes to take where the best ``depth`` vectors are wanted.
+
+    Over 60,000 vectors of 384 dimensions the nearest 26 codes held 0.9985 to 1 of the nearest 10
+    vectors: of clusters, tight ones too, of none, of lengths that differ tenfold. The nearest 10
+    held 0.85 to 0.98.
+    """
+    return depth + depth // 2 + 10
 
 
 def clip(quantizer: Any, metric: Metric) -> None:
