@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from groundwire_index.errors import (
@@ -68,10 +68,7 @@ class Aliases:
         """Forget an alias; where it pointed. Raises NotFoundError."""
         name = self._names.get((tenant, alias))
         if name is None:
-            raise NotFoundError(
-                f'there is no alias "{alias}": check the name',
-                metadata={"resource_type": "alias", "resource_name": alias},
-            )
+            raise no_alias(alias)
         with self._connections.lend(self._catalog, Role.WRITER) as connection:
             connection.execute(
                 "DELETE FROM aliases WHERE tenant = ? AND alias = ?", (tenant, alias)
@@ -83,19 +80,37 @@ class Aliases:
         """Raise AlreadyExistsError if the name is an alias."""
         target = self.resolve(tenant, name)
         if target != name:
-            raise AlreadyExistsError(
-                f'"{name}" is an alias of collection "{target}": choose another name, or delete '
-                "the alias first",
-                metadata={"resource_type": "alias", "resource_name": name},
-            )
+            raise is_an_alias(name, target)
 
     def require_none(self, tenant: str, name: str) -> None:
         """Raise FailedPreconditionError if the name is an alias, or has any."""
         target = self.resolve(tenant, name)
         if aliases := self.of(tenant, target):
-            raise FailedPreconditionError(
-                f'collection "{target}" has the alias {", ".join(aliases)}: point it to another '
-                "collection or delete it first, so that no name stops answering by surprise",
-                reason="COLLECTION_HAS_ALIASES",
-                metadata={"collection": target, "aliases": ", ".join(aliases)},
-            )
+            raise has_aliases(target, aliases)
+
+
+def no_alias(alias: str) -> NotFoundError:
+    """There is no such alias."""
+    return NotFoundError(
+        f'there is no alias "{alias}": check the name',
+        metadata={"resource_type": "alias", "resource_name": alias},
+    )
+
+
+def is_an_alias(name: str, target: str) -> AlreadyExistsError:
+    """An alias has the name that a collection was to have."""
+    return AlreadyExistsError(
+        f'"{name}" is an alias of collection "{target}": choose another name, or delete '
+        "the alias first",
+        metadata={"resource_type": "alias", "resource_name": name},
+    )
+
+
+def has_aliases(target: str, aliases: Sequence[str]) -> FailedPreconditionError:
+    """A collection cannot go while aliases point to it."""
+    return FailedPreconditionError(
+        f'collection "{target}" has the alias {", ".join(aliases)}: point it to another '
+        "collection or delete it first, so that no name stops answering by surprise",
+        reason="COLLECTION_HAS_ALIASES",
+        metadata={"collection": target, "aliases": ", ".join(aliases)},
+    )

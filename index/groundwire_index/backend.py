@@ -1,7 +1,8 @@
 """What a server needs of an index, wherever its records are kept.
 
-`Index` keeps them in a folder of this machine. What a backend cannot do as it is written here it
-refuses with UnsupportedError, which says what to do instead; it never does something else.
+`Index` keeps them in a folder of this machine, `groundwire_index.milvus` in Milvus; both pass
+tests/conformance/backend. What a backend cannot do as it is written here it refuses with
+UnsupportedError, which says what to do instead; it never does something else.
 """
 
 from __future__ import annotations

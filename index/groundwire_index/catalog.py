@@ -100,10 +100,7 @@ class Catalog:
             self.find(tenant, alias)
         except NotFoundError:
             return
-        raise AlreadyExistsError(
-            f'"{alias}" is a collection: choose another name for the alias',
-            metadata={"resource_type": "collection", "resource_name": alias},
-        )
+        raise is_a_collection(alias)
 
     def page(self, tenant: str, after: str, limit: int) -> list[Entry]:
         """Collections of a tenant in order of name."""
@@ -137,7 +134,7 @@ class Catalog:
             answer = find_answer(connection, tenant, key)
         if answer is None:
             return None
-        if answer.asked != _encode(spec):
+        if answer.asked != encode_spec(spec):
             raise key_reused(key)
         return Entry(answer.folder, spec, _time(answer.created))
 
@@ -147,17 +144,17 @@ class Catalog:
         with self._connections.lend(self._path, Role.WRITER) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                values = (tenant, spec.name, folder, _encode(spec), now)
+                values = (tenant, spec.name, folder, encode_spec(spec), now)
                 entry = _store(connection, "INSERT", values)
             except sqlite3.IntegrityError:
                 raise name_taken(self.find(tenant, spec.name).spec, spec) from None
-            remember(connection, tenant, key, Answer(_encode(spec), folder, now), now)
+            remember(connection, tenant, key, Answer(encode_spec(spec), folder, now), now)
             connection.execute("COMMIT")
         return entry
 
     def replace(self, tenant: str, folder: str, spec: CollectionSpec) -> Entry:
         """Put a collection in the place of the one of its name, if there is one, in one step."""
-        values = (tenant, spec.name, folder, _encode(spec), self._now())
+        values = (tenant, spec.name, folder, encode_spec(spec), self._now())
         with self._connections.lend(self._path, Role.WRITER) as connection:
             return _store(connection, "INSERT OR REPLACE", values)
 
@@ -168,7 +165,7 @@ class Catalog:
             connection.execute("BEGIN IMMEDIATE")
             if was_done(connection, tenant, key, asked):
                 return False
-            values = (tenant, spec.name, entry.folder, _encode(spec), created)
+            values = (tenant, spec.name, entry.folder, encode_spec(spec), created)
             _store(connection, "INSERT OR REPLACE", values)
             remember(connection, tenant, key, Answer(asked), self._now())
             connection.execute("COMMIT")
@@ -214,6 +211,29 @@ def not_found(name: str) -> NotFoundError:
     )
 
 
+def is_a_collection(alias: str) -> AlreadyExistsError:
+    """A collection has the name that an alias was to have."""
+    return AlreadyExistsError(
+        f'"{alias}" is a collection: choose another name for the alias',
+        metadata={"resource_type": "collection", "resource_name": alias},
+    )
+
+
+def encode_spec(spec: CollectionSpec) -> str:
+    """A spec as text, equal for equal specs."""
+    fields = asdict(spec) | {"metric": spec.metric.value}
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False)
+
+
+def decode_spec(encoded: str) -> CollectionSpec:
+    """The spec of a text."""
+    fields = json.loads(encoded)
+    fingerprint = fields["fingerprint"]
+    fields["metric"] = Metric(fields["metric"])
+    fields["fingerprint"] = None if fingerprint is None else Fingerprint(**fingerprint)
+    return CollectionSpec(**fields)
+
+
 def _create(path: Path) -> None:
     building = path.with_suffix(".new")
     building.unlink(missing_ok=True)
@@ -221,11 +241,6 @@ def _create(path: Path) -> None:
     building.replace(path)
     PageSums(path).renew()
     sync_folder(path.parent)
-
-
-def _encode(spec: CollectionSpec) -> str:
-    fields = asdict(spec) | {"metric": spec.metric.value}
-    return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
 
 def _store(connection: sqlite3.Connection, insert: str, values: tuple[Any, ...]) -> Entry:
@@ -237,11 +252,7 @@ def _store(connection: sqlite3.Connection, insert: str, values: tuple[Any, ...])
 def _entry(row: Sequence[Any]) -> tuple[str, Entry]:
     """The tenant, and the entry."""
     tenant, _, folder, spec, created = checked_row(row, f'collection "{row[1]}"')
-    fields = json.loads(spec)
-    fingerprint = fields["fingerprint"]
-    fields["metric"] = Metric(fields["metric"])
-    fields["fingerprint"] = None if fingerprint is None else Fingerprint(**fingerprint)
-    return tenant, Entry(folder, CollectionSpec(**fields), _time(created))
+    return tenant, Entry(folder, decode_spec(spec), _time(created))
 
 
 def _time(seconds: float) -> datetime:

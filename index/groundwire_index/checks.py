@@ -125,6 +125,15 @@ def check_range(value: int, field: str, low: int, high: int) -> None:
         raise InvalidArgumentError(field, f"{value:,} is not allowed: {low:,} to {high:,}")
 
 
+def check_sequence(value: int, last: int) -> None:
+    """Refuse the number of a write that was not given out."""
+    require(
+        0 <= value <= last,
+        "at_least_sequence",
+        f"{value:,} has not been given out by this collection, which is at {last:,}",
+    )
+
+
 def check_count(count: int, field: str, high: int, low: int = 1) -> None:
     """Refuse a list of the wrong length."""
     if not low <= count <= high:

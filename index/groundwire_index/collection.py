@@ -8,13 +8,13 @@ from pathlib import Path
 
 from groundwire_index.backup.copying import copy_collection
 from groundwire_index.catalog import Entry
-from groundwire_index.checks import MAX_IDS, check_count, check_id, check_ids, check_key, require
+from groundwire_index.checks import MAX_IDS, check_count, check_id, check_ids, check_key
 from groundwire_index.collection_store import CollectionStore
 from groundwire_index.description import describe
 from groundwire_index.documents import check_document
 from groundwire_index.encoding import Batch, encode_batch
 from groundwire_index.errors import GroundwireError
-from groundwire_index.filter_checks import has_condition
+from groundwire_index.filter_checks import require_condition
 from groundwire_index.filter_sql import compile_filter
 from groundwire_index.filters import Filter
 from groundwire_index.reads import Reads
@@ -112,11 +112,7 @@ class Collection(Reads):
         """Delete the records that match a filter with at least one condition."""
         check_key(idempotency_key)
         compiled = compile_filter(where)
-        require(
-            has_condition(where),
-            "filter",
-            "has no condition: to remove everything, delete the collection",
-        )
+        require_condition(where)
         write = DeleteMatching(compiled)
         return self._store.write_once(idempotency_key, write.digest, write)
 

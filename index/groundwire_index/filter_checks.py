@@ -22,6 +22,15 @@ def check_filter(where: Filter, field: str = "filter") -> None:
     _Check(field).visit(where, field, level=1)
 
 
+def require_condition(where: Filter) -> None:
+    """Refuse to delete by a filter that compares nothing."""
+    _require(
+        has_condition(where),
+        "filter",
+        "has no condition: to remove everything, delete the collection",
+    )
+
+
 def has_condition(where: Filter) -> bool:
     """Whether anything is compared at all: a filter without a condition is all or nothing."""
     match where:

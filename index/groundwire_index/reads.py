@@ -11,11 +11,12 @@ from groundwire_index.checks import (
     check_ids,
     check_query,
     check_range,
+    check_sequence,
     require,
 )
 from groundwire_index.collection_store import CollectionStore
 from groundwire_index.documents import find_document, list_documents
-from groundwire_index.errors import DataLossError, FailedPreconditionError, NotFoundError
+from groundwire_index.errors import DataLossError
 from groundwire_index.filter_checks import has_condition
 from groundwire_index.filter_sql import CompiledFilter, compile_filter
 from groundwire_index.filters import Filter
@@ -31,6 +32,7 @@ from groundwire_index.records import (
     SearchResult,
     Vector,
 )
+from groundwire_index.refusals import no_record, no_vector
 from groundwire_index.scroll import scroll_page
 from groundwire_index.search import search
 from groundwire_index.snapshot import Snapshot
@@ -71,15 +73,9 @@ class Reads:
         """
         (record,) = self.get([record_id], _VECTOR_ONLY)
         if record is None:
-            raise NotFoundError(
-                f'there is no record "{record_id}" in collection "{self.spec.name}"',
-                metadata={"resource_type": "record", "resource_name": record_id},
-            )
+            raise no_record(record_id, self.spec.name)
         if record.vector is None:
-            raise FailedPreconditionError(
-                f'record "{record_id}" has no vector: write it again with one',
-                reason="RECORD_WITHOUT_VECTOR",
-            )
+            raise no_vector(record_id)
         return record.vector
 
     def count(self, where: Filter | None = None) -> Count:
@@ -149,11 +145,7 @@ class Reads:
         """
         with self._store.snapshot() as snapshot:
             last = snapshot.state.sequence
-        require(
-            0 <= sequence <= last,
-            "at_least_sequence",
-            f"{sequence:,} has not been given out by this collection, which is at {last:,}",
-        )
+        check_sequence(sequence, last)
 
     # --- documents ---
 

@@ -161,7 +161,7 @@ class CollectionInfo:
     """Live records that have a vector."""
     documents: int
     disk_bytes: int
-    """Bytes that its files occupy."""
+    """Bytes that its files occupy; 0 if they are not here."""
     state: CollectionState
     sequence: int
     """Number of the last acknowledged write; 0 before the first."""
@@ -287,7 +287,7 @@ class SearchPlan:
     scanned: int
     """Vectors that were compared in full precision."""
     filtered: int | None
-    """Records that passed the filter; None without one."""
+    """Records that passed the filter; None without one, or if they were not counted."""
     took_s: float
     sequence: int
     """The state that was searched."""

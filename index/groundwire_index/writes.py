@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from groundwire_index.documents import find_document, remove_document, store_document
 from groundwire_index.encoding import Batch
-from groundwire_index.errors import AlreadyExistsError, DataLossError, NotFoundError
+from groundwire_index.errors import AlreadyExistsError, DataLossError
 from groundwire_index.filter_sql import CompiledFilter, Sql, digest_of
 from groundwire_index.records import Document, DocumentWrite, WriteResult
+from groundwire_index.refusals import no_document, record_of_another
 from groundwire_index.storage.row_sums import checked_row, row_sum
 from groundwire_index.transaction import LiveRow, Transaction
 
@@ -128,10 +129,7 @@ class DeleteDocument:
         rows = _chunks_of(self.id, transaction)
         removed = remove_document(transaction.connection, self.id)
         if not rows and not removed:
-            raise NotFoundError(
-                f'there is no document "{self.id}" in this collection',
-                metadata={"resource_type": "document", "resource_name": self.id},
-            )
+            raise no_document(self.id)
         transaction.count_documents(-1 if removed else 0)
         transaction.end(rows)
         return WriteResult(sequence, len(rows))
@@ -169,13 +167,7 @@ class ReplaceDocument:
         known = transaction.live_rows_of(record.id for record in self.batch.records)
         for row in known:
             if row.document_id != self.document.id:
-                owner = f'document "{row.document_id}"' if row.document_id else "no document"
-                raise AlreadyExistsError(
-                    f'record "{row.id}" is there already and belongs to {owner}: give the '
-                    f'chunks of "{self.document.id}" other ids, or delete that record',
-                    reason="RECORD_OF_ANOTHER_DOCUMENT",
-                    metadata={"resource_type": "record", "resource_name": row.id},
-                )
+                raise record_of_another(row.id, row.document_id, self.document.id)
         transaction.end(chunks)
         transaction.insert(self.batch, _places(known))
 

@@ -18,7 +18,9 @@ from groundwire.v1 import memory_service_pb2_grpc as memory_grpc
 from groundwire.v1 import retrieve_service_pb2 as retrieve_pb
 from groundwire.v1 import retrieve_service_pb2_grpc as retrieve_grpc
 from groundwire_index import Index
+from groundwire_index.backend import IndexBackend
 from groundwire_index.gpu import Gpus, NoGpus, open_gpus
+from groundwire_index.milvus import MilvusIndex
 
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
@@ -79,9 +81,7 @@ class Groundwire:
         )
         self._engines = _engines(settings, self._embedder)
         self._sessions, session_store = _session_store(settings, self._engines.default.count_tokens)
-        self._index = OpenIndex(
-            lambda: Index.open(settings.data_dir / "index", gpus=_gpus(settings, metrics))
-        )
+        self._index = OpenIndex(lambda: _index(settings, metrics))
         # They are closed last to first: what others use comes before them.
         self.components = Components(
             [
@@ -144,6 +144,12 @@ class Groundwire:
             admission=self._admission,
             running=self._running,
         )
+
+
+def _index(settings: Settings, metrics: Metrics) -> IndexBackend:
+    if settings.index == "milvus":
+        return MilvusIndex.open(settings.milvus_uri, settings.milvus_token)
+    return Index.open(settings.data_dir / "index", gpus=_gpus(settings, metrics))
 
 
 def _gpus(settings: Settings, metrics: Metrics) -> Gpus:

@@ -48,6 +48,19 @@ class Settings(BaseSettings):
         description="File to write the bound gRPC and metrics addresses to, as JSON, once serving.",
     )
 
+    # --- the index ---
+    index: Literal["embedded", "milvus"] = Field(
+        default="embedded",
+        description="Where records are kept: in data_dir, or in Milvus (docs/milvus.md).",
+    )
+    milvus_uri: str = Field(
+        default="",
+        description="Milvus (http://HOST:PORT/DATABASE), or a file FILE.db for milvus-lite.",
+    )
+    milvus_token: str = Field(
+        default="", description="USER:PASSWORD or an API key for Milvus; empty: none is sent."
+    )
+
     # --- logs ---
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
@@ -194,6 +207,23 @@ class Settings(BaseSettings):
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _check_milvus_uri(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")) and not value.endswith(".db"):
+            raise ValueError("must start with http:// or https://, or be a file ending with .db")
+        return str(Path(value).expanduser()) if value.endswith(".db") else value
+
+    @model_validator(mode="after")
+    def _check_index(self) -> Self:
+        if self.index == "milvus" and not self.milvus_uri:
+            raise ValueError("milvus_uri is needed with index milvus")
+        if self.index != "milvus" and (self.milvus_uri or self.milvus_token):
+            raise ValueError("milvus_uri and milvus_token are only for index milvus")
+        if self.index == "milvus" and self.index_gpu not in ("auto", NO_GPU):
+            raise ValueError("index_gpu is only for index embedded")
+        return self
 
     @model_validator(mode="after")
     def _check_vllm_name(self) -> Self:

@@ -15,8 +15,10 @@ def shown(name: str, value: Any) -> str:
     """The value as text; passwords and tokens become ``***``."""
     if value is None:
         return ""
-    if name == "redis_url":
+    if name in ("redis_url", "milvus_uri"):
         return _PASSWORD.sub("***", str(value))
+    if isinstance(value, str) and value and _SECRET_KEYS.search(name):
+        return "***"
     if isinstance(value, dict):
         return json.dumps(
             {key: "***" if _SECRET_KEYS.search(key) else item for key, item in value.items()}

@@ -152,6 +152,9 @@ def test_a_password_is_never_shown() -> None:
     assert shown("redis_url", "redis://u:hunter2@h:1/0") == "redis://u:***@h:1/0"
     assert shown("redis_url", "redis://host:6379/0") == "redis://host:6379/0"
     assert "hunter2" not in shown("vllm_args", {"hf_token": "hunter2"})
+    assert shown("milvus_uri", "https://u:hunter2@host:19530/db") == "https://u:***@host:19530/db"
+    assert shown("milvus_token", "root:hunter2") == "***"
+    assert shown("milvus_token", "") == ""
 
 
 def test_settings_are_listed(

@@ -47,7 +47,7 @@ class SearchOptions(TypedDict, total=False):
 
     top_k: int
     mode: SearchMode
-    """Default: "hybrid" for a text, else "dense"."""
+    """Default: "hybrid" for a text, if the server has a keyword index; else "dense"."""
     filter: Filter
     fusion: ReciprocalRank | WeightedSum
     min_score: float

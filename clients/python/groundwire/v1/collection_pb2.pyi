@@ -179,7 +179,7 @@ class CollectionCounts(_message.Message):
     documents: _builtins.int
     """Documents ingested."""
     disk_bytes: _builtins.int
-    """Bytes on disk."""
+    """Bytes on disk; 0 where the index does not tell."""
     def __init__(
         self,
         *,

@@ -468,7 +468,7 @@ class Grounding(_message.Message):
     top_k: _builtins.int
     """Passages to retrieve, 1 to 100; 5 if absent."""
     mode: _retrieve_service_pb2.SearchMode.ValueType
-    """SEARCH_MODE_HYBRID if unspecified."""
+    """SEARCH_MODE_HYBRID if unspecified, or SEARCH_MODE_DENSE where the index has no words."""
     min_score: _builtins.float
     """Drops passages with a lower score. The scale depends on the mode."""
     query: _builtins.str

@@ -58,7 +58,9 @@ class _SearchMode:
 class _SearchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SEARCH_MODE_UNSPECIFIED: _SearchMode.ValueType  # 0
-    """SEARCH_MODE_HYBRID for a text query, SEARCH_MODE_DENSE for a vector or a record."""
+    """SEARCH_MODE_HYBRID for a text query, SEARCH_MODE_DENSE for a vector or a record. Also for a
+    text query where the server's index has no words.
+    """
     SEARCH_MODE_DENSE: _SearchMode.ValueType  # 1
     """By similarity of vectors."""
     SEARCH_MODE_LEXICAL: _SearchMode.ValueType  # 2
@@ -72,7 +74,9 @@ class SearchMode(_SearchMode, metaclass=_SearchModeEnumTypeWrapper):
     """How records are ranked."""
 
 SEARCH_MODE_UNSPECIFIED: SearchMode.ValueType  # 0
-"""SEARCH_MODE_HYBRID for a text query, SEARCH_MODE_DENSE for a vector or a record."""
+"""SEARCH_MODE_HYBRID for a text query, SEARCH_MODE_DENSE for a vector or a record. Also for a
+text query where the server's index has no words.
+"""
 SEARCH_MODE_DENSE: SearchMode.ValueType  # 1
 """By similarity of vectors."""
 SEARCH_MODE_LEXICAL: SearchMode.ValueType  # 2
@@ -1216,7 +1220,7 @@ class SearchPlan(_message.Message):
     scanned: _builtins.int
     """Vectors that were compared."""
     filtered: _builtins.int
-    """Records that passed the filter; absent without one."""
+    """Records that passed the filter; absent without one, or where the index does not count them."""
     sequence: _builtins.int
     """Sequence number of the state that was searched."""
     @_builtins.property

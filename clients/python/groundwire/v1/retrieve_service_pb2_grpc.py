@@ -31,6 +31,9 @@ class RetrieveServiceStub:
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
     storage: it survives a crash of the process and of the machine. A read that starts after
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
+
+    A server may keep its records in Milvus. What it cannot do then is UNIMPLEMENTED; what a write
+    survives is up to Milvus (docs/milvus.md).
     """
 
     def __init__(self, channel):
@@ -167,6 +170,9 @@ class RetrieveServiceServicer:
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
     storage: it survives a crash of the process and of the machine. A read that starts after
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
+
+    A server may keep its records in Milvus. What it cannot do then is UNIMPLEMENTED; what a write
+    survives is up to Milvus (docs/milvus.md).
     """
 
     def CreateCollection(self, request, context):
@@ -507,6 +513,9 @@ class RetrieveService:
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
     storage: it survives a crash of the process and of the machine. A read that starts after
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
+
+    A server may keep its records in Milvus. What it cannot do then is UNIMPLEMENTED; what a write
+    survives is up to Milvus (docs/milvus.md).
     """
 
     @staticmethod

@@ -32,6 +32,9 @@ class RetrieveServiceStub:
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
     storage: it survives a crash of the process and of the machine. A read that starts after
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
+
+    A server may keep its records in Milvus. What it cannot do then is UNIMPLEMENTED; what a write
+    survives is up to Milvus (docs/milvus.md).
     """
 
     @_typing.overload
@@ -138,6 +141,9 @@ class RetrieveServiceAsyncStub(RetrieveServiceStub):
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
     storage: it survives a crash of the process and of the machine. A read that starts after
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
+
+    A server may keep its records in Milvus. What it cannot do then is UNIMPLEMENTED; what a write
+    survives is up to Milvus (docs/milvus.md).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -240,6 +246,9 @@ class RetrieveServiceServicer:
     Every call sees only the caller's tenant. A write is acknowledged after it is on stable
     storage: it survives a crash of the process and of the machine. A read that starts after
     an acknowledgement sees that write. An unknown collection is NOT_FOUND.
+
+    A server may keep its records in Milvus. What it cannot do then is UNIMPLEMENTED; what a write
+    survives is up to Milvus (docs/milvus.md).
     """
 
     def CreateCollection(
