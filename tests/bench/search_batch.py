@@ -1,6 +1,6 @@
 """SearchBatch of 64 queries, ids and scores, against FAISS in process on the very same index.
 
-The peer searches the server's own index file by as many candidates, with all processors, and
+The peer searches the server's own index files by as many candidates, with all processors, and
 computes nothing exactly: no transport, no ids, no exact scores. The two take turns.
 """
 
@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import faiss
@@ -46,14 +46,14 @@ def through_grpc(server: GroundwireServer) -> Ask:
     return ask
 
 
-def in_process(file: Path) -> Ask:
+def in_process(files: Iterable[Path]) -> Ask:
     """FAISS alone."""
-    index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+    indexes = [faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC) for file in files]
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     parameters = faiss.SearchParametersHNSW(efSearch=EF)
 
     async def ask(queries: np.ndarray) -> object:
-        return index.search(queries, TOP_K, params=parameters)
+        return [index.search(queries, TOP_K, params=parameters) for index in indexes]
 
     return ask
 
@@ -79,8 +79,8 @@ async def measure() -> None:
     async with GroundwireServer() as server:
         await server.fill(rows)
         await asyncio.to_thread(settled)
-        (file,) = server.data.glob("index/collections/*/anns/*.faiss")
-        asked = {"groundwire": through_grpc(server), "FAISS": in_process(file)}
+        files = server.data.glob("index/collections/*/anns/*.faiss")
+        asked = {"groundwire": through_grpc(server), "FAISS": in_process(files)}
         rates: dict[str, list[float]] = {name: [] for name in asked}
         for number in range(ROUNDS + 1):
             for name, ask in asked.items():
