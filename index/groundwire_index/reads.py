@@ -140,10 +140,11 @@ class Reads:
     def wait_for(self, sequence: int, timeout_s: float) -> None:  # noqa: ARG002 - see below
         """Return once reads see write number ``sequence``.
 
-        Here a write is visible before its number is given out, so nothing is ever waited for;
-        replicas would. Raises InvalidArgumentError for a number that was not given out.
+        The write itself returns no sooner; only who learned of its number from another read, in
+        the moment of its commit, has to wait. Raises InvalidArgumentError for a number that was
+        not given out.
         """
-        with self._store.snapshot() as snapshot:
+        with self._store.snapshot(dense=True) as snapshot:
             last = snapshot.state.sequence
         check_sequence(sequence, last)
 

@@ -8,6 +8,7 @@ leaves behind is dropped when the catalog is opened next.
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class MilvusCatalog:
         self._filler = Filler.of(_SPEC.dimension)
         self.known: Known | None = None
         """What it is, unless that has to be read from Milvus."""
+        self._writes = 0
+        self._reading = threading.Lock()
         if not link.exists(CATALOG):
             link.create(CATALOG, _SPEC)
         self._sweep()
@@ -191,9 +194,17 @@ class MilvusCatalog:
         return self._filler.row(_key(kind, tenant, name), {**named, **body})
 
     def _write(self, rows: list[Row]) -> None:
-        # Unknown until it is read again: it may be done although the answer is lost.
-        self.known = None
-        self._link.upsert(CATALOG, rows)
+        self._forget()
+        try:
+            self._link.upsert(CATALOG, rows)
+        finally:
+            # Unknown until it is read again: it may be done although the answer is lost.
+            self._forget()
+
+    def _forget(self) -> None:
+        with self._reading:
+            self._writes += 1
+            self.known = None
 
     def _drop(self, folder: str) -> None:
         self._link.drop(folder)
@@ -206,10 +217,14 @@ class MilvusCatalog:
         self._link.remove(CATALOG, f"{STATE} == {DEAD}")
 
     def _read(self) -> Known:
-        known = self.known
-        if known is None:
-            rows = self._link.in_order(CATALOG, f"{STATE} == {NO_RECORD}", (BODY,))
-            known = self.known = _known(rows)
+        known, writes = self.known, self._writes
+        if known is not None:
+            return known
+        known = _known(self._link.in_order(CATALOG, f"{STATE} == {NO_RECORD}", (BODY,)))
+        with self._reading:
+            # What was read while something was written may be what was there before.
+            if writes == self._writes:
+                self.known = known
         return known
 
 

@@ -78,16 +78,14 @@ def search_together(
     collection: CollectionBackend, asked: Sequence[Search]
 ) -> list[pb.SearchResponse | Exception]:
     """The best records for each query, or what is wrong with it."""
-    answers: list[pb.SearchResponse | Exception] = []
-    queries: list[SearchQuery] = []
-    for one in asked:
-        try:
-            queries.append(_checked_query(collection, one))
-        except GroundwireError as error:
-            answers.append(error)
-    if answers and len(asked) > 1:
+    try:
+        queries = [_checked_query(collection, one) for one in asked]
+        return [search_message(result) for result in collection.search_many(queries)]
+    except GroundwireError as error:
+        if len(asked) == 1:
+            return [error]
+        # What is wrong with one is no reason to refuse the others.
         return [answer for one in asked for answer in search_together(collection, [one])]
-    return answers or [search_message(result) for result in collection.search_many(queries)]
 
 
 def search_batch(collection: CollectionBackend, asked: Sequence[Search]) -> pb.SearchBatchResponse:

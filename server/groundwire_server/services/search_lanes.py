@@ -26,6 +26,7 @@ _AT_ONCE = max(2, min(4, os.cpu_count() or 1))
 _MOST = 64
 
 Answer: TypeAlias = "asyncio.Future[pb.SearchResponse]"
+Answers: TypeAlias = "Sequence[pb.SearchResponse | Exception]"
 
 
 class SearchLanes:
@@ -68,17 +69,18 @@ class _Lane:
             self._loop.run_in_executor(None, self._work, collection)
 
     def _work(self, collection: CollectionBackend) -> None:
-        """In a thread: answer what waits until nothing does."""
-        while together := self._take():
-            answers = _answers(collection, [one.asked for one in together])
-            self._loop.call_soon_threadsafe(_settle, together, answers)
-        self._loop.call_soon_threadsafe(self._rest, collection)
+        """In a thread: answer what waits, once. Others are in line for the thread, too."""
+        together = self._take()
+        answers = _answers(collection, [one.asked for one in together]) if together else ()
+        self._loop.call_soon_threadsafe(self._done, collection, together, answers)
 
-    def _rest(self, collection: CollectionBackend) -> None:
+    def _done(
+        self, collection: CollectionBackend, together: Sequence[_Waiting], answers: Answers
+    ) -> None:
         self._working -= 1
-        # Of what came since the thread looked last, it knows nothing.
         if self._waiting:
             self._start(collection)
+        _settle(together, answers)
 
     def _take(self) -> list[_Waiting]:
         """Those that wait, without those whose callers have gone."""
@@ -93,16 +95,14 @@ class _Lane:
         return taken
 
 
-def _answers(
-    collection: CollectionBackend, asked: Sequence[Search]
-) -> Sequence[pb.SearchResponse | Exception]:
+def _answers(collection: CollectionBackend, asked: Sequence[Search]) -> Answers:
     try:
         return search_together(collection, asked)
     except Exception as error:  # noqa: BLE001 - each caller raises it
         return [error] * len(asked)
 
 
-def _settle(together: Sequence[_Waiting], results: Sequence[pb.SearchResponse | Exception]) -> None:
+def _settle(together: Sequence[_Waiting], results: Answers) -> None:
     for one, result in zip(together, results, strict=True):
         if one.answer.cancelled():
             continue

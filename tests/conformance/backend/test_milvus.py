@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +22,7 @@ from groundwire_index.errors import (
 )
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.milvus import MilvusIndex
+from groundwire_index.milvus.catalog import CATALOG
 from groundwire_index.milvus.collection import MilvusCollection
 from groundwire_index.milvus.link import MilvusLink, Row
 from groundwire_index.milvus.schema import DEAD, STATE
@@ -54,6 +58,26 @@ class FaultyLink(MilvusLink):
         call()
         if self.lose_answer == name:
             raise UnavailableError("the answer was lost")
+
+
+class PausedLink(FaultyLink):
+    """Holds up one reading of the catalog, once it is done, until it is let go."""
+
+    pausing: bool = False
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri, timeout_s=10)
+        self.has_read, self.let_go = threading.Event(), threading.Event()
+
+    def in_order(
+        self, name: str, where: str, fields: Sequence[str], limit: int | None = None
+    ) -> list[Row]:
+        rows = super().in_order(name, where, fields, limit)
+        if self.pausing and name == CATALOG:
+            self.pausing = False
+            self.has_read.set()
+            assert self.let_go.wait(30)
+        return rows
 
 
 @pytest.fixture
@@ -339,3 +363,21 @@ def collections_in(server: LiteServer) -> set[str]:
         return set(client.list_collections())
     finally:
         client.close()
+
+
+def test_what_was_read_before_a_change_does_not_hide_it(server: LiteServer) -> None:
+    link = PausedLink(server.uri)
+    with MilvusIndex(link) as index, ThreadPoolExecutor(1) as pool:
+        index.create_collection("t", SPEC)
+        collection = index.collection("t", "c")
+        link.lose_request = "upsert"
+        with pytest.raises(UnavailableError):
+            index.set_alias("t", "a", "c")  # After this, the catalog has to be read again.
+        link.lose_request = ""
+        link.pausing = True
+        reading = pool.submit(collection.info)
+        assert link.has_read.wait(30)
+        index.create_collection("t", replace(SPEC, name="new"))
+        link.let_go.set()
+        reading.result(30)
+        assert index.collection("t", "new").info().name == "new"

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 import pytest
 from groundwire_index import Collection, Index, SearchMode
 from groundwire_index.errors import NotFoundError
-from groundwire_index.records import SearchQuery
+from groundwire_index.records import SearchQuery, SearchResult
 from groundwire_index.storage.segment_file import SegmentFile
+from groundwire_index.writer import Writer
 from groundwire_index.writes import Upsert
 
 from tests.unit.index.samples import TENANT, document, record, vector
@@ -36,6 +38,31 @@ def test_every_acknowledged_write_is_read_by_who_reads_after_it(collection: Coll
         sequences = [one for several in pool.map(write, range(6)) for one in several]
     assert sorted(sequences) == list(range(1, 61))
     assert collection.count().count == 60
+
+
+def test_whoever_waits_for_a_write_that_is_being_committed_finds_it(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.upsert([record("before", vector(1, 0, 0))])
+    committed, shown, show = threading.Event(), threading.Event(), Writer._show
+
+    def slowly(*args: Any) -> None:
+        committed.set()
+        assert shown.wait(30)
+        show(*args)
+
+    def search_after(sequence: int) -> SearchResult:
+        collection.wait_for(sequence, timeout_s=30)
+        return collection.search(SearchQuery(vector(0, 1, 0), top_k=1))
+
+    monkeypatch.setattr(Writer, "_show", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        written = pool.submit(collection.upsert, [record("new", vector(0, 1, 0))])
+        assert committed.wait(30)
+        found = pool.submit(search_after, collection.count().sequence)
+        threading.Timer(0.2, shown.set).start()
+        assert found.result(30).hits[0].id == "new"
+        assert found.result(30).plan.sequence == written.result(30).sequence
 
 
 def test_a_reader_sees_one_version_of_a_document_or_the_other(collection: Collection) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
 import pytest
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_index import Collection
+from groundwire_index.errors import DataLossError
 from groundwire_index.records import SearchMode, SearchQuery, SearchResult
+from groundwire_server.blocking import run_blocking
 from groundwire_server.services import search_lanes
 from groundwire_server.services.search import search_of
 
@@ -122,3 +125,58 @@ async def test_a_search_is_answered_that_comes_as_the_last_thread_finds_nothing_
         for number in range(COUNT):
             found = await lanes.search(collection, search_of(near(number), SearchMode.DENSE))
             assert found.hits[0].id == f"r{number}"
+
+
+async def test_what_the_index_refuses_of_one_is_answered_to_the_others(
+    corners: Served, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_many = Collection.search_many
+
+    def refusing(collection: Collection, queries: Sequence[SearchQuery]) -> list[SearchResult]:
+        if any(query.vector is not None and query.vector[5] for query in queries):
+            raise DataLossError("r5 is damaged")
+        return search_many(collection, queries)
+
+    monkeypatch.setattr(Collection, "search_many", refusing)
+    first = await all_busy(corners, gate)
+    good = [asyncio.create_task(search(corners, n)) for n in (2, 3, 4)]
+    bad = asyncio.create_task(refusal(corners.stub.Search(near(5))))
+    await corners.stub.Count(pb.CountRequest(collection="c"))
+    gate.opened.set()
+    assert (await bad).code == grpc.StatusCode.DATA_LOSS
+    found = await asyncio.gather(*first, *good)
+    assert [one.hits[0].id for one in found] == [f"r{n}" for n in range(5)]
+
+
+async def test_searches_that_wait_do_not_keep_a_thread_from_others(
+    corners: Served, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_lanes, "_AT_ONCE", 1)
+    collection = corners.index.collection("default", "c")
+
+    async def in_a_loop_of_one_thread() -> list[str]:
+        order: list[str] = []
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        lanes = search_lanes.SearchLanes()
+
+        async def searched(number: int) -> None:
+            await lanes.search(collection, search_of(near(number), SearchMode.DENSE))
+            order.append(f"search {number}")
+
+        async def others() -> None:
+            await run_blocking(lambda: None)
+            order.append("other")
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(searched(0))
+            while not gate.sizes:  # noqa: ASYNC110 - a thread says it
+                await asyncio.sleep(0.001)
+            tasks.create_task(searched(1))
+            await asyncio.sleep(0)
+            tasks.create_task(others())
+            await asyncio.sleep(0)
+            gate.opened.set()
+        return order
+
+    order = await asyncio.to_thread(asyncio.run, in_a_loop_of_one_thread())
+    assert order == ["search 0", "other", "search 1"]
