@@ -38,7 +38,7 @@ class Budget:
             self._taken -= size
 
     def exhausted(self, size: int) -> None:
-        """The GPU had no room for what was taken: give it back, and ask for no more than there is."""
+        """The GPU had no room for what was taken: give it back, and ask for no more than that."""
         with self._changing:
             self._taken -= size
             self._limit = min(self._limit, self._taken)
