@@ -32,7 +32,7 @@ from groundwire_index.records import (
     SearchResult,
     Vector,
 )
-from groundwire_index.refusals import no_record, no_vector
+from groundwire_index.refusals import required_vector
 from groundwire_index.scroll import scroll_page
 from groundwire_index.search import search
 from groundwire_index.snapshot import Snapshot
@@ -72,11 +72,7 @@ class Reads:
         Raises NotFoundError if there is no such record, FailedPreconditionError if it has none.
         """
         (record,) = self.get([record_id], _VECTOR_ONLY)
-        if record is None:
-            raise no_record(record_id, self.spec.name)
-        if record.vector is None:
-            raise no_vector(record_id)
-        return record.vector
+        return required_vector(record, record_id, self.spec.name)
 
     def count(self, where: Filter | None = None) -> Count:
         """How many records match; all of them without a filter."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from groundwire_index.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from groundwire_index.records import Record, Vector
 
 
-def no_record(record_id: str, collection: str) -> NotFoundError:
-    """A collection has no such record."""
-    return NotFoundError(
-        f'there is no record "{record_id}" in collection "{collection}"',
-        metadata={"resource_type": "record", "resource_name": record_id},
-    )
-
-
-def no_vector(record_id: str) -> FailedPreconditionError:
-    """A record has only a text."""
-    return FailedPreconditionError(
-        f'record "{record_id}" has no vector: write it again with one',
-        reason="RECORD_WITHOUT_VECTOR",
-    )
+def required_vector(record: Record | None, record_id: str, collection: str) -> Vector:
+    """A record's vector. Raises NotFoundError without a record, FailedPreconditionError without a
+    vector."""
+    if record is None:
+        raise NotFoundError(
+            f'there is no record "{record_id}" in collection "{collection}"',
+            metadata={"resource_type": "record", "resource_name": record_id},
+        )
+    if record.vector is None:
+        raise FailedPreconditionError(
+            f'record "{record_id}" has no vector: write it again with one',
+            reason="RECORD_WITHOUT_VECTOR",
+        )
+    return record.vector
 
 
 def no_document(document_id: str) -> NotFoundError:

@@ -57,7 +57,7 @@ class Space:
         vectors = np.empty((len(places), dimension), np.float32)
         bounds = ordered.searchsorted(self.starts).tolist()
         for segment, offset, (first, last) in zip(
-            self.segments, self.starts.tolist(), pairwise(bounds), strict=False
+            self.segments, self.starts[:-1].tolist(), pairwise(bounds), strict=True
         ):
             if first < last:
                 slots = ordered[first:last] - offset

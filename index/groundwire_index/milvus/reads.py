@@ -39,7 +39,7 @@ from groundwire_index.records import (
     SearchResult,
     Vector,
 )
-from groundwire_index.refusals import no_record, no_vector
+from groundwire_index.refusals import required_vector
 
 _VECTOR_ONLY = Include(text=False, metadata=False, vector=True)
 
@@ -68,11 +68,7 @@ class MilvusReads:
     def vector_of(self, record_id: str) -> Vector:
         """The vector of one record. Raises NotFoundError, or FailedPreconditionError."""
         (record,) = self.get([record_id], _VECTOR_ONLY)
-        if record is None:
-            raise no_record(record_id, self.spec.name)
-        if record.vector is None:
-            raise no_vector(record_id)
-        return record.vector
+        return required_vector(record, record_id, self.spec.name)
 
     def count(self, where: Filter | None = None) -> Count:
         """How many records match; all of them without a filter."""

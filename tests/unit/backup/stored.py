@@ -18,7 +18,7 @@ from groundwire_server.settings import Settings
 from groundwire_server.settings_record import effective
 
 from tests.conformance.sessions.servers import closing, sessions_on
-from tests.unit.index.test_snapshots import all_of, many
+from tests.unit.index.copied import all_of, many
 
 TENANTS = ("acme", "other tenant")
 TURNS = 70

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,24 +25,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.index import oracle
-from tests.unit.index.samples import TENANT, WITH_VECTOR, Clock, hit_ids, ids, record, vector
+from tests.unit.index.copied import all_of, flip, many, writes_to
+from tests.unit.index.samples import TENANT, Clock, hit_ids, ids, vector
 
 Writes = list[tuple[str, int, int]]
-
-
-def many(first: int, count: int) -> list[Record]:
-    return [
-        record(f"r{number}", vector(number + 1, 1, 2), f"text {number}", metadata={"n": number})
-        for number in range(first, first + count)
-    ]
-
-
-def all_of(collection: Collection) -> Mapping[str, tuple[object, ...]]:
-    page = collection.scroll(limit=1000, include=WITH_VECTOR)
-    return {
-        one.id: (one.text, one.metadata, None if one.vector is None else one.vector.tolist())
-        for one in page.records
-    }
 
 
 def inodes(folder: Path) -> dict[str, int]:
@@ -52,12 +38,6 @@ def inodes(folder: Path) -> dict[str, int]:
 def snapshot_folder(folder: Path, snapshot_id: str) -> Path:
     (found,) = folder.glob(f"index/snapshots/*/{snapshot_id}")
     return found
-
-
-def flip(path: Path, at: int = 20) -> None:
-    content = bytearray(path.read_bytes())
-    content[at] ^= 1
-    path.write_bytes(content)
 
 
 def test_it_is_restored_under_a_new_name_and_neither_changes_with_the_other(
@@ -239,21 +219,8 @@ def test_a_damaged_collection_is_not_taken(
 def test_under_writes_it_holds_exactly_the_first_so_many(
     index: Index, collection: Collection
 ) -> None:
-    stop = threading.Event()
-
-    def write() -> None:
-        number = 0
-        while not stop.is_set():
-            collection.upsert(many(number, 3))
-            number += 3
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
+    with writes_to(collection):
         taken = [index.snapshots.take(TENANT, "c") for _ in range(10)]
-    finally:
-        stop.set()
-        writer.join()
     for number, one in enumerate(taken):
         index.snapshots.restore(TENANT, one.id, name=f"copy{number}")
         copy = index.collection(TENANT, f"copy{number}")

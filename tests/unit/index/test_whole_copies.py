@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +21,8 @@ from groundwire_index.errors import (
 )
 from groundwire_index.storage.page_sums import PageSums
 
+from tests.unit.index.copied import all_of, flip, many, writes_to
 from tests.unit.index.samples import TENANT, ids, vector
-from tests.unit.index.test_snapshots import all_of, flip, many
 
 Make = Callable[..., Collection]
 
@@ -97,22 +96,10 @@ def test_neither_changes_with_the_other(index: Index, make: Make, folder: Path) 
 def test_under_writes_it_holds_exactly_the_first_so_many(
     index: Index, make: Make, folder: Path
 ) -> None:
-    collection, stop = make("a"), threading.Event()
+    collection = make("a")
     collection.upsert(many(0, 3))
-
-    def write() -> None:
-        number = 3
-        while not stop.is_set():
-            collection.upsert(many(number, 3))
-            number += 3
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
+    with writes_to(collection, first=3):
         (found,) = copied(folder)
-    finally:
-        stop.set()
-        writer.join()
     with opened(folder) as copy:
         records = copy.collection(TENANT, "a").scroll(limit=1000).records
         assert ids(records) == [f"r{n}" for n in range(min(1000, 3 * found.info.sequence))]
@@ -280,24 +267,11 @@ def test_nothing_changes_in_a_folder_that_a_crash_has_left(
 
 
 def test_nothing_seems_damaged_afterwards(index: Index, make: Make, folder: Path) -> None:
-    collection, stop = make("a"), threading.Event()
-
-    def write() -> None:
-        number = 0
-        while not stop.is_set():
-            collection.upsert(many(number, 20))
-            number += 20
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
+    with writes_to(make("a"), each=20):
         for number in range(10):
             (folder / str(number)).mkdir()
             copy = IndexCopy(folder / "index", folder / str(number), begin=lambda *_: None)
             list(copy.collections())
-    finally:
-        stop.set()
-        writer.join()
     index.close()
     for database in folder.glob("index/**/*.db"):
         assert PageSums(database).differing() == []
