@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from groundwire_index.backup.manifest import StoredFile
 from groundwire_index.errors import DataLossError
+from groundwire_index.storage.failures import storage_errors
 
 _PIECE = 2**22
 # What file systems say that have no hard links, or no more of them for this file.
@@ -68,10 +69,14 @@ def pieces(path: Path, size: int, piece_bytes: int = _PIECE) -> Iterator[bytes]:
 def read_pieces(
     file: BinaryIO, path: Path, size: int, piece_bytes: int = _PIECE
 ) -> Iterator[bytes]:
-    """The next ``size`` bytes of an open file. Raises DataLossError, naming it, if it is short."""
+    """The next ``size`` bytes of an open file.
+
+    Raises DataLossError, naming it, if it is short, and UnavailableError if it cannot be read.
+    """
     left = size
     while left:
-        piece = file.read(min(piece_bytes, left))
+        with storage_errors(path):
+            piece = file.read(min(piece_bytes, left))
         if not piece:
             raise damaged(path, f"it ends {left:,} bytes too early")
         left -= len(piece)

@@ -20,7 +20,7 @@ from groundwire_index.backup.files import copy_open, sync_file
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
-from groundwire_index.storage.looking import looking
+from groundwire_index.storage.looking import looking, opened
 from groundwire_index.storage.schema import ANNS, DATABASE, SEGMENTS, VERSION
 from groundwire_index.storage.segment_file import segment_path
 
@@ -40,7 +40,8 @@ def copy_unshared(source: Path, target: Path, dimension: int) -> None:
 
     An approximate index that has just been replaced, or is damaged, is left out: it can be built
     again. Raises UnavailableError if the collection is not there, or went while its files were
-    opened, and DataLossError for a file that is too short.
+    opened, FailedPreconditionError if this user may not read it, and DataLossError for a file that
+    is too short.
     """
     with storage_errors(target), ExitStack() as open_files:
         for folder in (target, target / SEGMENTS, target / ANNS):
@@ -48,12 +49,12 @@ def copy_unshared(source: Path, target: Path, dimension: int) -> None:
         with looking(source / DATABASE) as connection:
             connection.execute("BEGIN")
             check_version(connection, source / DATABASE, VERSION)
-            opened = [
+            found = [
                 *_open_segments(connection, source, target, dimension, open_files),
                 *_open_indexes(connection, source, target, open_files),
             ]
             copy_database(connection, target / DATABASE)
-        for one in opened:
+        for one in found:
             copy_open(one.file, one.source, one.target, one.size)
         _leave_out_unsound_indexes(target)
         for folder in (target / SEGMENTS, target / ANNS, target):
@@ -77,7 +78,7 @@ def _open_segments(
 ) -> Iterator[_Opened]:
     for number, slots in connection.execute("SELECT number, slots FROM segments WHERE slots > 0"):
         path = segment_path(source, number)
-        file = open_files.enter_context(path.open("rb"))
+        file = open_files.enter_context(opened(path))
         yield _Opened(file, path, segment_path(target, number), 4 * dimension * slots)
 
 
@@ -87,7 +88,7 @@ def _open_indexes(
     for entry in read_entries(connection):
         path = AnnFiles(source).path(entry.number)
         try:
-            file = open_files.enter_context(path.open("rb"))
+            file = open_files.enter_context(opened(path))
         except FileNotFoundError:
             continue
         size = min(entry.bytes, os.fstat(file.fileno()).st_size)
