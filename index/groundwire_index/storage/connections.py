@@ -6,13 +6,13 @@ import sqlite3
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
 from groundwire_index.storage.failures import storage_errors
-from groundwire_index.storage.page_sums import CHECKPOINT_FRAMES, PageSums
+from groundwire_index.storage.page_sums import PageSums
 
 MAX_IDLE = 32
 _BUSY_TIMEOUT_S = 10.0
@@ -32,7 +32,8 @@ class Role(Enum):
         "PRAGMA secure_delete = ON",
         "PRAGMA temp_store = MEMORY",
         f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}",
-        f"PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}",
+        # The log goes to its place when the checksums of pages can follow.
+        "PRAGMA wal_autocheckpoint = 0",
     )
 
 
@@ -72,7 +73,7 @@ class ConnectionPool:
                 sound = True
             finally:
                 if role is Role.WRITER:
-                    self.page_sums(path).follow()
+                    self.page_sums(path).follow(connection)
                 self._give_back(connection, (path, role), sound=sound)
 
     def retire(self, path: Path) -> None:
@@ -133,10 +134,7 @@ class ConnectionPool:
     def _close(self, connection: sqlite3.Connection, path: Path) -> None:
         # The last one to be closed takes the log along: sums follow before, and after what failed.
         sums = self.page_sums(path)
-        sums.follow()
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        sums.settle()
+        sums.follow(connection, frames=0)
         connection.close()
         sums.settle()
 

@@ -1,9 +1,12 @@
 """A checksum of each page of a database, which SQLite does not keep.
 
-They lie in a file beside it. SQLite writes a page to its log first and to its place later, and
-starts the log over when all of it has reached its place: the sums of those pages follow. A page
-that is in the log is not held against its sum, for it is read from there, and the log has
-checksums of its own.
+They lie in a file beside it. SQLite writes a page to its log first, to its place when it is told
+to here, and starts the log over when all of it has reached its place: then, and before it is
+started over, the sums of those pages follow. A page that is in the log is not held against its
+sum, for it is read from there, and the log has checksums of its own.
+
+Readers can keep the log from its place, and it grows meanwhile. What a commit costs does not: of
+the log, the frames are read that it added, and of the database nothing.
 
 A sum that does not fit says that the page has to be looked at: it is left behind, too, by another
 program that wrote to the database.
@@ -12,6 +15,7 @@ program that wrote to the database.
 from __future__ import annotations
 
 import os
+import sqlite3
 import struct
 import threading
 import zlib
@@ -22,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 PAGE = 4096
-# Frames of the log from which on each commit has SQLite write pages to their places.
+# Frames of the log from which on each commit has SQLite write it to its place.
 CHECKPOINT_FRAMES = 1000
 _PIECE = 2**20
 # https://www.sqlite.org/fileformat2.html#walformat
@@ -43,6 +47,8 @@ class PageSums:
         self._salts = b""
         self._frames = 0
         self._in_log: set[int] = set()
+        # Those of them whose sums are not of what the log holds.
+        self._due: set[int] = set()
 
     def differing(self) -> list[int] | None:
         """Pages, from 1, that are not as they were written; None if there are no sums.
@@ -61,17 +67,22 @@ class PageSums:
         lost = range(len(found) + 1, len(expected) + 1)
         return [page for page in (*wrong.tolist(), *lost) if page not in self._in_log]
 
-    def follow(self) -> None:
-        """Something was committed. Sums that cannot be stored are found to differ later on."""
-        with self._changing, suppress(OSError):
+    def follow(self, connection: sqlite3.Connection, frames: int = CHECKPOINT_FRAMES) -> None:
+        """Something was committed; a log of at least so many frames is to go to its place.
+
+        Whoever writes waits until this is done. Sums that cannot be stored are found to differ
+        later on.
+        """
+        with self._changing, suppress(OSError, sqlite3.Error):
             self._follow()
+            if self._frames >= frames and self._put_in_place(connection):
+                self._store()
 
     def settle(self) -> None:
-        """What is in the log has been written to its place, as far as nobody reads before it."""
+        """A connection was closed, and if it was the last, the log went to its place and away."""
         with self._changing, suppress(OSError):
-            self._store()
             if not self._log.exists():
-                self._in_log.clear()
+                self._forget_log(b"")
 
     def renew(self) -> None:
         """Take every page as it is now, while nobody writes. Raises OSError."""
@@ -89,15 +100,16 @@ class PageSums:
         try:
             salts = os.pread(log, _LOG_HEADER, 0)[_SALTS]
             if salts != self._salts:
-                # It was started over: what it held is in its place.
-                self._store()
-                self._in_log.clear()
-                self._salts, self._frames = salts, 0
+                self._forget_log(salts)
             self._read(log)
         finally:
             os.close(log)
-        if self._frames >= CHECKPOINT_FRAMES:
-            self._store()
+
+    def _forget_log(self, salts: bytes) -> None:
+        """It was started over: what it held is in its place."""
+        self._store()
+        self._in_log.clear()
+        self._salts, self._frames = salts, 0
 
     def _read(self, log: int) -> None:
         """Note the pages of the transactions that were added to the log."""
@@ -107,22 +119,29 @@ class PageSums:
             pages.append(page)
             if ends:
                 self._in_log.update(pages)
+                self._due.update(pages)
                 self._frames += len(pages)
                 pages.clear()
 
+    def _put_in_place(self, connection: sqlite3.Connection) -> bool:
+        """Have SQLite write the log to its place; whether all that was read of it is there."""
+        found = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return bool(found == (0, self._frames, self._frames))
+
     def _store(self) -> None:
-        """Take the pages of the log as they are in the database now."""
-        if not self._in_log or not self._sums.exists():
+        """Take the pages that are due as they are in the database now."""
+        if not self._due or not self._sums.exists():
             return
         count = self._database.stat().st_size // PAGE
         with self._database.open("rb") as database, self._sums.open("rb+") as sums:
-            for page in self._in_log:
+            for page in self._due:
                 if page <= count:
                     content = os.pread(database.fileno(), PAGE, PAGE * (page - 1))
                     os.pwrite(sums.fileno(), struct.pack("<I", zlib.crc32(content)), 4 * (page - 1))
             if os.fstat(sums.fileno()).st_size > 4 * count:
                 os.ftruncate(sums.fileno(), 4 * count)
             os.fsync(sums.fileno())
+        self._due.clear()
 
 
 def _frames(log: int, first: int, salts: bytes) -> Iterator[tuple[int, int]]:

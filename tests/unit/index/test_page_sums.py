@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,11 @@ def pool() -> Iterator[ConnectionPool]:
     pool.close()
 
 
-def write(pool: ConnectionPool, database: Path, seed: int = 0) -> None:
+def write(pool: ConnectionPool, database: Path, seed: int = 0, rows: int = ROWS) -> None:
     with pool.lend(database, Role.WRITER) as connection:
         connection.execute("BEGIN")
-        rows = ((f"{seed * number % ROWS:08}" * 40,) for number in range(ROWS))
-        connection.executemany("INSERT INTO t VALUES (?)", rows)
+        values = ((f"{seed * number % ROWS:08}" * 40,) for number in range(rows))
+        connection.executemany("INSERT INTO t VALUES (?)", values)
         connection.execute("COMMIT")
 
 
@@ -46,6 +47,30 @@ def flip(path: Path, page: int) -> None:
 
 def log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
+
+
+def frames_of(database: Path) -> int:
+    """As many as the log has ever had."""
+    return log_of(database).stat().st_size // (PAGE + 24)
+
+
+@contextmanager
+def reading(pool: ConnectionPool, database: Path) -> Iterator[None]:
+    """Somebody reads what is there now."""
+    with pool.lend(database, Role.READER) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM t").fetchone()
+        yield
+
+
+def assert_sums_are_stored(database: Path) -> None:
+    """All sums are there when the log is started over and whoever does so is killed."""
+    before = log_of(database).read_bytes()[:32]
+    with closing(connect(database, Role.WRITER)) as killed:
+        # Its sums do not follow any more.
+        killed.execute("UPDATE t SET x = 'last' WHERE rowid = 1")
+        assert log_of(database).read_bytes()[:32] != before, "the log was started over"
+        assert PageSums(database).differing() == []
 
 
 def test_a_page_that_changed_by_itself_is_told(pool: ConnectionPool, database: Path) -> None:
@@ -109,15 +134,53 @@ def test_sums_follow_when_the_log_is_emptied(pool: ConnectionPool, database: Pat
 def test_a_reader_that_holds_up_the_log_does_not_matter(
     pool: ConnectionPool, database: Path
 ) -> None:
-    with pool.lend(database, Role.READER) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM t").fetchone()
+    with reading(pool, database):
         for seed in range(20):
             write(pool, database, seed)
             assert PageSums(database).differing() == []
     for seed in range(20):
         write(pool, database, seed)
         assert PageSums(database).differing() == []
+
+
+def test_what_a_commit_reads_does_not_grow_with_a_log_that_a_reader_holds_up(
+    pool: ConnectionPool, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    pread = os.pread
+
+    def counted(file: int, size: int, at: int) -> bytes:
+        found = pread(file, size, at)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(os, "pread", counted)
+    each: list[int] = []
+    with reading(pool, database):
+        while frames_of(database) < 2 * CHECKPOINT_FRAMES:
+            read.clear()
+            write(pool, database, rows=20)
+            each.append(sum(read))
+    assert len(each) > 100
+    assert max(each) < PAGE
+    write(pool, database)
+    assert_sums_are_stored(database)
+
+
+def test_readers_that_take_turns_hold_up_the_log_and_no_sums(
+    pool: ConnectionPool, database: Path
+) -> None:
+    reader = ExitStack()
+    for seed in range(60):
+        write(pool, database, seed)
+        with reader:  # It goes when the next one has begun.
+            reader = ExitStack()
+            reader.enter_context(reading(pool, database))
+    with reader:
+        size = frames_of(database)
+    write(pool, database)
+    assert frames_of(database) >= size > 2 * CHECKPOINT_FRAMES
+    assert_sums_are_stored(database)
 
 
 def test_a_transaction_that_was_given_up_is_passed_over(
