@@ -6,6 +6,7 @@ It keeps to what a real one asks for (one thread, an effort that suffices) and c
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,9 +49,14 @@ class StandIn:
         return StandInDevice(self)
 
     def gpus(
-        self, *, count: int = 1, memory: int = 2**30, observe: Callable[[str], None] = str
+        self,
+        *,
+        count: int = 1,
+        memory: int = 2**30,
+        observe: Callable[[str], None] = str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> RunningGpus:
-        parts = [Gpu(number, self.device, memory) for number in range(count)]
+        parts = [Gpu(number, self.device, memory, clock) for number in range(count)]
         return RunningGpus(parts, Fallbacks(observe))
 
 

@@ -31,6 +31,7 @@ class _Place:
         except DeviceError:
             self._budget.exhausted(self.size)
             raise
+        self._budget.fitted()
 
     def clear(self, device: Device) -> None:
         """Give the memory back."""
@@ -70,6 +71,6 @@ class Resident:
         if not isinstance(error, DeviceError):
             return DeviceError(Reason.CLOSING, "the index is being closed")
         if error.reason is Reason.OUT_OF_MEMORY and self._budget.free >= self._place.size:
-            # Another index has gone.
+            # Another index has gone, or it is time to ask the GPU again.
             self.loading = self._owner.call(self._place.fill)
         return error.again()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,8 +31,14 @@ _log = logging.getLogger(__name__)
 class Gpu:
     """One GPU: a thread that searches, one that links, and memory that is shared out."""
 
-    def __init__(self, number: int, make: Callable[[int], Device], memory_bytes: int) -> None:
-        self.budget = Budget(memory_bytes)
+    def __init__(
+        self,
+        number: int,
+        make: Callable[[int], Device],
+        memory_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budget = Budget(memory_bytes, clock)
         self.searching = Owner(f"groundwire-gpu-{number}", lambda: make(number))
         # With resources of its own: a graph takes minutes to link, and searches do not wait.
         self.linking = Owner(f"groundwire-gpu-{number}-link", lambda: make(number))

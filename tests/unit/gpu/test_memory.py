@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from groundwire_index.ann import FAMILIES, Ann
 from groundwire_index.ann.cagra import CagraAnn
@@ -33,9 +36,14 @@ def on_gpu(machine: Machine, ann: Ann) -> bool:
     return len(machine.stand_in.searches) > before
 
 
-def machine_with(stand_in: StandIn, memory: int, count: int = 1) -> Machine:
+def machine_with(
+    stand_in: StandIn,
+    memory: int,
+    count: int = 1,
+    clock: Callable[[], float] = time.monotonic,
+) -> Machine:
     fallbacks: list[str] = []
-    gpus = stand_in.gpus(count=count, memory=memory, observe=fallbacks.append)
+    gpus = stand_in.gpus(count=count, memory=memory, observe=fallbacks.append, clock=clock)
     return Machine(gpus, stand_in, fallbacks)
 
 
@@ -81,6 +89,91 @@ def test_a_gpu_that_is_full_of_others_is_tried_again_when_something_goes(
     machine.gpus.close()
 
 
+class Clock:
+    """Seconds, as a test has them."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_gpu_that_was_full_is_asked_again_after_a_pause_that_doubles(
+    stand_in: StandIn, cpu: Ann
+) -> None:
+    clock, attempts = Clock(), list[float]()
+
+    def full() -> None:
+        attempts.append(clock.now)
+        raise NO_MEMORY
+
+    machine = machine_with(stand_in, memory=10 * size(cpu), clock=clock)
+    stand_in.before_copy = full
+    ann = machine.loaded(cpu)
+    for pause in (60, 120, 240, 480, 960, 1920, 3600, 3600):
+        for almost in (pause - 1, 1):
+            clock.now += almost
+            assert not on_gpu(machine, ann)
+            loading(ann)
+    assert np.diff(attempts).tolist() == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert set(machine.fallbacks) <= {"out_of_memory", "loading"}
+    stand_in.before_copy = lambda: None
+    clock.now += 3_600
+    found(ann)
+    loading(ann)
+    assert on_gpu(machine, ann)
+    machine.gpus.close()
+
+
+def test_once_a_gpu_has_had_room_again_the_next_pause_is_short(
+    stand_in: StandIn, cpu: Ann, another: Ann
+) -> None:
+    clock = Clock()
+    machine = machine_with(stand_in, memory=10 * size(cpu), clock=clock)
+    stand_in.before_copy = raising(NO_MEMORY)
+    first = machine.loaded(cpu)
+    for pause in (60, 120):
+        clock.now += pause
+        found(first)
+        loading(first)
+    stand_in.before_copy = lambda: None
+    clock.now += 240
+    found(first)
+    loading(first)
+    assert on_gpu(machine, first)
+    stand_in.before_copy = raising(NO_MEMORY)
+    second = machine.loaded(another)
+    stand_in.before_copy = lambda: None
+    assert not on_gpu(machine, second)
+    clock.now += 60
+    found(second)
+    loading(second)
+    assert on_gpu(machine, second)
+    machine.gpus.close()
+
+
+def test_of_all_that_wait_for_a_full_gpu_one_asks(
+    stand_in: StandIn, cpu: Ann, another: Ann
+) -> None:
+    clock, attempts = Clock(), list[float]()
+
+    def full() -> None:
+        attempts.append(clock.now)
+        raise NO_MEMORY
+
+    machine = machine_with(stand_in, memory=10 * size(cpu), clock=clock)
+    stand_in.before_copy = full
+    waiting = [machine.loaded(cpu), machine.loaded(another)]
+    assert len(attempts) == 1
+    clock.now += 60
+    for ann in waiting:
+        found(ann)
+        loading(ann)
+    assert len(attempts) == 2
+    machine.gpus.close()
+
+
 def test_indexes_are_spread_over_the_gpus(stand_in: StandIn, cpu: Ann, another: Ann) -> None:
     machine = machine_with(stand_in, memory=int(1.5 * size(cpu)), count=2)
     both = [machine.loaded(cpu), machine.loaded(another)]
@@ -108,6 +201,20 @@ def test_a_budget_says_what_is_missing() -> None:
     assert caught.value.reason is Reason.OUT_OF_MEMORY
     budget.give(700)
     budget.take(1_000)
+
+
+def test_a_budget_of_a_full_gpu_says_when_it_is_asked_again() -> None:
+    clock = Clock()
+    budget = Budget(1_000, clock)
+    budget.take(700)
+    budget.exhausted(700)
+    clock.now += 20
+    with pytest.raises(DeviceError, match=r"was full, and is asked for the 700 bytes .* in 40 s"):
+        budget.take(700)
+    with pytest.raises(DeviceError, match=r"1,000 that index_gpu_memory_bytes allows"):
+        budget.take(1_001)
+    clock.now += 40
+    budget.take(700)
 
 
 def test_queries_alone_take_nothing(machine: Machine, cpu: Ann) -> None:
