@@ -15,12 +15,15 @@ from groundwire_index.errors import GroundwireError
 from groundwire_server.observability import logs
 from groundwire_server.open_files import raise_file_limit
 from groundwire_server.settings import Settings
+from groundwire_server.settings_environment import ignored
 from groundwire_server.settings_report import as_json, as_markdown, as_text
 from groundwire_server.settings_sources import BadSettingsError, load, parser
 from groundwire_server.stop_signals import stop_signals
 
 if TYPE_CHECKING:
     from groundwire_server.lifecycle import Server
+
+_log = logging.getLogger(__name__)
 
 OK = 0
 CANNOT_START = 1
@@ -37,6 +40,8 @@ def serve(argv: Sequence[str]) -> int:
     except BadSettingsError as error:
         return _complain(error.problems, BAD_SETTINGS)
     logs.configure(settings.log_level, settings.log_format)
+    if variables := ignored():
+        _log.warning("environment variables that are no settings: %s", ", ".join(variables))
     # gRPC would watch over every fork, and log that it cannot; ours only start other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     raise_file_limit()

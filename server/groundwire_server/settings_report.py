@@ -10,8 +10,9 @@ from typing import get_args
 from pydantic.fields import FieldInfo
 
 from groundwire_server.settings import Settings
+from groundwire_server.settings_environment import env_of
 from groundwire_server.settings_masking import shown
-from groundwire_server.settings_sources import Loaded, Origin, env_of, flag_of
+from groundwire_server.settings_sources import Loaded, Origin, flag_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ def as_markdown() -> str:
         "`--config FILE` or `GROUNDWIRE_CONFIG` names, the default. A variable that is set but",
         "empty counts as not set. A switch such as `insecure` is `--insecure` as a flag.",
         "`groundwire settings` lists the values in force and where each came from.",
+        "",
+        "A name that is no setting is refused: as a flag, in the file, and as a variable that is",
+        "nearly one (`GROUNDWIRE_DATA_DRI: there is no such setting; did you mean",
+        "GROUNDWIRE_DATA_DIR?`). Any other `GROUNDWIRE_...` may be somebody else's, as those that",
+        "Kubernetes adds for a service named groundwire are: `serve` warns that it is ignored.",
         "",
         "| setting | default | what it is |",
         "|---|---|---|",

@@ -17,9 +17,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import CliSettingsSource, EnvSettingsSource, SettingsError
 
 from groundwire_server.settings import Settings
+from groundwire_server.settings_environment import CONFIG_ENV, env_of, misspelt
 from groundwire_server.settings_masking import shown
-
-CONFIG_ENV = "GROUNDWIRE_CONFIG"
 
 
 class Origin(Enum):
@@ -53,11 +52,6 @@ class Loaded:
 def flag_of(name: str) -> str:
     """The flag of a setting, e.g. ``--data-dir``."""
     return "--" + name.replace("_", "-")
-
-
-def env_of(name: str) -> str:
-    """The environment variable of a setting, e.g. ``GROUNDWIRE_DATA_DIR``."""
-    return "GROUNDWIRE_" + name.upper()
 
 
 def parser(command: str) -> argparse.ArgumentParser:
@@ -116,6 +110,13 @@ def _read_flags(
 
 
 def _read_env() -> dict[str, Any]:
+    if wrong := misspelt():
+        raise BadSettingsError(
+            *(
+                f"{variable}: there is no such setting; did you mean {meant}?"
+                for variable, meant in wrong.items()
+            )
+        )
     source = EnvSettingsSource(Settings, env_ignore_empty=True)
     try:
         return source()

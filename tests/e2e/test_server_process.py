@@ -132,3 +132,18 @@ def test_it_survives_its_redis_and_keeps_what_was_acknowledged(tmp_path: Path) -
             assert memory.GetSession(request).session.title == "kept"
         assert server.stop() == 0
         assert not psutil.pid_exists(redis.pid)
+
+
+def test_a_variable_that_is_no_setting_is_said_in_the_log(tmp_path: Path) -> None:
+    env = {"GROUNDWIRE_SERVICE_HOST": "10.0.0.7"}
+    with ServerProcess(tmp_path / "data", env=env) as server:
+        (said,) = (line for line in server.lines if "GROUNDWIRE_SERVICE_HOST" in line)
+    assert json.loads(said)["level"] == "warning"
+
+
+def test_a_misspelt_variable_starts_no_server(tmp_path: Path) -> None:
+    env = {"GROUNDWIRE_MAX_TOKNES": "5"}
+    server = ServerProcess(tmp_path / "data", env=env).spawn()
+    assert server.wait() == 2
+    assert "did you mean GROUNDWIRE_MAX_TOKENS?" in server.log
+    assert not (tmp_path / "data").exists()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from groundwire_server.serve import print_settings
 from groundwire_server.settings import Settings
+from groundwire_server.settings_environment import ignored
 from groundwire_server.settings_masking import shown
 from groundwire_server.settings_report import as_markdown
 from groundwire_server.settings_sources import BadSettingsError, Loaded, Origin, load, parser
@@ -15,9 +17,9 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"GROUNDWIRE_{name.upper()}", raising=False)
-    monkeypatch.delenv("GROUNDWIRE_CONFIG", raising=False)
+    for name in os.environ:
+        if name.upper().startswith("GROUNDWIRE_"):
+            monkeypatch.delenv(name)
 
 
 def loaded(*argv: str) -> Loaded:
@@ -130,6 +132,45 @@ def test_an_unknown_key_of_the_file_is_refused_with_a_guess(tmp_path: Path) -> N
     assert problems("--config", file) == (
         f'{file}: there is no setting "max_token"; did you mean "max_tokens"?',
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GROUNDWIRE_DATA_DRI", "GROUNDWIRE_DATA_DIR"),
+        ("GROUNDWIRE_DATADIR", "GROUNDWIRE_DATA_DIR"),
+        ("groundwire_chunk_token", "GROUNDWIRE_CHUNK_TOKENS"),
+        ("GROUNDWIRE_VLLM_MODLE", "GROUNDWIRE_VLLM_MODEL"),
+        ("GROUNDWIRE_CONFG", "GROUNDWIRE_CONFIG"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_one_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str
+) -> None:
+    monkeypatch.setenv(variable, "x")
+    assert problems() == (f"{variable}: there is no such setting; did you mean {meant}?",)
+    monkeypatch.setenv(variable, "")
+    assert loaded().settings == Settings()
+
+
+# Of Kubernetes for services named groundwire and groundwire-redis, and of these tests.
+OTHERS = [
+    "GROUNDWIRE_PORT",
+    "GROUNDWIRE_PORT_50051_TCP_ADDR",
+    "GROUNDWIRE_REDIS_PORT",
+    "GROUNDWIRE_REDIS_SERVICE_HOST",
+    "GROUNDWIRE_REQUIRE_VLLM",
+    "GROUNDWIRE_SERVICE_HOST",
+    "GROUNDWIRE_SERVICE_PORT_GRPC",
+    "GROUNDWIRE_TEST_KILLS",
+]
+
+
+def test_variables_that_others_set_are_ignored_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*OTHERS, "GROUNDWIRE_SERVER", "GROUNDWIRE_MAX_TOKENS", "GROUNDWIRE"):
+        monkeypatch.setenv(name, "7")
+    assert loaded().settings == Settings(max_tokens=7)
+    assert set(ignored()) == set(OTHERS)
 
 
 @pytest.mark.parametrize("text", ["not toml", b"\xff"])
