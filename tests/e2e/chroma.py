@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import chromadb
 import numpy as np
-import psutil
 from chromadb.api import ClientAPI
 from chromadb.config import Settings
+
+from tests.e2e.listening import listening
 
 DIMENSION = 24
 WORDS = ("dome", "wind", "dusk", "mirror", "Ångström", "望遠鏡", "🔭", "a\tb\nc")
@@ -63,28 +62,5 @@ def state(folder: Path) -> dict[str, str]:
 def chroma_server(folder: Path) -> Iterator[str]:
     """Chroma's own server on a folder, on a free port of loopback; its URL."""
     command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder)]
-    with subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            url = f"http://127.0.0.1:{port_of(process)}"
-            # It writes of every request, and would wait for a reader.
-            threading.Thread(target=process.communicate, daemon=True).start()
-            yield url
-        finally:
-            process.kill()
-
-
-def port_of(process: subprocess.Popen[str]) -> int:
-    """The port that a process listens on: Chroma was told to take any, and does not say which."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "server listening" in line:
-            break
-    # That is said just before it listens.
-    while not (open_now := psutil.Process(process.pid).net_connections("tcp")):
-        assert process.poll() is None
-    return int(open_now[0].laddr.port)
+    with listening([*command, "--host", "127.0.0.1", "--port", "0"]) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -1,0 +1,36 @@
+"""Servers of others that take any port of loopback, and do not say which they took."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psutil
+
+
+@contextmanager
+def listening(command: Sequence[str]) -> Iterator[int]:
+    """Run a server that writes "server listening" once it does; its port."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            port = _port_of(process)
+            # It may write of every request, and would wait for a reader.
+            threading.Thread(target=process.communicate, daemon=True).start()
+            yield port
+        finally:
+            process.kill()
+
+
+def _port_of(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "server listening" in line:
+            break
+    # That is said just before it listens.
+    while not (open_now := psutil.Process(process.pid).net_connections("tcp")):
+        assert process.poll() is None
+    return int(open_now[0].laddr.port)
