@@ -40,6 +40,7 @@ from groundwire_index.records import (
     SearchPlan,
     SearchQuery,
     SearchResult,
+    VectorType,
 )
 
 __all__ = [
@@ -59,5 +60,6 @@ __all__ = [
     "SearchPlan",
     "SearchQuery",
     "SearchResult",
+    "VectorType",
     "WeightedSum",
 ]

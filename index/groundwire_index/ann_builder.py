@@ -14,6 +14,7 @@ from groundwire_index.ann.choice import FLAT_BELOW
 from groundwire_index.anns import AnnFiles, drop_entries, write_entry
 from groundwire_index.coverage import LEAST, AnnEntry, Span, Task, next_task
 from groundwire_index.gpu import Gpus
+from groundwire_index.half import widened
 from groundwire_index.published import View
 from groundwire_index.records import CollectionSpec
 from groundwire_index.space import Space
@@ -147,6 +148,6 @@ class SpanVectors:
             for part, first in zip(self._parts, self._starts[:-1], strict=True)
             if first < stop and start < first + len(part)
         ]
-        vectors = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        vectors = widened(pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
         # Slots that do not count may hold anything.
         return vectors if np.isfinite(vectors).all() else np.nan_to_num(vectors)

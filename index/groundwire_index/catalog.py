@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ from typing import Any
 from groundwire_index.errors import AlreadyExistsError, DataLossError, NotFoundError
 from groundwire_index.name_taken import name_taken
 from groundwire_index.once import Answer, find_answer, key_reused, remember, was_done
-from groundwire_index.records import CollectionSpec, Fingerprint, Metric
+from groundwire_index.records import CollectionSpec
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version, create_database, is_whole
 from groundwire_index.storage.failures import damaged_file, doubtful
 from groundwire_index.storage.folders import sync_folder
 from groundwire_index.storage.page_sums import PageSums
 from groundwire_index.storage.row_sums import checked_row, row_sum
+from groundwire_index.stored_spec import decode_spec, encode_spec
 
 CATALOG = "catalog.db"
 VERSION = 2
@@ -217,21 +217,6 @@ def is_a_collection(alias: str) -> AlreadyExistsError:
         f'"{alias}" is a collection: choose another name for the alias',
         metadata={"resource_type": "collection", "resource_name": alias},
     )
-
-
-def encode_spec(spec: CollectionSpec) -> str:
-    """A spec as text, equal for equal specs."""
-    fields = asdict(spec) | {"metric": spec.metric.value}
-    return json.dumps(fields, sort_keys=True, ensure_ascii=False)
-
-
-def decode_spec(encoded: str) -> CollectionSpec:
-    """The spec of a text."""
-    fields = json.loads(encoded)
-    fingerprint = fields["fingerprint"]
-    fields["metric"] = Metric(fields["metric"])
-    fields["fingerprint"] = None if fingerprint is None else Fingerprint(**fingerprint)
-    return CollectionSpec(**fields)
 
 
 def _create(path: Path) -> None:

@@ -141,9 +141,4 @@ class Collection(Reads):
         return self._store.write_once(idempotency_key, write.digest, write)
 
     def _encode(self, records: Sequence[Record], document_id: str = "") -> Batch:
-        return encode_batch(
-            records,
-            metric=self.spec.metric,
-            dimension=self.spec.dimension,
-            document_id=document_id,
-        )
+        return encode_batch(records, self.spec, document_id)

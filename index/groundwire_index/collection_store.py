@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from groundwire_index.anns import AnnFiles, Anns
 from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
+from groundwire_index.files import Files
 from groundwire_index.gpu import Gpus
 from groundwire_index.gpu.segments import SegmentCopies
 from groundwire_index.match_cache import MatchCache
 from groundwire_index.purge import Retention
 from groundwire_index.records import CollectionSpec, WriteResult
-from groundwire_index.segments import Files
 from groundwire_index.snapshot import Snapshot
 from groundwire_index.state import read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
@@ -47,7 +47,7 @@ class CollectionStore:
         self.folder = folder
         self.database = folder / DATABASE
         self.connections = connections
-        self.files = Files(folder, spec.dimension, segment_bytes)
+        self.files = Files(folder, spec.dimension, spec.vector_type, segment_bytes)
         self.ann_files = AnnFiles(folder)
         self.gpus = gpus
         anns = Anns(self.ann_files, spec.metric, spec.dimension, gpus)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from groundwire_index.collection import Collection
 from groundwire_index.errors import GroundwireError
+from groundwire_index.files import Files
 from groundwire_index.index import Index
-from groundwire_index.segments import Files
 from groundwire_index.stopped import StoppedCollection, StoppedIndex, stopped
 from groundwire_index.storage.connections import Role
 from groundwire_index.storage.failures import storage_errors
@@ -78,7 +78,7 @@ def _shrunk(index: StoppedIndex, found: StoppedCollection) -> str:
         with index.connections.lend(found.database, Role.WRITER) as connection:
             manifest = dict(connection.execute("SELECT number, slots FROM segments"))
             with storage_errors(found.folder):
-                Files(found.folder, found.spec.dimension).sweep(manifest)
+                Files.of(found.folder, found.spec).sweep(manifest)
             connection.execute("VACUUM")
         with index.connections.lend(found.database, Role.WRITER) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -20,13 +20,14 @@ import numpy as np
 
 from groundwire_index.ann import BuildCancelledError
 from groundwire_index.errors import DataLossError, GroundwireError
+from groundwire_index.files import Files
 from groundwire_index.moving import Drop, Move, Resident, reserve
 from groundwire_index.published import View
-from groundwire_index.segments import Files, checksum
+from groundwire_index.segments import checksum
 from groundwire_index.state import read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.failures import storage_errors
-from groundwire_index.storage.segment_file import Matrix
+from groundwire_index.storage.segment_file import StoredMatrix
 from groundwire_index.tail import read_tail
 from groundwire_index.writer import Writer
 
@@ -92,7 +93,7 @@ class Compactor:
             self._writer.write(move)
         self._unfinished = None
 
-    def _store(self, target: int, vectors: Matrix) -> None:
+    def _store(self, target: int, vectors: StoredMatrix) -> None:
         file = self._files.segment(target)
         try:
             with storage_errors(file.path):
@@ -163,8 +164,9 @@ class Compactor:
                 room -= held
                 yield number
 
-    def _copied(self, residents: Sequence[Resident]) -> Matrix:
-        vectors = np.empty((len(residents), self._files.dimension), "<f4")
+    def _copied(self, residents: Sequence[Resident]) -> StoredMatrix:
+        dtype = self._files.vector_type.dtype
+        vectors = np.empty((len(residents), self._files.dimension), dtype)
         for number in {resident.segment for resident in residents}:
             mine = [at for at, resident in enumerate(residents) if resident.segment == number]
             file = self._files.segment(number)
@@ -177,8 +179,8 @@ class Compactor:
                         reason="VECTORS_DAMAGED",
                         metadata={"file": str(file.path)},
                     )
-                vectors[at] = np.frombuffer(data, "<f4")
-        return vectors.astype(np.float32, copy=False)
+                vectors[at] = np.frombuffer(data, dtype)
+        return vectors
 
 
 def _suspects(view: View, last: int, capacity: int) -> dict[int, float]:
@@ -206,7 +208,7 @@ def _residents(connection: sqlite3.Connection, segment: int) -> list[Resident]:
     ]
 
 
-def _slices(target: int, residents: Sequence[Resident], vectors: Matrix) -> Iterator[Move]:
+def _slices(target: int, residents: Sequence[Resident], vectors: StoredMatrix) -> Iterator[Move]:
     for first in range(0, len(residents), _SLICE):
         piece = slice(first, first + _SLICE)
         yield Move(target, first, residents[piece], vectors[piece])

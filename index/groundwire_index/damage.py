@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
+from groundwire_index.files import Files
 from groundwire_index.segments import checksum
 from groundwire_index.state import read_state
 from groundwire_index.storage.row_sums import record_sum, row_sum, text_sum
-from groundwire_index.storage.segment_file import Matrix, SegmentFile, segment_path
+from groundwire_index.storage.segment_file import StoredMatrix
 
 
 def damaged_rows(connection: sqlite3.Connection) -> Iterator[str]:
@@ -32,7 +32,7 @@ def damaged_rows(connection: sqlite3.Connection) -> Iterator[str]:
                 yield f'"{key}" of {table}'
 
 
-def contradictions(connection: sqlite3.Connection, folder: Path, dimension: int) -> Iterator[str]:
+def contradictions(connection: sqlite3.Connection, files: Files) -> Iterator[str]:
     """Say what is missing of the rows that are counted, and which do not fit their vectors."""
     connection.text_factory = _readable
     state = read_state(connection)
@@ -44,14 +44,14 @@ def contradictions(connection: sqlite3.Connection, folder: Path, dimension: int)
         yield f"it holds {records:,} records of {state.records:,}"
     if (last or 0) >= state.next_row:
         yield f"it holds row {last}, which was never given out"
-    files: dict[int, Matrix] = {}
+    mapped: dict[int, StoredMatrix] = {}
     for row, segment, slot, expected in connection.execute(
         "SELECT row, segment, slot, checksum FROM rows NOT INDEXED WHERE died IS NULL "
         "AND coalesce(segment, slot, checksum) IS NOT NULL"
     ):
-        if segment not in files:
-            files[segment] = SegmentFile(segment_path(folder, segment), dimension, 0).map()
-        found = files[segment]
+        if segment not in mapped:
+            mapped[segment] = files.segment(segment).map()
+        found = mapped[segment]
         if not (isinstance(slot, int) and 0 <= slot < len(found)) or (
             checksum(found[slot].data) != expected
         ):

@@ -23,9 +23,19 @@ from groundwire_index.checks import (
     require,
 )
 from groundwire_index.errors import InvalidArgumentError
-from groundwire_index.records import ChunkPosition, JsonValue, Metadata, Metric, Record, Vector
+from groundwire_index.half import check_within, narrowed
+from groundwire_index.records import (
+    ChunkPosition,
+    CollectionSpec,
+    JsonValue,
+    Metadata,
+    Metric,
+    Record,
+    Vector,
+    VectorType,
+)
 from groundwire_index.segments import checksum, norms_of
-from groundwire_index.storage.segment_file import Matrix
+from groundwire_index.storage.segment_file import Matrix, StoredMatrix
 
 MAX_METADATA_BYTES = 64 * 2**10
 MAX_METADATA_LEVELS = 16
@@ -51,7 +61,7 @@ class Batch:
     """Records that are written together; no id occurs twice."""
 
     records: tuple[EncodedRecord, ...]
-    vectors: Matrix
+    vectors: StoredMatrix
     """Of the records that have one, in their order; shape (vectors, dimension)."""
     norms: NDArray[np.float32]
     checksums: tuple[int, ...]
@@ -59,14 +69,12 @@ class Batch:
     def digest(self) -> bytes:
         """Equal for equal batches; 32 bytes."""
         digest = hashlib.sha256(json.dumps([astuple(record) for record in self.records]).encode())
-        digest.update(self.vectors.astype("<f4", copy=False).tobytes())
+        digest.update(self.vectors.tobytes())
         return digest.digest()
 
 
-def encode_batch(
-    records: Sequence[Record], *, metric: Metric, dimension: int, document_id: str = ""
-) -> Batch:
-    """Check and encode records; of those with one id, the last.
+def encode_batch(records: Sequence[Record], spec: CollectionSpec, document_id: str = "") -> Batch:
+    """Check and encode records for a collection; of those with one id, the last.
 
     With ``document_id``, all of them are that document's.
     """
@@ -75,9 +83,7 @@ def encode_batch(
     # A dict keeps the place of the first occurrence and the value of the last.
     kept = {record.id: number for number, record in enumerate(records)}.values()
     fields = [f"records[{number}].vector" for number in kept if encoded[number].has_vector]
-    vectors, norms = _stacked(
-        [records[number].vector for number in kept], fields, metric, dimension
-    )
+    vectors, norms = _stacked([records[number].vector for number in kept], fields, spec)
     return Batch(
         records=tuple(encoded[number] for number in kept),
         vectors=vectors,
@@ -131,18 +137,27 @@ class _Encoder:
 
 
 def _stacked(
-    given: Sequence[Vector | None], fields: Sequence[str], metric: Metric, dimension: int
-) -> tuple[Matrix, NDArray[np.float32]]:
+    given: Sequence[Vector | None], fields: Sequence[str], spec: CollectionSpec
+) -> tuple[StoredMatrix, NDArray[np.float32]]:
     present = [vector for vector in given if vector is not None]
-    vectors = np.empty((len(present), dimension), np.float32)
+    vectors = np.empty((len(present), spec.dimension), np.float32)
     for number, (vector, field) in enumerate(zip(present, fields, strict=True)):
-        vectors[number] = checked_vector(vector, field, dimension)
+        vectors[number] = checked_vector(vector, field, spec.dimension)
+    if spec.vector_type is VectorType.FLOAT32:
+        return vectors, _checked_norms(vectors, fields, spec.metric)
+    check_within(vectors, fields)
+    _checked_norms(vectors, fields, spec.metric)
+    rounded = narrowed(vectors, fields, spec.metric)
+    return rounded, norms_of(rounded).astype(np.float32)
+
+
+def _checked_norms(vectors: Matrix, fields: Sequence[str], metric: Metric) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):
         norms = norms_of(vectors)
     low = MIN_NORM if metric is Metric.COSINE else 0.0
     for number in np.flatnonzero(~((norms >= low) & (norms <= MAX_NORM))):
         check_norm(float(norms[number]), fields[number], metric)
-    return vectors, norms.astype(np.float32)
+    return norms.astype(np.float32)
 
 
 def encode_metadata(metadata: Metadata, field: str) -> str:

@@ -17,6 +17,7 @@ from groundwire_index.collection import Collection
 from groundwire_index.collection_folders import CollectionFolders
 from groundwire_index.directory import Directory, closed
 from groundwire_index.field_indexer import FROM_RECORDS
+from groundwire_index.files import SEGMENT_BYTES
 from groundwire_index.gpu import Gpus, NoGpus
 from groundwire_index.open_collections import OpenCollections
 from groundwire_index.purge import RETENTION_S, Retention
@@ -26,7 +27,6 @@ from groundwire_index.records import (
     CollectionSpec,
     SearchMode,
 )
-from groundwire_index.segments import SEGMENT_BYTES
 from groundwire_index.storage.connections import ConnectionPool
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.lock import FolderLock

@@ -10,13 +10,13 @@ from pathlib import Path
 from groundwire_index.anns import read_entries
 from groundwire_index.coverage import uncovered
 from groundwire_index.field_index import read_fields
+from groundwire_index.files import Files
 from groundwire_index.state import is_damaged, read_state
 from groundwire_index.stopped import StoppedCollection
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.folders import bytes_on_disk
 from groundwire_index.storage.schema import VERSION
-from groundwire_index.storage.segment_file import segment_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class CollectionStat:
     damaged: bool
     """Vectors failed their checksum when it was last open."""
     index_kind: str
+    vector_type: str
     segments: tuple[SegmentStat, ...]
     anns: tuple[AnnStat, ...]
     ann_coverage: float
@@ -72,7 +73,7 @@ def stat(collection: StoppedCollection, connections: ConnectionPool) -> Collecti
     with connections.lend(collection.database, Role.READER) as connection:
         check_version(connection, collection.database, VERSION)
         state = read_state(connection)
-        segments = _segments(connection, collection.folder)
+        segments = _segments(connection, Files.of(collection.folder, collection.spec))
         fields = read_fields(connection)
         return CollectionStat(
             tenant=collection.tenant,
@@ -84,6 +85,7 @@ def stat(collection: StoppedCollection, connections: ConnectionPool) -> Collecti
             sequence=state.sequence,
             damaged=is_damaged(connection),
             index_kind=collection.spec.index_kind,
+            vector_type=collection.spec.vector_type.value,
             segments=segments,
             anns=_anns(connection),
             ann_coverage=_coverage(connection, segments),
@@ -92,7 +94,7 @@ def stat(collection: StoppedCollection, connections: ConnectionPool) -> Collecti
         )
 
 
-def _segments(connection: sqlite3.Connection, folder: Path) -> tuple[SegmentStat, ...]:
+def _segments(connection: sqlite3.Connection, files: Files) -> tuple[SegmentStat, ...]:
     found = connection.execute(
         "SELECT s.number, s.slots, count(r.row) FROM segments s LEFT JOIN rows r "
         "ON r.segment = s.number AND r.died IS NULL GROUP BY s.number ORDER BY s.number"
@@ -103,7 +105,7 @@ def _segments(connection: sqlite3.Connection, folder: Path) -> tuple[SegmentStat
             slots=slots,
             live=live,
             dead_share=1 - live / slots if slots else 0.0,
-            disk_bytes=_disk_bytes(segment_path(folder, number)),
+            disk_bytes=_disk_bytes(files.path(number)),
         )
         for number, slots, live in found
     )

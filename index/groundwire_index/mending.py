@@ -17,6 +17,7 @@ from pathlib import Path
 
 from groundwire_index.damage import contradictions, damaged_rows
 from groundwire_index.errors import DataLossError
+from groundwire_index.files import Files
 from groundwire_index.postings import add_texts
 from groundwire_index.state import State, read_state, write_state
 from groundwire_index.storage.connections import Role, connect
@@ -26,11 +27,9 @@ from groundwire_index.storage.folders import sync_folder
 from groundwire_index.storage.page_sums import PAGE, PageSums
 from groundwire_index.storage.schema import (
     DATABASE,
-    SEGMENTS,
     VERSION,
     create_collection_database,
 )
-from groundwire_index.storage.segment_file import segment_path
 
 # Texts whose words are put in line at once.
 _TEXTS = 4096
@@ -38,31 +37,31 @@ _TEXTS = 4096
 _log = logging.getLogger(__name__)
 
 
-def mended(folder: Path, dimension: int) -> DataLossError | None:
+def mended(files: Files) -> DataLossError | None:
     """See to the database of a collection that nobody uses; what its reads and writes are to say.
 
     Quick if no page differs. Raises DataLossError if nothing of the collection can be trusted.
     """
-    database = folder / DATABASE
+    database = files.folder / DATABASE
     with doubtful(database):
         pages = PageSums(database).differing()
-        return None if pages == [] else _seen_to(database, dimension, pages)
+        return None if pages == [] else _seen_to(database, files, pages)
 
 
-def _seen_to(database: Path, dimension: int, pages: Sequence[int] | None) -> DataLossError | None:
+def _seen_to(database: Path, files: Files, pages: Sequence[int] | None) -> DataLossError | None:
     where = _where(pages)
     _log.warning("%s: %s", database, where)
     with closing(connect(database, Role.READER)) as connection:
         check_version(connection, database, VERSION)
         rows = list(islice(damaged_rows(connection), 1))
-        amiss = next(contradictions(connection, database.parent, dimension), None)
+        amiss = next(contradictions(connection, files), None)
         one_page = pages is not None and len(pages) == 1
         if rows and one_page and amiss is None:
             return _confined(database, rows[0])
         if rows or amiss:
             raise damaged_file(database, f"{where}: {amiss or rows[0]}")
         state = read_state(connection)
-    _make_again(database, dimension, replace(state, purged=state.sequence))
+    _make_again(database, files, replace(state, purged=state.sequence))
     return None
 
 
@@ -85,7 +84,7 @@ def _confined(database: Path, row: str) -> DataLossError:
     )
 
 
-def _make_again(database: Path, dimension: int, state: State) -> None:
+def _make_again(database: Path, files: Files, state: State) -> None:
     """Put a database in its place that holds its rows, and all else made of them again.
 
     What was deleted or replaced is left out, so that scrolls that began before cannot go on.
@@ -99,7 +98,7 @@ def _make_again(database: Path, dimension: int, state: State) -> None:
         connection.execute("BEGIN")
         _copy_rows(connection)
         write_state(connection, state)
-        _name_segments(connection, database.parent, dimension)
+        _name_segments(connection, files)
         _take_in_texts(connection)
         connection.execute("COMMIT")
     if database.with_name(f"{DATABASE}-wal").exists():
@@ -119,16 +118,16 @@ def _copy_rows(connection: sqlite3.Connection) -> None:
         )
 
 
-def _name_segments(connection: sqlite3.Connection, folder: Path, dimension: int) -> None:
+def _name_segments(connection: sqlite3.Connection, files: Files) -> None:
     """Every vector for which there is a file counts as taken; the last file goes on growing."""
     ends = dict(
         connection.execute(
             "SELECT segment, max(slot) + 1 FROM rows WHERE segment IS NOT NULL GROUP BY segment"
         )
     )
-    numbers = sorted({*ends, *(int(path.stem) for path in (folder / SEGMENTS).glob("*.f32"))})
+    numbers = sorted({*ends, *files.numbers()})
     for number in numbers[:-1]:
-        ends[number] = (segment_path(folder, number).stat().st_size) // (4 * dimension)
+        ends[number] = files.path(number).stat().st_size // files.vector_bytes
     connection.executemany(
         "INSERT INTO segments (number, slots, checksum) VALUES (?, ?, NULL)",
         [(number, ends.get(number, 0)) for number in numbers],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from groundwire_index.segments import Moved, Part, norms_of
-from groundwire_index.storage.segment_file import Matrix
+from groundwire_index.storage.segment_file import StoredMatrix
 from groundwire_index.tail import Tail, write_tail
 from groundwire_index.transaction import Transaction
 
@@ -42,7 +42,7 @@ class Move:
     first: int
     """Slot of the first in the target."""
     residents: Sequence[Resident]
-    vectors: Matrix
+    vectors: StoredMatrix
 
     def __call__(self, transaction: Transaction) -> None:
         """Rows that have been purged meanwhile leave a gap."""

@@ -30,6 +30,7 @@ def name_taken(stored: CollectionSpec, wanted: CollectionSpec) -> AlreadyExistsE
 def _facts(spec: CollectionSpec) -> Iterator[tuple[str, str]]:
     yield "metric", spec.metric.value
     yield "dimension", f"{spec.dimension:,}"
+    yield "vector type", spec.vector_type.value
     yield from _embedder_facts(spec.fingerprint)
     yield "index kind", f'"{spec.index_kind}"'
     yield "index parameters", str(dict(spec.index_parameters))

@@ -15,6 +15,7 @@ from groundwire_index.errors import (
     GroundwireError,
     UnavailableError,
 )
+from groundwire_index.files import Files
 from groundwire_index.gpu import Gpus
 from groundwire_index.mending import mended
 from groundwire_index.purge import Retention
@@ -115,7 +116,7 @@ class OpenCollections:
     def _damage(self, entry: Entry) -> DataLossError | None:
         folder = self._folders.path(entry.folder)
         try:
-            damage = mended(folder, entry.spec.dimension)
+            damage = mended(Files.of(folder, entry.spec))
             self._state(folder / DATABASE)
         except DataLossError as error:
             self._lost[entry.folder] = error

@@ -38,6 +38,21 @@ class Metric(Enum):
         return -1.0 if self is Metric.COSINE else None
 
 
+class VectorType(Enum):
+    """What the numbers of stored vectors are; queries are float32 in any case."""
+
+    FLOAT32 = "float32"
+    """As they come."""
+    FLOAT16 = "float16"
+    """Half the bytes: each number is rounded to the nearest of IEEE 754 binary16, which has eleven
+    significant bits, and so is what vectors are compared by and given back as."""
+
+    @property
+    def dtype(self) -> np.dtype[np.float16 | np.float32]:
+        """Little-endian, as in files."""
+        return np.dtype(self.value).newbyteorder("<")
+
+
 class SearchMode(Enum):
     """How records are ranked."""
 
@@ -129,6 +144,7 @@ class CollectionSpec:
     index_parameters: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     """At most 1,024 characters."""
+    vector_type: VectorType = VectorType.FLOAT32
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from groundwire_index.storage.segment_file import Matrix, SegmentFile
+from groundwire_index.storage.segment_file import SegmentFile, StoredMatrix
 
 ALIVE = np.iinfo(np.int64).max
 NEVER = 0
@@ -24,7 +24,7 @@ class SegmentView:
     """A segment as of one sequence number; it never changes for who holds it."""
 
     number: int
-    vectors: Matrix
+    vectors: StoredMatrix
     """Shape (slots, dimension), mapped from the file."""
     norms: NDArray[np.float32]
     """Euclidean length of each vector."""
@@ -63,7 +63,7 @@ class Segment:
         self.number = number
         self.file = file
         self.slots = 0
-        self._vectors: Matrix | None = None
+        self._vectors: StoredMatrix | None = None
         self._norms = np.ones(_FIRST_ROOM, np.float32)
         self._rows = np.zeros(_FIRST_ROOM, np.int64)
         self._died = np.full(_FIRST_ROOM, NEVER, np.int64)

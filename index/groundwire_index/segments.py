@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundwire_index.errors import DataLossError
+from groundwire_index.files import Files
+from groundwire_index.half import widened
 from groundwire_index.segment import NEVER, Segment, SegmentView
-from groundwire_index.storage.schema import SEGMENTS
-from groundwire_index.storage.segment_file import Matrix, SegmentFile, segment_path
+from groundwire_index.storage.segment_file import StoredMatrix
 
-SEGMENT_BYTES = 64 * 2**20
 # What is read and computed in one piece, in numbers: it stays in the processor's cache.
 _PIECE = 2**17
 
@@ -31,7 +31,7 @@ class Part:
     segment: int
     first: int
     """Slot of the first."""
-    vectors: Matrix
+    vectors: StoredMatrix
     norms: NDArray[np.float32]
     rows: NDArray[np.int64]
 
@@ -46,33 +46,6 @@ class Moved:
     """Segment and slot where each was before."""
     died: Sequence[int | None]
     """The write that ended each row; None of those that live, 0 of those that are gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where a collection's vectors are, and how large a segment gets."""
-
-    folder: Path
-    dimension: int
-    segment_bytes: int = SEGMENT_BYTES
-
-    @property
-    def capacity(self) -> int:
-        """Vectors in a full segment."""
-        return max(1, self.segment_bytes // (4 * self.dimension))
-
-    def segment(self, number: int) -> SegmentFile:
-        """The file of one segment."""
-        return SegmentFile(segment_path(self.folder, number), self.dimension, self.capacity)
-
-    def sweep(self, manifest: Mapping[int, int]) -> None:
-        """Drop what a crash left beyond the committed end, given slots by segment."""
-        for path in (self.folder / SEGMENTS).glob("*.f32"):
-            slots = manifest.get(int(path.stem))
-            if slots is None:
-                path.unlink()
-            else:
-                self.segment(int(path.stem)).cut(slots)
 
 
 class Segments:
@@ -149,7 +122,7 @@ class Segments:
     def _report(self, path: Path, slot: int, count: int) -> None:
         error = DataLossError(
             f"{path} is damaged: {count:,} of its vectors fail their checksum, the first at "
-            f"byte {4 * self._files.dimension * slot:,}. Searches leave them out and writes are "
+            f"byte {self._files.vector_bytes * slot:,}. Searches leave them out and writes are "
             "refused: restore the collection from a copy, or delete it and fill it again",
             reason="VECTORS_DAMAGED",
             metadata={"file": str(path)},
@@ -163,9 +136,9 @@ def checksum(vectors: bytes | memoryview, before: int = 0) -> int:
     return zlib.crc32(vectors, before)
 
 
-def norms_of(vectors: Matrix) -> NDArray[np.float64]:
+def norms_of(vectors: StoredMatrix) -> NDArray[np.float64]:
     """Euclidean lengths, summed in double precision."""
-    exact = vectors.astype(np.float64)
+    exact = widened(vectors).astype(np.float64)
     norms: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", exact, exact))
     return norms
 
@@ -181,7 +154,7 @@ def _held(connection: sqlite3.Connection, segment: int) -> NDArray[np.int64]:
     return np.stack([np.fromstring(one or "", np.int64, sep=",") for one in columns], axis=1)
 
 
-def _sound(vectors: Matrix, held: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _sound(vectors: StoredMatrix, held: NDArray[np.int64]) -> NDArray[np.bool_]:
     present = len(vectors)
     return np.fromiter(
         (
@@ -193,7 +166,7 @@ def _sound(vectors: Matrix, held: NDArray[np.int64]) -> NDArray[np.bool_]:
     )
 
 
-def _norms(vectors: Matrix, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+def _norms(vectors: StoredMatrix, slots: NDArray[np.int64]) -> NDArray[np.float32]:
     step = max(1, _PIECE // max(1, vectors.shape[1]))
     norms = np.empty(len(slots), np.float32)
     for start in range(0, len(slots), step):

@@ -12,13 +12,15 @@ import numpy as np
 
 from groundwire_index.encoding import decode_metadata, decode_position
 from groundwire_index.errors import DataLossError
+from groundwire_index.files import Files
 from groundwire_index.filter_sql import CompiledFilter, Sql
+from groundwire_index.half import widened
 from groundwire_index.match_cache import MatchCache
 from groundwire_index.matching import Bound, bound_of, rows_within
 from groundwire_index.published import View
 from groundwire_index.records import Include, Record, Vector
 from groundwire_index.row_set import Rows, RowSet
-from groundwire_index.segments import Files, checksum
+from groundwire_index.segments import checksum
 from groundwire_index.state import State
 from groundwire_index.storage.row_sums import RowDamagedError, record_sum, text_sum
 
@@ -146,6 +148,7 @@ class Snapshot:
 
     def _vectors(self, rows: Sequence[StoredRow]) -> dict[int, Vector]:
         vectors: dict[int, Vector] = {}
+        dtype = self.files.vector_type.dtype
         for number in {row.segment for row in rows if row.segment is not None}:
             mine = [row for row in rows if row.segment == number]
             file = self.files.segment(number)
@@ -158,7 +161,7 @@ class Snapshot:
                         reason="VECTORS_DAMAGED",
                         metadata={"file": str(file.path), "record": row.id},
                     )
-                vectors[row.row] = np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+                vectors[row.row] = widened(np.frombuffer(data, dtype))
         return vectors
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundwire_index.gpu.points import HeldPoints
+from groundwire_index.half import widened
 from groundwire_index.segment import SegmentView
 from groundwire_index.storage.segment_file import Matrix
 
@@ -62,5 +63,5 @@ class Space:
             if first < last:
                 slots = ordered[first:last] - offset
                 rows[first:last] = segment.rows[slots]
-                vectors[first:last] = segment.vectors[slots]
+                vectors[first:last] = widened(segment.vectors[slots])
         return rows, vectors

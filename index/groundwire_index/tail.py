@@ -10,7 +10,8 @@ from operator import attrgetter
 
 import numpy as np
 
-from groundwire_index.segments import Files, Part, checksum
+from groundwire_index.files import Files
+from groundwire_index.segments import Part, checksum
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -127,7 +127,7 @@ class Upkeep:
         """A view has been published: is there more to index, or to compact?"""
         self._index_fields()
         indexer = self._background.indexer
-        # Neither a copy nor an index takes more than all vectors do.
+        # Neither a copy nor an index takes more than all vectors do in float32.
         everything = 4 * self._store.files.dimension * len(view.space)
         if indexer is None or not self._room.is_there(everything):
             return

@@ -16,13 +16,14 @@ from groundwire_index.anns import AnnFiles, measure, read_entries
 from groundwire_index.catalog import damaged_entries
 from groundwire_index.damage import damaged_rows
 from groundwire_index.errors import DataLossError, FailedPreconditionError, UnavailableError
+from groundwire_index.files import Files
 from groundwire_index.segments import checksum
 from groundwire_index.stopped import StoppedCollection, StoppedIndex
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.page_sums import PAGE
 from groundwire_index.storage.schema import VERSION
-from groundwire_index.storage.segment_file import SegmentFile, segment_path
+from groundwire_index.storage.segment_file import SegmentFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +148,16 @@ def _rows_of(block: int, size: int) -> tuple[int, int]:
 
 
 def _vectors(collection: StoppedCollection, connections: ConnectionPool) -> Iterator[Damage]:
-    dimension = collection.spec.dimension
+    files = Files.of(collection.folder, collection.spec)
     try:
         with connections.lend(collection.database, Role.READER) as connection:
             for (number,) in connection.execute("SELECT number FROM segments").fetchall():
-                path = segment_path(collection.folder, number)
-                wrong = _failing(connection, number, SegmentFile(path, dimension, 0))
+                wrong = _failing(connection, number, files.segment(number))
                 if wrong:
                     yield Damage(
-                        path,
+                        files.path(number),
                         f"{len(wrong):,} of its vectors fail their checksum, the first at byte "
-                        f"{4 * dimension * wrong[0]:,}: restore it from a copy",
+                        f"{files.vector_bytes * wrong[0]:,}: restore it from a copy",
                     )
     except (DataLossError, UnavailableError, sqlite3.Error):
         # The database is at fault, and has been told.

@@ -22,10 +22,11 @@ from typing import TypeVar, cast
 from groundwire_index.anns import Anns, drop_entries, read_entries
 from groundwire_index.coverage import AnnEntry
 from groundwire_index.errors import DataLossError, GroundwireError, UnavailableError
+from groundwire_index.files import Files
 from groundwire_index.gpu.segments import SegmentCopies
 from groundwire_index.published import Published, View
 from groundwire_index.purge import Retention, purge
-from groundwire_index.segments import Files, Segments
+from groundwire_index.segments import Segments
 from groundwire_index.space import Space
 from groundwire_index.state import State, is_damaged, mark_damaged, read_state, write_state
 from groundwire_index.storage.connections import ConnectionPool, Role

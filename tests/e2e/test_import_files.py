@@ -6,6 +6,7 @@ import json
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import groundwire
 import pytest
@@ -61,6 +62,34 @@ def test_what_is_exported_and_imported_is_equal(
     one, two = (list(client.retrieve.scroll(name, include=ALL)) for name in ("one", "two"))
     assert one == two
     assert client.retrieve.get_collection("two").metric == "dot"
+
+
+@kinds
+def test_vectors_of_float16_are_copied_as_they_are_stored(
+    kind: str, server: ServerProcess, client: groundwire.Client, tenant: str, tmp_path: Path
+) -> None:
+    def run(*arguments: object) -> dict[str, Any]:
+        done = groundwire_command(server, *arguments, "--tenant", tenant, "--json")
+        return json.loads(done.stdout)
+
+    client.retrieve.create_collection("one", dimension=2, embedder="none")
+    many = [Record(f"n{n}", f"text {n}", vector=array("f", [n / 3, 1])) for n in range(300)]
+    client.retrieve.upsert("one", [*many, Record("large", vector=array("f", [70_000, 1]))])
+    path = tmp_path / f"one.{kind}"
+    run("export", kind, "-c", "one", "-o", path)
+    read = run("import", kind, path, "-c", "half", "--vector-type", "float16")
+    assert (read["added"], read["status"]) == (300, "incomplete")
+    assert "70000 at [0]" in read["refused"][0]["why"]
+    assert client.retrieve.get_collection("half").vector_type == "float16"
+    again = run("import", kind, path, "-c", "half")
+    assert (again["added"], again["replaced"], again["unchanged"]) == (0, 0, 300)
+    other = run("import", kind, path, "-c", "half", "--vector-type", "float32")
+    assert "vectors of float16, not of float32" in other["error"]
+    run("export", kind, "-c", "half", "-o", path)
+    back = run("import", kind, path, "-c", "copy")
+    assert (back["added"], back["status"]) == (300, "copied")
+    half, copy = (list(client.retrieve.scroll(name, include=ALL)) for name in ("half", "copy"))
+    assert half == copy
 
 
 @kinds

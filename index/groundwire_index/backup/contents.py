@@ -12,12 +12,12 @@ from groundwire_index.anns import AnnFiles, measure, read_entries
 from groundwire_index.backup.files import damaged
 from groundwire_index.backup.manifest import SnapshotInfo
 from groundwire_index.damage import damaged_rows
+from groundwire_index.files import Files
 from groundwire_index.segments import checksum
 from groundwire_index.state import State, read_state
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.schema import DATABASE, VERSION, create_collection_database
-from groundwire_index.storage.segment_file import SegmentFile, segment_path
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def check_contents(folder: Path, info: SnapshotInfo) -> None:
             raise damaged(database, "it is not what the manifest says")
         for row in damaged_rows(connection):
             raise damaged(database, f"{row} fails its checksum")
-        _check_vectors(connection, folder, info.spec.dimension)
+        _check_vectors(connection, Files.of(folder, info.spec))
         _check_indexes(connection, folder)
 
 
@@ -79,16 +79,15 @@ def _tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     ).fetchall()
 
 
-def _check_vectors(connection: sqlite3.Connection, folder: Path, dimension: int) -> None:
+def _check_vectors(connection: sqlite3.Connection, files: Files) -> None:
     for (number,) in connection.execute("SELECT number FROM segments").fetchall():
-        path = segment_path(folder, number)
-        vectors = SegmentFile(path, dimension, 1).map()
+        vectors = files.segment(number).map()
         held = connection.execute(
             "SELECT slot, checksum FROM rows WHERE segment = ? AND died IS NULL", (number,)
         )
         for slot, expected in held:
             if slot >= len(vectors) or checksum(vectors[slot].data) != expected:
-                raise damaged(path, f"the vector at slot {slot:,} fails its checksum")
+                raise damaged(files.path(number), f"the vector at slot {slot:,} fails its checksum")
 
 
 def _check_indexes(connection: sqlite3.Connection, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from groundwire_index.snapshot import Snapshot
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
 from groundwire_index.storage.schema import ANNS, DATABASE, SEGMENTS
-from groundwire_index.storage.segment_file import segment_path
 
 
 def copy_collection(snapshot: Snapshot, target: Path) -> None:
@@ -79,13 +79,14 @@ def _link_indexes(database: sqlite3.Connection, source: AnnFiles, target: AnnFil
 
 def _place_segments(snapshot: Snapshot, target: Path) -> None:
     files = snapshot.files
+    copies = replace(files, folder=target)
     slots = dict(snapshot.connection.execute("SELECT number, slots FROM segments"))
     last = max(slots, default=0)
     for number, count in slots.items():
         if count:
             place(
-                segment_path(files.folder, number),
-                segment_path(target, number),
-                4 * files.dimension * count,
+                files.path(number),
+                copies.path(number),
+                files.vector_bytes * count,
                 final=number < last,
             )

@@ -16,14 +16,15 @@ from typing import Any
 from groundwire_index.backup.sealed import digest, seal, unseal
 from groundwire_index.checks import check_spec
 from groundwire_index.errors import DataLossError, InvalidArgumentError
-from groundwire_index.records import CollectionSpec, Fingerprint, Metric
+from groundwire_index.records import CollectionSpec
+from groundwire_index.stored_spec import spec_fields, spec_of
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 FORMAT = 1
 
 _ID = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8}")
-_NAME = re.compile(r"collection\.db|segments/[0-9]{1,18}\.f32|anns/[0-9]{1,18}\.faiss")
+_NAME = re.compile(r"collection\.db|segments/[0-9]{1,18}\.f(16|32)|anns/[0-9]{1,18}\.faiss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _fields(info: SnapshotInfo) -> dict[str, object]:
     return {
         "format": FORMAT,
         "id": info.id,
-        "spec": asdict(info.spec) | {"metric": info.spec.metric.value},
+        "spec": spec_fields(info.spec),
         "sequence": info.sequence,
         "records": info.records,
         "vectors": info.vectors,
@@ -129,14 +130,7 @@ def _info(fields: Mapping[str, Any]) -> SnapshotInfo:
 
 
 def _spec(fields: Mapping[str, Any]) -> CollectionSpec:
-    fingerprint = fields["fingerprint"]
-    spec = CollectionSpec(
-        **{
-            **fields,
-            "metric": Metric(fields["metric"]),
-            "fingerprint": None if fingerprint is None else Fingerprint(**fingerprint),
-        }
-    )
+    spec = spec_of(fields)
     check_spec(spec)
     return spec
 

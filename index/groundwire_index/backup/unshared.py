@@ -11,18 +11,18 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from groundwire_index.anns import AnnFiles, drop_entries, measure, read_entries
 from groundwire_index.backup.files import copy_open, sync_file
+from groundwire_index.files import Files
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import make_folder, sync_folder
 from groundwire_index.storage.looking import looking, opened
 from groundwire_index.storage.schema import ANNS, DATABASE, SEGMENTS, VERSION
-from groundwire_index.storage.segment_file import segment_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,15 @@ class _Opened:
     size: int
 
 
-def copy_unshared(source: Path, target: Path, dimension: int) -> None:
-    """Copy the collection in a folder to a new one, on stable storage.
+def copy_unshared(files: Files, target: Path) -> None:
+    """Copy the collection that has these files to a new folder, on stable storage.
 
     An approximate index that has just been replaced, or is damaged, is left out: it can be built
     again. Raises UnavailableError if the collection is not there, or went while its files were
     opened, FailedPreconditionError if this user may not read it, and DataLossError for a file that
     is too short.
     """
+    source = files.folder
     with storage_errors(target), ExitStack() as open_files:
         for folder in (target, target / SEGMENTS, target / ANNS):
             make_folder(folder)
@@ -50,7 +51,7 @@ def copy_unshared(source: Path, target: Path, dimension: int) -> None:
             connection.execute("BEGIN")
             check_version(connection, source / DATABASE, VERSION)
             found = [
-                *_open_segments(connection, source, target, dimension, open_files),
+                *_open_segments(connection, files, replace(files, folder=target), open_files),
                 *_open_indexes(connection, source, target, open_files),
             ]
             copy_database(connection, target / DATABASE)
@@ -71,15 +72,14 @@ def copy_database(connection: sqlite3.Connection, target: Path) -> None:
 
 def _open_segments(
     connection: sqlite3.Connection,
-    source: Path,
-    target: Path,
-    dimension: int,
+    files: Files,
+    copies: Files,
     open_files: ExitStack,
 ) -> Iterator[_Opened]:
     for number, slots in connection.execute("SELECT number, slots FROM segments WHERE slots > 0"):
-        path = segment_path(source, number)
+        path = files.path(number)
         file = open_files.enter_context(opened(path))
-        yield _Opened(file, path, segment_path(target, number), 4 * dimension * slots)
+        yield _Opened(file, path, copies.path(number), files.vector_bytes * slots)
 
 
 def _open_indexes(

@@ -23,6 +23,7 @@ from groundwire_index.backup.unshared import copy_database, copy_unshared
 from groundwire_index.catalog import CATALOG, Catalog, Entry
 from groundwire_index.collection_folders import CollectionFolders
 from groundwire_index.errors import DataLossError, GroundwireError
+from groundwire_index.files import Files
 from groundwire_index.storage.connections import ConnectionPool
 from groundwire_index.storage.failures import storage_errors
 from groundwire_index.storage.folders import sync_folder
@@ -108,9 +109,9 @@ class IndexCopy:
             raise _damaged(self._original(error), "the list of all collections") from error
 
     def _copy(self, tenant: str, entry: Entry) -> CopiedCollection | None:
-        source, target = self._originals.path(entry.folder), self._copies.path(entry.folder)
+        target = self._copies.path(entry.folder)
         try:
-            copy_unshared(source, target, entry.spec.dimension)
+            copy_unshared(Files.of(self._originals.path(entry.folder), entry.spec), target)
             return CopiedCollection(tenant, target, self._described(target, entry))
         except GroundwireError as error:
             self._list()

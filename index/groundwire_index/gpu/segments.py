@@ -9,9 +9,10 @@ import numpy as np
 from groundwire_index.ann.geometry import Points
 from groundwire_index.gpu.gpus import Gpus
 from groundwire_index.gpu.points import HeldPoints
+from groundwire_index.half import widened
 from groundwire_index.records import Metric
 from groundwire_index.segment import SegmentView
-from groundwire_index.storage.segment_file import Matrix
+from groundwire_index.storage.segment_file import Matrix, StoredMatrix
 
 # A segment is copied when it has so many vectors, and again when it has twice as many.
 _LEAST = 8192
@@ -49,11 +50,11 @@ class SegmentCopies:
 class _Slots:
     """The vectors of a segment, as `ann.Vectors`."""
 
-    def __init__(self, vectors: Matrix) -> None:
+    def __init__(self, vectors: StoredMatrix) -> None:
         self._vectors = vectors
         self.count, self.dimension = vectors.shape
 
     def read(self, start: int, stop: int) -> Matrix:
         """See `ann.Vectors`."""
         # Slots that do not count may hold anything.
-        return np.nan_to_num(self._vectors[start:stop])
+        return np.nan_to_num(widened(self._vectors[start:stop]))

@@ -18,8 +18,6 @@ from typing import Any
 from groundwire_index.aliases import has_aliases, is_an_alias, no_alias
 from groundwire_index.catalog import (
     Entry,
-    decode_spec,
-    encode_spec,
     is_a_collection,
     not_found,
 )
@@ -30,6 +28,7 @@ from groundwire_index.milvus.words import text_word
 from groundwire_index.name_taken import name_taken
 from groundwire_index.once import REMEMBERED_S, key_reused
 from groundwire_index.records import CollectionSpec, Metric
+from groundwire_index.stored_spec import decode_spec, encode_spec
 
 CATALOG = "groundwire_catalog"
 _SPEC = CollectionSpec("catalog", Metric.COSINE, 2, index_kind="flat")

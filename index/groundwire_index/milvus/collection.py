@@ -129,12 +129,7 @@ class MilvusCollection(MilvusReads):
         return self._writer.write(once)
 
     def _encode(self, records: Sequence[Record], document_id: str = "") -> Batch:
-        return encode_batch(
-            records,
-            metric=self.spec.metric,
-            dimension=self.spec.dimension,
-            document_id=document_id,
-        )
+        return encode_batch(records, self.spec, document_id)
 
 
 def _ids(batch: Batch) -> tuple[str, ...]:

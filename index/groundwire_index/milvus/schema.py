@@ -11,7 +11,7 @@ from __future__ import annotations
 from groundwire_index.ann import FAMILIES
 from groundwire_index.checks import check_spec, require
 from groundwire_index.errors import UnsupportedError
-from groundwire_index.records import CollectionSpec, Metric
+from groundwire_index.records import CollectionSpec, Metric, VectorType
 
 KEY = "pk"
 """A letter for the kind of row, and the word of an id."""
@@ -61,6 +61,12 @@ def check_spec_for_milvus(spec: CollectionSpec) -> None:
         f"{spec.dimension:,} is not allowed with the index in Milvus: {_DIMENSIONS.start:,} to "
         f"{_DIMENSIONS.stop - 1:,}",
     )
+    if spec.vector_type is not VectorType.FLOAT32:
+        raise UnsupportedError(
+            f'vector_type "{spec.vector_type.value}" is not supported with the index in Milvus: '
+            "use float32, or serve with --index embedded",
+            reason="VECTOR_TYPE_UNSUPPORTED",
+        )
     if spec.index_kind not in _KINDS:
         raise UnsupportedError(
             f'index kind "{spec.index_kind}" is not supported with the index in Milvus: use one '

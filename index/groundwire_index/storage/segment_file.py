@@ -1,4 +1,4 @@
-"""A file of vectors, back to back: float32, little-endian, only ever added to.
+"""A file of vectors, back to back: numbers of one type, little-endian, only ever added to.
 
 How many of them count is not said here but in the database, which is committed after the
 vectors are on stable storage. What lies beyond is leftover or room, and is written over.
@@ -15,32 +15,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundwire_index.storage.folders import sync_folder
-from groundwire_index.storage.schema import SEGMENTS
 
 Matrix = NDArray[np.float32]
-
-
-def segment_path(folder: Path, number: int) -> Path:
-    """Where segment ``number`` of the collection in ``folder`` is."""
-    return folder / SEGMENTS / f"{number}.f32"
+StoredMatrix = NDArray[np.float16 | np.float32]
+"""Vectors of the type that their collection is stored in."""
 
 
 class SegmentFile:
-    """One segment's vectors of ``dimension`` each, at most ``capacity`` of them."""
+    """One segment's vectors of ``dimension`` numbers each, at most ``capacity`` of them."""
 
-    def __init__(self, path: Path, dimension: int, capacity: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dimension: int,
+        dtype: np.dtype[np.float16 | np.float32],
+        capacity: int,
+    ) -> None:
         self.path = path
         self._dimension = dimension
-        self._width = 4 * dimension
+        self._dtype = dtype
+        self._width = dtype.itemsize * dimension
         self._capacity = capacity
 
-    def write(self, first: int, vectors: Matrix) -> None:
+    def write(self, first: int, vectors: StoredMatrix) -> None:
         """Put vectors of shape (count, dimension) at slots ``first``... on stable storage."""
         created = not self.path.exists()
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._make_room(file, first + len(vectors))
-            _write_all(file, vectors.astype("<f4", copy=False).data.cast("B"), first * self._width)
+            data = vectors.astype(self._dtype, copy=False).data.cast("B")
+            _write_all(file, data, first * self._width)
             os.fdatasync(file)
         finally:
             os.close(file)
@@ -52,7 +56,7 @@ class SegmentFile:
         if self.path.exists() and self.path.stat().st_size > slots * self._width:
             os.truncate(self.path, slots * self._width)
 
-    def map(self) -> Matrix:
+    def map(self) -> StoredMatrix:
         """All vectors for which there is room, shape (room, dimension), read-only, not copied.
 
         What is written into the file later shows in it. A file that is missing has room for
@@ -61,15 +65,15 @@ class SegmentFile:
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return np.empty((0, self._dimension), np.float32)
+            return np.empty((0, self._dimension), self._dtype)
         try:
             rows = os.fstat(file).st_size // self._width
             if rows == 0:
-                return np.empty((0, self._dimension), np.float32)
+                return np.empty((0, self._dimension), self._dtype)
             mapped = mmap.mmap(file, rows * self._width, access=mmap.ACCESS_READ)
         finally:
             os.close(file)
-        return np.frombuffer(mapped, "<f4").reshape(rows, self._dimension)
+        return np.frombuffer(mapped, self._dtype).reshape(rows, self._dimension)
 
     def read(self, slots: Sequence[int]) -> list[bytes]:
         """The bytes of some vectors; fewer of those that lie past the end of the file."""

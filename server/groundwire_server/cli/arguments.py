@@ -10,6 +10,7 @@ from pathlib import Path
 SERVER_ENV = "GROUNDWIRE_SERVER"
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_COLLECTION = "documents"
+VECTOR_TYPES = ("float32", "float16")
 FILES = {"jsonl": "JSON Lines", "parquet": "Parquet"}
 
 INDEX_ACTIONS = {
@@ -80,6 +81,7 @@ def _collections(commands: Subparsers[Parser]) -> None:
     create = _client_command(actions, "create", "Create an empty collection.")
     create.add_argument("name", metavar="NAME")
     create.add_argument("--description", default="", metavar="TEXT", help="For people.")
+    _vector_type(create, "What its vectors are stored as, for good")
     delete = _client_command(actions, "delete", "Delete a collection with all its contents.")
     delete.add_argument("name", metavar="NAME")
     alias = _client_command(actions, "alias", "Let a name stand for a collection from now on.")
@@ -114,6 +116,7 @@ def _import(commands: Subparsers[Parser]) -> None:
 
 def _importing(made: Parser) -> None:
     made.set_defaults(command="importing")
+    _vector_type(made, "What the vectors of a collection that is created are stored as, for good")
     made.add_argument(
         "--data-dir",
         type=Path,
@@ -151,6 +154,7 @@ def _eval(commands: Subparsers[Parser]) -> None:
         "It is stored in a collection that is removed afterwards, in the server that is named; "
         "without one, in a server that runs as long as the command.",
     )
+    _vector_type(retrieval, "What the vectors are stored as")
 
 
 def _doctor(commands: Subparsers[Parser]) -> None:
@@ -273,6 +277,14 @@ def _collection(made: Parser, says: str) -> None:
         default=DEFAULT_COLLECTION,
         metavar="NAME",
         help=f"{says} Default: {DEFAULT_COLLECTION}.",
+    )
+
+
+def _vector_type(made: Parser, says: str) -> None:
+    made.add_argument(
+        "--vector-type",
+        choices=VECTOR_TYPES,
+        help=f"{says}; float16 takes half the room and rounds. Default: float32.",
     )
 
 

@@ -32,7 +32,9 @@ def _list(client: Client, arguments: Namespace) -> int:
 
 
 def _create(client: Client, arguments: Namespace) -> int:
-    made = client.retrieve.create_collection(arguments.name, description=arguments.description)
+    made = client.retrieve.create_collection(
+        arguments.name, description=arguments.description, vector_type=arguments.vector_type
+    )
     if arguments.json:
         print_json(made)
     else:
@@ -90,6 +92,7 @@ def _table(found: list[Collection]) -> Table:
     table = Table("Name", box=None, header_style="faint")
     for heading in ("Documents", "Records", "Vectors", "Dimension", "On disk"):
         table.add_column(heading, justify="right")
+    table.add_column("Type")
     table.add_column("Embedder")
     table.add_column("Aliases")
     for one in found:
@@ -100,6 +103,7 @@ def _table(found: list[Collection]) -> Table:
             f"{one.vectors:,}",
             str(one.dimension),
             f"{one.disk_bytes / 2**20:,.1f} MB",
+            one.vector_type,
             one.fingerprint.model if one.fingerprint else "none",
             ", ".join(one.aliases),
         )

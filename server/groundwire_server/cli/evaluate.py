@@ -69,7 +69,10 @@ def _evaluate(arguments: Namespace, dataset: Dataset) -> list[Quality]:
         storing = shown.add_task("Documents", total=dataset.documents)
         asking = shown.add_task("Searches", total=len(MODES) * len(dataset.queries))
         with filled(
-            client, documents(dataset), lambda more: shown.advance(storing, more)
+            client,
+            documents(dataset),
+            lambda more: shown.advance(storing, more),
+            arguments.vector_type,
         ) as collection:
             return [
                 evaluate(client, collection, dataset, mode, lambda: shown.advance(asking))

@@ -67,13 +67,14 @@ def _chroma(client: Client, arguments: Namespace) -> Iterator[Outcome]:
         arguments.database, tenant=arguments.chroma_tenant, database=arguments.chroma_database
     ) as database:
         for name in chosen(chroma_collections(database, arguments.database), arguments):
-            target = Target(client, arguments.rename or name)
+            target = Target(client, arguments.rename or name, arguments.vector_type)
             yield _told(name, target, arguments, partial(ChromaCollection, database, name))
 
 
 def _files(client: Client, arguments: Namespace) -> Iterator[Outcome]:
     files = FileSource(file_format(arguments.source), arguments.files, arguments.metric)
-    yield _told(files.name, Target(client, arguments.collection), arguments, lambda: files)
+    target = Target(client, arguments.collection, arguments.vector_type)
+    yield _told(files.name, target, arguments, lambda: files)
 
 
 def chosen(names: Sequence[str], arguments: Namespace) -> Sequence[str]:

@@ -98,7 +98,8 @@ def _show(found: CollectionStat, arguments: Namespace) -> None:
 
 def _lines(found: CollectionStat) -> list[str]:
     lines = [
-        f"{found.records:,} records, {found.vectors:,} vectors, {found.documents:,} documents, "
+        f"{found.records:,} records, {found.vectors:,} vectors of {found.vector_type}, "
+        f"{found.documents:,} documents, "
         f"{_megabytes(found.disk_bytes)}, at write {found.sequence:,}"
     ]
     if found.damaged:

@@ -14,6 +14,7 @@ from groundwire_index.records import (
     CollectionState,
     Fingerprint,
     Metric,
+    VectorType,
 )
 
 from groundwire_server.services.enums import enum_of
@@ -32,6 +33,15 @@ _METRIC_MESSAGES = {
     Metric.COSINE: collection_pb2.METRIC_COSINE,
     Metric.DOT: collection_pb2.METRIC_DOT,
     Metric.EUCLIDEAN: collection_pb2.METRIC_EUCLIDEAN,
+}
+_VECTOR_TYPES: dict[int, VectorType] = {
+    collection_pb2.VECTOR_TYPE_UNSPECIFIED: VectorType.FLOAT32,
+    collection_pb2.VECTOR_TYPE_FLOAT32: VectorType.FLOAT32,
+    collection_pb2.VECTOR_TYPE_FLOAT16: VectorType.FLOAT16,
+}
+_VECTOR_TYPE_MESSAGES = {
+    VectorType.FLOAT32: collection_pb2.VECTOR_TYPE_FLOAT32,
+    VectorType.FLOAT16: collection_pb2.VECTOR_TYPE_FLOAT16,
 }
 _STATES = {
     CollectionState.READY: collection_pb2.COLLECTION_STATE_READY,
@@ -61,6 +71,7 @@ def spec_of(
         index_kind=enum_of(request.index.kind, _KINDS, "index.kind"),
         index_parameters=dict(request.index.parameters),
         description=request.description,
+        vector_type=enum_of(request.vector_type, _VECTOR_TYPES, "vector_type"),
     )
 
 
@@ -101,6 +112,7 @@ def collection_message(info: CollectionInfo) -> collection_pb2.Collection:
         create_time=timestamp_message(info.create_time),
         aliases=info.aliases,
         description=spec.description,
+        vector_type=_VECTOR_TYPE_MESSAGES[spec.vector_type],
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from groundwire_index import CollectionSpec, Metric
+from groundwire_index import CollectionSpec, Metric, VectorType
 from groundwire_index.errors import (
     FailedPreconditionError,
     GroundwireError,
@@ -136,6 +136,11 @@ QUERY = vector(1, 0, 0)
             lambda i: i.create_collection("t", CollectionSpec("d", Metric.DOT, 3, None, "ivf_pq")),
             "INDEX_KIND_UNSUPPORTED",
             "auto, flat, hnsw",
+        ),
+        (
+            lambda i: i.create_collection("t", replace(SPEC, vector_type=VectorType.FLOAT16)),
+            "VECTOR_TYPE_UNSUPPORTED",
+            "use float32",
         ),
         (
             lambda i: i.update_collection("t", "c", CollectionChange(index_kind="flat")),

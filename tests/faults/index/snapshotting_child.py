@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from groundwire_index import CollectionSpec, Index, Metric
+from groundwire_index import Index
 
-from tests.faults.index.writing_child import DIMENSION, SEGMENT_BYTES, TENANT, writes
+from tests.faults.index.writing_child import SEGMENT_BYTES, TENANT, spec_of, writes
 
 
 def open_index(folder: Path) -> Index:
@@ -21,7 +21,7 @@ def open_index(folder: Path) -> Index:
 def main(folder: Path, seed: int) -> None:
     random = np.random.default_rng([seed, 1])
     with open_index(folder) as index:
-        index.create_collection(TENANT, CollectionSpec("c", Metric.COSINE, DIMENSION))
+        index.create_collection(TENANT, spec_of(seed))
         for write in writes(seed):
             print("begin", write.number, flush=True)
             write.do(index.collection(TENANT, "c"))

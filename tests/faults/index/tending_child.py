@@ -7,6 +7,7 @@ and closes and opens the index. Every other seed leaves what it can to the threa
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from groundwire_index import (
     Collection,
     CollectionSpec,
     Index,
-    Metric,
     ann_builder,
     compaction,
     field_indexer,
@@ -23,6 +23,7 @@ from groundwire_index import (
 from groundwire_index.filters import Condition, Not, Operator
 
 from tests.faults.index.writing_child import DIMENSION, TENANT, Write, writes
+from tests.faults.index.writing_child import spec_of as plain_spec_of
 
 SEGMENT_BYTES = 4 * DIMENSION * 20
 KINDS = ("hnsw", "ivf_pq", "sq8")
@@ -51,9 +52,7 @@ def open_index(folder: Path, *, background: bool) -> Index:
 def spec_of(seed: int) -> CollectionSpec:
     kind = KINDS[seed % len(KINDS)]
     parameters = {"m": "8"} if kind == "hnsw" else {}
-    return CollectionSpec(
-        "c", Metric.COSINE, DIMENSION, index_kind=kind, index_parameters=parameters
-    )
+    return replace(plain_spec_of(seed), index_kind=kind, index_parameters=parameters)
 
 
 def tend(collection: Collection, work: str) -> None:

@@ -15,7 +15,7 @@ from groundwire_index.records import Include, SearchQuery
 
 from tests.faults.index.filling_child import BEFORE
 from tests.faults.index.killing import expected_after, run_until_killed
-from tests.faults.index.writing_child import DIMENSION, SEGMENT_BYTES, TENANT, writes
+from tests.faults.index.writing_child import DIMENSION, SEGMENT_BYTES, TENANT, spec_of, writes
 from tests.unit.index import oracle
 
 MOMENTS = 15
@@ -32,6 +32,7 @@ def test_after_a_kill_everything_acknowledged_is_there_and_nothing_is_half_there
         except NotFoundError:
             assert done == 0
             return
+        assert collection.spec == spec_of(seed)
         # The write that was in progress is there as a whole, or not at all.
         kept = collection.info().sequence
         assert kept in (done, begun)

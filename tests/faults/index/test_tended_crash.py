@@ -29,14 +29,19 @@ from groundwire_index.records import Include, SearchQuery
 from groundwire_index.storage.connections import Role
 
 from tests.faults.index.killing import expected_after, run_until_killed
-from tests.faults.index.tending_child import SEGMENT_BYTES, TENDING, open_index, small_steps, tend
+from tests.faults.index.tending_child import (
+    TENDING,
+    open_index,
+    small_steps,
+    spec_of,
+    tend,
+)
 from tests.faults.index.writing_child import DIMENSION, TENANT, writes
 from tests.unit.index import oracle
 
 # Each takes a second or two. More are asked for from outside.
 KILLS = int(os.environ.get("GROUNDWIRE_TEST_KILLS", "16"))
 LINES = (2, 200)
-WIDTH = 4 * DIMENSION
 
 Records = Mapping[str, Record]
 
@@ -63,6 +68,7 @@ def test_after_a_kill_all_is_there_and_found_and_nothing_leaks(tmp_path: Path, s
         except NotFoundError:
             assert done == 0
             return
+        assert collection.spec == spec_of(seed)
         kept = collection.info().sequence
         assert kept in (done, begun)
         expected = expected_after(seed, kept)
@@ -164,8 +170,9 @@ def check_files(collection: Collection) -> None:
     }
     assert set(segments) <= {number for number, _, _ in manifest}
     for number, slots, checksum in manifest:
-        held = segments.get(number, b"")[: slots * WIDTH]
-        assert (len(held), zlib.crc32(held)) == (slots * WIDTH, checksum)
+        size = slots * collection._store.files.vector_bytes
+        held = segments.get(number, b"")[:size]
+        assert (len(held), zlib.crc32(held)) == (size, checksum)
     files = {
         path.name: path.stat().st_size for path in (collection._store.folder / "anns").iterdir()
     }
@@ -180,7 +187,7 @@ def check_room(collection: Collection) -> None:
         pass
     alive = collection.info().vectors
     slots = len(collection._store.writer.latest().space)
-    assert slots <= alive / compaction.KEPT_SHARE + SEGMENT_BYTES // WIDTH
+    assert slots <= alive / compaction.KEPT_SHARE + collection._store.files.capacity
     while collection.upkeep.build_index():
         pass
     assert sum(ann.entry.size for ann in collection._store.writer.latest().anns) <= 2 * slots

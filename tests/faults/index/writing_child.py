@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from groundwire_index import Collection, CollectionSpec, Index, Metric, Record
+from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, VectorType
 from groundwire_index.filters import Condition, Operator
 
 from tests.unit.index import oracle
@@ -35,7 +35,9 @@ class Write:
             self.owner = f"d{random.integers(3)}"
             names = [f"{self.owner}#{n}" for n in range(random.integers(0, 20))]
         self.names = names
-        self.vectors = random.normal(size=(len(names), DIMENSION)).astype(np.float32)
+        # Such as any type holds as they are.
+        drawn = random.normal(size=(len(names), DIMENSION)).astype(np.float16)
+        self.vectors = drawn.astype(np.float32)
 
     def records(self) -> list[Record]:
         return [
@@ -84,9 +86,16 @@ def writes(seed: int) -> Iterator[Write]:
         yield Write(number, random)
 
 
+def spec_of(seed: int) -> CollectionSpec:
+    """Of one type of vectors for some seeds, of another for others."""
+    # Three at a time: so each goes with whatever else two or three seeds in turn decide.
+    vector_type = list(VectorType)[seed // 3 % 2]
+    return CollectionSpec("c", Metric.COSINE, DIMENSION, vector_type=vector_type)
+
+
 def main(folder: Path, seed: int) -> None:
     with Index.open(folder, segment_bytes=SEGMENT_BYTES, retention_s=0.05) as index:
-        index.create_collection(TENANT, CollectionSpec("c", Metric.COSINE, DIMENSION))
+        index.create_collection(TENANT, spec_of(seed))
         collection = index.collection(TENANT, "c")
         for write in writes(seed):
             print("begin", write.number, flush=True)

@@ -35,6 +35,7 @@ class Library(retrieve_service_pb2_grpc.RetrieveServiceServicer):
 
     def __init__(self, *collections: str) -> None:
         self.collections = dict.fromkeys(collections, 7)
+        self.vector_types: dict[str, collection_pb2.VectorType] = {}
         self.documents: dict[str, bytes] = {}
         self.searches: list[retrieve_service_pb2.SearchRequest] = []
 
@@ -49,6 +50,7 @@ class Library(retrieve_service_pb2_grpc.RetrieveServiceServicer):
 
     def CreateCollection(self, request, context):  # noqa: N802
         self.collections[request.name] = 0
+        self.vector_types[request.name] = request.vector_type
         return retrieve_service_pb2.CreateCollectionResponse(
             collection=self._described(request.name)
         )
@@ -117,6 +119,7 @@ class Library(retrieve_service_pb2_grpc.RetrieveServiceServicer):
             name=name,
             dimension=384,
             counts=collection_pb2.CollectionCounts(records=self.collections[name]),
+            vector_type=self.vector_types.get(name) or collection_pb2.VECTOR_TYPE_FLOAT32,
         )
 
 

@@ -39,6 +39,19 @@ def test_one_is_created(command: Command, platform: Platform) -> None:
     assert "papers" in platform.library.collections
 
 
+def test_one_is_created_with_vectors_of_half_the_size(command: Command, platform: Platform) -> None:
+    done = command("collections", "create", "papers", "--vector-type", "float16", "--json")
+    assert [line["vector_type"] for line in done.lines] == ["float16"]
+    command("collections", "create", "books")
+    listed = command("collections", "--json").lines
+    assert {line["name"]: line["vector_type"] for line in listed} == {
+        "books": "float32",
+        "documents": "float32",
+        "papers": "float16",
+    }
+    assert "float16" in command("collections").out
+
+
 def test_one_is_deleted_when_told_twice(command: Command, platform: Platform) -> None:
     done = command("collections", "delete", "documents", "--yes")
     assert (done.code, done.out) == (0, "Deleted documents with 7 records.\n")

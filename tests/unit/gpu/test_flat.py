@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index import Collection, CollectionSpec, Index, Metric
+from groundwire_index import Collection, CollectionSpec, Index, Metric, VectorType
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.gpu import Gpus
 from groundwire_index.records import CollectionChange, Record, SearchQuery
@@ -30,8 +30,14 @@ def opened(tmp_path: Path) -> Opened:
     return open_it
 
 
-def filled(index: Index, metric: Metric = Metric.COSINE, kind: str = "flat") -> Collection:
-    index.create_collection(TENANT, CollectionSpec("c", metric, DIMENSION, index_kind=kind))
+def filled(
+    index: Index,
+    metric: Metric = Metric.COSINE,
+    kind: str = "flat",
+    vector_type: VectorType = VectorType.FLOAT32,
+) -> Collection:
+    spec = CollectionSpec("c", metric, DIMENSION, index_kind=kind, vector_type=vector_type)
+    index.create_collection(TENANT, spec)
     collection = index.collection(TENANT, "c")
     write(collection, VECTORS)
     return collection
@@ -60,10 +66,15 @@ def asked(collection: Collection, **changes: object) -> list[list[tuple[str, flo
     return [[(hit.record.id, hit.score) for hit in result.hits] for result in results]
 
 
-@pytest.mark.parametrize("metric", list(Metric))
-def test_it_finds_what_the_cpu_finds(opened: Opened, machine: Machine, metric: Metric) -> None:
+@pytest.mark.parametrize(
+    ("metric", "vector_type"),
+    [*((metric, VectorType.FLOAT32) for metric in Metric), (Metric.COSINE, VectorType.FLOAT16)],
+)
+def test_it_finds_what_the_cpu_finds(
+    opened: Opened, machine: Machine, metric: Metric, vector_type: VectorType
+) -> None:
     with opened() as index:
-        expected = asked(filled(index, metric))
+        expected = asked(filled(index, metric, vector_type=vector_type))
     with opened(machine.gpus) as index:
         collection = index.collection(TENANT, "c")
         asked(collection)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from groundwire_index import Collection, CollectionSpec, Index, Metric
+from groundwire_index import Collection, CollectionSpec, Index, Metric, VectorType
 
 from tests.unit.index.samples import TENANT, Clock
 
@@ -40,8 +40,14 @@ def index(folder: Path, clock: Clock) -> Iterator[Index]:
 def make(index: Index) -> Callable[..., Collection]:
     """Makes a collection: ``make("name", Metric.DOT, dimension=2)``."""
 
-    def make(name: str = "c", metric: Metric = Metric.COSINE, dimension: int = 3) -> Collection:
-        index.create_collection(TENANT, CollectionSpec(name, metric, dimension))
+    def make(
+        name: str = "c",
+        metric: Metric = Metric.COSINE,
+        dimension: int = 3,
+        vector_type: VectorType = VectorType.FLOAT32,
+    ) -> Collection:
+        spec = CollectionSpec(name, metric, dimension, vector_type=vector_type)
+        index.create_collection(TENANT, spec)
         return index.collection(TENANT, name)
 
     return make

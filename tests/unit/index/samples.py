@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from groundwire_index.records import Document, Include, Metadata, Record, SearchResult, Vector
+from groundwire_index.records import (
+    Document,
+    Include,
+    Metadata,
+    Record,
+    SearchResult,
+    Vector,
+    VectorType,
+)
 
 TENANT = "acme"
 WITH_VECTOR = Include(vector=True)
@@ -57,6 +66,13 @@ def document(key: str, *, content: str = "0" * 64) -> Document:
         update_time=datetime(2000, 1, 1, tzinfo=UTC),
         recipe="plain",
     )
+
+
+def as_stored(record: Record, vector_type: VectorType) -> Record:
+    """The record that a collection with vectors of this type gives back."""
+    if record.vector is None:
+        return record
+    return replace(record, vector=record.vector.astype(vector_type.value).astype(np.float32))
 
 
 def ids(records: Iterable[Record]) -> list[str]:

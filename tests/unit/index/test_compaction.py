@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index import Collection, CollectionSpec, Index, Metric, Record
+from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, VectorType
 from groundwire_index import compaction as module
 from groundwire_index.ann import BuildCancelledError
 from groundwire_index.errors import DataLossError
@@ -17,14 +17,14 @@ from groundwire_index.records import SearchQuery
 from tests.unit.index.samples import TENANT, WITH_VECTOR, Clock
 
 DIMENSION = 4
-# 10 vectors to a segment.
-SEGMENT_BYTES = 10 * 4 * DIMENSION
 COUNT = 35
 
 
 def sample(number: int, version: int = 0) -> Record:
+    """One whose vector any type holds as it is."""
     values = np.random.default_rng([number, version]).standard_normal(DIMENSION)
-    return Record(f"r{number}", values.astype(np.float32), metadata={"version": version})
+    vector = values.astype(np.float16).astype(np.float32)
+    return Record(f"r{number}", vector, metadata={"version": version})
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +33,15 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def open_index(folder: Path, clock: Clock) -> Callable[[], Index]:
-    return lambda: Index.open(
-        folder / "i", now=clock, segment_bytes=SEGMENT_BYTES, background=False
-    )
+def vector_type() -> VectorType:
+    return VectorType.FLOAT32
+
+
+@pytest.fixture
+def open_index(folder: Path, clock: Clock, vector_type: VectorType) -> Callable[[], Index]:
+    # 10 vectors to a segment.
+    size = 10 * DIMENSION * vector_type.dtype.itemsize
+    return lambda: Index.open(folder / "i", now=clock, segment_bytes=size, background=False)
 
 
 @pytest.fixture
@@ -46,8 +51,9 @@ def index(open_index: Callable[[], Index]) -> Iterator[Index]:
 
 
 @pytest.fixture
-def collection(index: Index) -> Collection:
-    index.create_collection(TENANT, CollectionSpec("c", Metric.COSINE, DIMENSION))
+def collection(index: Index, vector_type: VectorType) -> Collection:
+    spec = CollectionSpec("c", Metric.COSINE, DIMENSION, vector_type=vector_type)
+    index.create_collection(TENANT, spec)
     collection = index.collection(TENANT, "c")
     collection.upsert([sample(number) for number in range(COUNT)])
     return collection
@@ -81,7 +87,7 @@ def assert_holds(collection: Collection, numbers: list[int], version: int = 0) -
 
 
 def bytes_of_vectors(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.f32"))
+    return sum(path.stat().st_size for path in folder.rglob("*.f*"))
 
 
 def test_what_is_left_is_as_it_was(collection: Collection, clock: Clock) -> None:
@@ -95,6 +101,7 @@ def test_what_is_left_is_as_it_was(collection: Collection, clock: Clock) -> None
     assert not collection.upkeep.compact()
 
 
+@pytest.mark.parametrize("vector_type", VectorType)
 def test_the_files_of_dropped_segments_go_when_no_read_can_want_them(
     collection: Collection, clock: Clock, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +157,7 @@ def test_one_that_was_interrupted_is_finished_after_the_next_start(
         assert len(collection._store.writer.latest().space) < COUNT
 
 
+@pytest.mark.parametrize("vector_type", VectorType)
 def test_writes_go_on_while_rows_are_moved(collection: Collection, clock: Clock) -> None:
     delete(collection, clock, range(0, 20, 2))
     writes = iter(
@@ -180,6 +188,7 @@ def test_writes_go_on_while_rows_are_moved(collection: Collection, clock: Clock)
     assert_holds(collection, kept)
 
 
+@pytest.mark.parametrize("vector_type", VectorType)
 def test_a_scroll_goes_on_over_a_compaction(collection: Collection, clock: Clock) -> None:
     delete(collection, clock, range(0, 20, 2))
     page = collection.scroll(limit=5, include=WITH_VECTOR)

@@ -10,7 +10,15 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, SearchMode
+from groundwire_index import (
+    Collection,
+    CollectionSpec,
+    Index,
+    Metric,
+    Record,
+    SearchMode,
+    VectorType,
+)
 from groundwire_index.ann import BuildCancelledError
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import SearchQuery, Vector
@@ -19,11 +27,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.unit.index import oracle
-from tests.unit.index.samples import TENANT, Clock, document
+from tests.unit.index.samples import TENANT, Clock, as_stored, document
 
 IDS = st.sampled_from([f"r{number}" for number in range(12)])
 WORDS = st.lists(st.sampled_from(["comet", "star", "dust"]), min_size=1, max_size=3).map(" ".join)
-VECTORS = st.tuples(*[st.integers(-3, 3)] * 3).filter(any).map(lambda v: np.array(v, np.float32))
+# Thirds are rounded by every type, and rounded vectors that were apart stay so.
+VECTORS = (
+    st.tuples(*[st.integers(-3, 3)] * 3).filter(any).map(lambda v: np.array(v, np.float32) / 3)
+)
 
 
 @st.composite
@@ -42,11 +53,16 @@ class Model(RuleBasedStateMachine):
         self.expected: dict[str, Record] = {}
         self.sequence = 0
 
-    @initialize(metric=st.sampled_from(list(Metric)), kind=st.sampled_from(["flat", "hnsw"]))
-    def create(self, metric: Metric, kind: str) -> None:
-        self.metric = metric
+    @initialize(
+        metric=st.sampled_from(list(Metric)),
+        kind=st.sampled_from(["flat", "hnsw"]),
+        vector_type=st.sampled_from(list(VectorType)),
+    )
+    def create(self, metric: Metric, kind: str, vector_type: VectorType) -> None:
+        self.metric, self.vector_type = metric, vector_type
         self.open()
-        self.index.create_collection(TENANT, CollectionSpec("c", metric, 3, index_kind=kind))
+        spec = CollectionSpec("c", metric, 3, index_kind=kind, vector_type=vector_type)
+        self.index.create_collection(TENANT, spec)
 
     def open(self) -> None:
         self.index = Index.open(self.folder, now=self.clock, segment_bytes=36, background=False)
@@ -62,7 +78,7 @@ class Model(RuleBasedStateMachine):
 
     def keep(self, record: Record) -> None:
         # A dict keeps the place of what it knows, as the collection does.
-        self.expected[record.id] = record
+        self.expected[record.id] = as_stored(record, self.vector_type)
 
     @rule(batch=st.lists(records(), min_size=1, max_size=5))
     def upsert(self, batch: list[Record]) -> None:

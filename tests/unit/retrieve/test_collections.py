@@ -31,6 +31,34 @@ async def test_a_collection_has_the_servers_embedder_unless_it_says_otherwise(
     assert found == created
 
 
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        (collection_pb2.VECTOR_TYPE_UNSPECIFIED, collection_pb2.VECTOR_TYPE_FLOAT32),
+        (collection_pb2.VECTOR_TYPE_FLOAT32, collection_pb2.VECTOR_TYPE_FLOAT32),
+        (collection_pb2.VECTOR_TYPE_FLOAT16, collection_pb2.VECTOR_TYPE_FLOAT16),
+    ],
+)
+async def test_vectors_are_stored_as_the_type_that_is_asked_for(
+    served: Served, asked: collection_pb2.VectorType, made: collection_pb2.VectorType
+) -> None:
+    request = pb.CreateCollectionRequest(name="c", embedder="none", dimension=2, vector_type=asked)
+    created = (await served.stub.CreateCollection(request)).collection
+    found = (await served.stub.GetCollection(pb.GetCollectionRequest(name="c"))).collection
+    assert created.vector_type == found.vector_type == made
+
+
+async def test_a_number_that_the_type_does_not_hold_is_refused(served: Served) -> None:
+    await served.create_plain(vector_type=collection_pb2.VECTOR_TYPE_FLOAT16)
+    large = pb.UpsertRequest(
+        collection="c",
+        records=[record("a", vector=[1, 2]), record("b", vector=[70_000, 1])],
+    )
+    refused = await refusal(served.stub.Upsert(large))
+    assert (refused.code, refused.fields) == (INVALID, ("records[1].vector",))
+    assert "70000 at [0]" in refused.message
+
+
 async def test_counts_say_what_a_collection_holds(served: Served) -> None:
     await served.create()
     await served.upsert(record("a", "text"), record("b", "text"))
@@ -60,6 +88,7 @@ async def test_a_collection_for_own_vectors_has_no_fingerprint(served: Served) -
         ({"name": "-c"}, "name"),
         ({"name": "c" * 129}, "name"),
         ({"metric": 99}, "metric"),
+        ({"vector_type": 99}, "vector_type"),
         ({"dimension": 5}, "dimension"),
         ({"embedder": "none"}, "dimension"),
         ({"embedder": "none", "dimension": 0}, "dimension"),

@@ -22,16 +22,19 @@ def create_collection(
     index_kind: results.IndexKind | None = None,
     index_parameters: Mapping[str, str] | None = None,
     description: str = "",
+    vector_type: results.VectorType | None = None,
     idempotency_key: str = "",
     timeout: float | None = None,
 ) -> Unary[results.Collection]:
     """Create an empty collection; AlreadyExistsError if the name is taken.
 
     ``embedder`` turns its texts into vectors: empty for the server's default, "none" for a
-    collection whose clients bring vectors, which then needs ``dimension``.
+    collection whose clients bring vectors, which then needs ``dimension``. As "float16", vectors
+    take half the room, and their numbers are rounded; unless it is given, they stay as they are.
     """
     metric_number = enum_number(collection_pb2.Metric.DESCRIPTOR, metric)
     kind_number = enum_number(collection_pb2.IndexKind.DESCRIPTOR, index_kind)
+    type_number = enum_number(collection_pb2.VectorType.DESCRIPTOR, vector_type)
     request = pb.CreateCollectionRequest(
         name=name,
         metric=metric_number,
@@ -39,6 +42,7 @@ def create_collection(
         embedder=embedder,
         index=collection_pb2.IndexConfig(kind=kind_number, parameters=index_parameters),
         description=description,
+        vector_type=type_number,
         idempotency_key=key(idempotency_key),
     )
     return call(

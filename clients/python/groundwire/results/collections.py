@@ -12,6 +12,7 @@ from groundwire.v1 import collection_pb2, retrieve_service_pb2, vector_pb2
 from groundwire.values import enum_word, to_time
 
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
+VectorType: TypeAlias = Literal["float32", "float16"]
 IndexKind: TypeAlias = Literal["flat", "hnsw", "ivf_pq", "sq8", "cagra"]
 
 
@@ -49,6 +50,8 @@ class Collection:
     description: str
     aliases: tuple[str, ...] = ()
     """Other names that it answers to."""
+    vector_type: VectorType | Literal["unspecified", "unknown"] = "float32"
+    """What the numbers of its stored vectors are."""
 
 
 def fingerprint(message: vector_pb2.Fingerprint) -> Fingerprint:
@@ -87,6 +90,9 @@ def collection(message: collection_pb2.Collection) -> Collection:
         create_time=to_time(message.create_time),
         description=message.description,
         aliases=tuple(message.aliases),
+        vector_type=cast(
+            VectorType, enum_word(collection_pb2.VectorType.DESCRIPTOR, message.vector_type)
+        ),
     )
 
 

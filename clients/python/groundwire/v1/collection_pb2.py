@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from groundwire.v1 import vector_pb2 as groundwire_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egroundwire/v1/collection.proto\x12\rgroundwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agroundwire/v1/vector.proto\"\xa8\x01\n\x0bIndexConfig\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.groundwire.v1.IndexKind\x12>\n\nparameters\x18\x02 \x03(\x0b\x32*.groundwire.v1.IndexConfig.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x10\x43ollectionCounts\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x0f\n\x07vectors\x18\x02 \x01(\x04\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x04 \x01(\x04\"\xf9\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x06metric\x18\x02 \x01(\x0e\x32\x15.groundwire.v1.Metric\x12\x11\n\tdimension\x18\x03 \x01(\r\x12/\n\x0b\x66ingerprint\x18\x04 \x01(\x0b\x32\x1a.groundwire.v1.Fingerprint\x12)\n\x05index\x18\x05 \x01(\x0b\x32\x1a.groundwire.v1.IndexConfig\x12/\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x1f.groundwire.v1.CollectionCounts\x12-\n\x05state\x18\x07 \x01(\x0e\x32\x1e.groundwire.v1.CollectionState\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\n \x01(\t\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t*Y\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x0e\n\nMETRIC_DOT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03*\x92\x01\n\tIndexKind\x12\x1a\n\x16INDEX_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINDEX_KIND_FLAT\x10\x01\x12\x13\n\x0fINDEX_KIND_HNSW\x10\x02\x12\x15\n\x11INDEX_KIND_IVF_PQ\x10\x03\x12\x12\n\x0eINDEX_KIND_SQ8\x10\x04\x12\x14\n\x10INDEX_KIND_CAGRA\x10\x05*\x8d\x01\n\x0f\x43ollectionState\x12 \n\x1c\x43OLLECTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OLLECTION_STATE_READY\x10\x01\x12\x1e\n\x1a\x43OLLECTION_STATE_RESTORING\x10\x02\x12\x1c\n\x18\x43OLLECTION_STATE_DAMAGED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egroundwire/v1/collection.proto\x12\rgroundwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agroundwire/v1/vector.proto\"\xa8\x01\n\x0bIndexConfig\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.groundwire.v1.IndexKind\x12>\n\nparameters\x18\x02 \x03(\x0b\x32*.groundwire.v1.IndexConfig.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x10\x43ollectionCounts\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x0f\n\x07vectors\x18\x02 \x01(\x04\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x04 \x01(\x04\"\xa9\x03\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x06metric\x18\x02 \x01(\x0e\x32\x15.groundwire.v1.Metric\x12\x11\n\tdimension\x18\x03 \x01(\r\x12/\n\x0b\x66ingerprint\x18\x04 \x01(\x0b\x32\x1a.groundwire.v1.Fingerprint\x12)\n\x05index\x18\x05 \x01(\x0b\x32\x1a.groundwire.v1.IndexConfig\x12/\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x1f.groundwire.v1.CollectionCounts\x12-\n\x05state\x18\x07 \x01(\x0e\x32\x1e.groundwire.v1.CollectionState\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\n \x01(\t\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12.\n\x0bvector_type\x18\x0c \x01(\x0e\x32\x19.groundwire.v1.VectorType*Y\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x0e\n\nMETRIC_DOT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03*[\n\nVectorType\x12\x1b\n\x17VECTOR_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13VECTOR_TYPE_FLOAT32\x10\x01\x12\x17\n\x13VECTOR_TYPE_FLOAT16\x10\x02*\x92\x01\n\tIndexKind\x12\x1a\n\x16INDEX_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINDEX_KIND_FLAT\x10\x01\x12\x13\n\x0fINDEX_KIND_HNSW\x10\x02\x12\x15\n\x11INDEX_KIND_IVF_PQ\x10\x03\x12\x12\n\x0eINDEX_KIND_SQ8\x10\x04\x12\x14\n\x10INDEX_KIND_CAGRA\x10\x05*\x8d\x01\n\x0f\x43ollectionState\x12 \n\x1c\x43OLLECTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OLLECTION_STATE_READY\x10\x01\x12\x1e\n\x1a\x43OLLECTION_STATE_RESTORING\x10\x02\x12\x1c\n\x18\x43OLLECTION_STATE_DAMAGED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INDEXCONFIG_PARAMETERSENTRY']._loaded_options = None
   _globals['_INDEXCONFIG_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_METRIC']._serialized_start=754
-  _globals['_METRIC']._serialized_end=843
-  _globals['_INDEXKIND']._serialized_start=846
-  _globals['_INDEXKIND']._serialized_end=992
-  _globals['_COLLECTIONSTATE']._serialized_start=995
-  _globals['_COLLECTIONSTATE']._serialized_end=1136
+  _globals['_METRIC']._serialized_start=802
+  _globals['_METRIC']._serialized_end=891
+  _globals['_VECTORTYPE']._serialized_start=893
+  _globals['_VECTORTYPE']._serialized_end=984
+  _globals['_INDEXKIND']._serialized_start=987
+  _globals['_INDEXKIND']._serialized_end=1133
+  _globals['_COLLECTIONSTATE']._serialized_start=1136
+  _globals['_COLLECTIONSTATE']._serialized_end=1277
   _globals['_INDEXCONFIG']._serialized_start=111
   _globals['_INDEXCONFIG']._serialized_end=279
   _globals['_INDEXCONFIG_PARAMETERSENTRY']._serialized_start=230
@@ -48,5 +50,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLECTIONCOUNTS']._serialized_start=281
   _globals['_COLLECTIONCOUNTS']._serialized_end=372
   _globals['_COLLECTION']._serialized_start=375
-  _globals['_COLLECTION']._serialized_end=752
+  _globals['_COLLECTION']._serialized_end=800
 # @@protoc_insertion_point(module_scope)

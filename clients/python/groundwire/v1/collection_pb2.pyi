@@ -47,6 +47,38 @@ METRIC_EUCLIDEAN: Metric.ValueType  # 3
 """Negated squared Euclidean distance, at most 0."""
 Global___Metric: _TypeAlias = Metric  # noqa: Y015
 
+class _VectorType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VectorTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VectorType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VECTOR_TYPE_UNSPECIFIED: _VectorType.ValueType  # 0
+    VECTOR_TYPE_FLOAT32: _VectorType.ValueType  # 1
+    """IEEE-754 binary32: as sent."""
+    VECTOR_TYPE_FLOAT16: _VectorType.ValueType  # 2
+    """IEEE-754 binary16: half the bytes on disk and in the memory of mapped files. Each number is
+    rounded to the nearest, ties to even, when it is written; what is stored is what is compared,
+    exactly, and given back. A number beyond -65,504 to 65,504 is INVALID_ARGUMENT, and so is, by
+    METRIC_COSINE, a vector that rounds to zeros.
+    """
+
+class VectorType(_VectorType, metaclass=_VectorTypeEnumTypeWrapper):
+    """What the numbers of a collection's vectors are. They are sent, and given back, as binary32 in any
+    case; so are queries.
+    """
+
+VECTOR_TYPE_UNSPECIFIED: VectorType.ValueType  # 0
+VECTOR_TYPE_FLOAT32: VectorType.ValueType  # 1
+"""IEEE-754 binary32: as sent."""
+VECTOR_TYPE_FLOAT16: VectorType.ValueType  # 2
+"""IEEE-754 binary16: half the bytes on disk and in the memory of mapped files. Each number is
+rounded to the nearest, ties to even, when it is written; what is stored is what is compared,
+exactly, and given back. A number beyond -65,504 to 65,504 is INVALID_ARGUMENT, and so is, by
+METRIC_COSINE, a vector that rounds to zeros.
+"""
+Global___VectorType: _TypeAlias = VectorType  # noqa: Y015
+
 class _IndexKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -213,6 +245,7 @@ class Collection(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
+    VECTOR_TYPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """1 to 128 characters of [A-Za-z0-9._-], starting with a letter or digit. Unique per tenant,
     among its aliases too.
@@ -225,6 +258,8 @@ class Collection(_message.Message):
     """Number of the last acknowledged write; grows by at least one with each write."""
     description: _builtins.str
     """Free text for people, at most 1,024 characters."""
+    vector_type: Global___VectorType.ValueType
+    """As it was created; never changes."""
     @_builtins.property
     def fingerprint(self) -> _vector_pb2.Fingerprint:
         """The embedder of this collection. Absent when clients bring their own vectors from a
@@ -255,10 +290,11 @@ class Collection(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         description: _builtins.str = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
+        vector_type: Global___VectorType.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "fingerprint", b"fingerprint", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "counts", b"counts", "create_time", b"create_time", "description", b"description", "dimension", b"dimension", "fingerprint", b"fingerprint", "index", b"index", "metric", b"metric", "name", b"name", "sequence", b"sequence", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "counts", b"counts", "create_time", b"create_time", "description", b"description", "dimension", b"dimension", "fingerprint", b"fingerprint", "index", b"index", "metric", b"metric", "name", b"name", "sequence", b"sequence", "state", b"state", "vector_type", b"vector_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -136,6 +136,7 @@ class CreateCollectionRequest(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    VECTOR_TYPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """See Collection.name."""
     metric: _collection_pb2.Metric.ValueType
@@ -149,6 +150,10 @@ class CreateCollectionRequest(_message.Message):
     description: _builtins.str
     idempotency_key: _builtins.str
     """Same key and same request: the first answer again. Same key, other request: ALREADY_EXISTS."""
+    vector_type: _collection_pb2.VectorType.ValueType
+    """VECTOR_TYPE_FLOAT32 if unspecified. It cannot be changed later: create another collection, copy
+    the records, and switch an alias to it. FLOAT16 is UNIMPLEMENTED with the index in Milvus.
+    """
     @_builtins.property
     def index(self) -> _collection_pb2.IndexConfig: ...
     def __init__(
@@ -161,10 +166,11 @@ class CreateCollectionRequest(_message.Message):
         index: _collection_pb2.IndexConfig | None = ...,
         description: _builtins.str = ...,
         idempotency_key: _builtins.str = ...,
+        vector_type: _collection_pb2.VectorType.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_dimension", b"_dimension", "dimension", b"dimension", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimension", b"_dimension", "description", b"description", "dimension", b"dimension", "embedder", b"embedder", "idempotency_key", b"idempotency_key", "index", b"index", "metric", b"metric", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimension", b"_dimension", "description", b"description", "dimension", b"dimension", "embedder", b"embedder", "idempotency_key", b"idempotency_key", "index", b"index", "metric", b"metric", "name", b"name", "vector_type", b"vector_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dimension: _TypeAlias = _typing.Literal["dimension"]  # noqa: Y015
     _WhichOneofArgType__dimension: _TypeAlias = _typing.Literal["_dimension", b"_dimension"]  # noqa: Y015

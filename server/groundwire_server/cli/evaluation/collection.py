@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from groundwire import Client, Record
+from groundwire.results.collections import VectorType
 
 from groundwire_server.cli.evaluation.dataset import Document
 
@@ -17,14 +18,19 @@ MOST_CHARACTERS = 2**20
 
 @contextmanager
 def filled(
-    client: Client, documents: Iterable[Document], on_stored: Callable[[int], None]
+    client: Client,
+    documents: Iterable[Document],
+    on_stored: Callable[[int], None],
+    vector_type: VectorType | None = None,
 ) -> Iterator[str]:
     """Store documents in a collection of their own; its name. It is removed at the end.
 
     ``on_stored`` is told how many more are stored.
     """
     name = f"evaluation-{uuid.uuid4().hex[:12]}"
-    client.retrieve.create_collection(name, description="Made by groundwire eval; goes with it.")
+    client.retrieve.create_collection(
+        name, description="Made by groundwire eval; goes with it.", vector_type=vector_type
+    )
     try:
         for batch in _batches(documents):
             client.retrieve.upsert(name, batch)

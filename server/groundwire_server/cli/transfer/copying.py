@@ -15,6 +15,7 @@ from dataclasses import replace
 from groundwire_server.cli.transfer.opening import Opened, open_collection
 from groundwire_server.cli.transfer.outcome import Outcome, Status, counted
 from groundwire_server.cli.transfer.read_ahead import read_ahead
+from groundwire_server.cli.transfer.rounding import as_stored
 from groundwire_server.cli.transfer.sample import Sample
 from groundwire_server.cli.transfer.source import Page, Placed, Refused, Source
 from groundwire_server.cli.transfer.tally import Tally
@@ -58,7 +59,7 @@ class _Copy:
             self._source,
             self._target,
             self._tally,
-            before=self._opened.records,
+            before=self._opened.collection.records,
             sample=self._sample.records,
         )
         notes = (*self._source.notes, *self._opened.notes, *self._others(self._opened))
@@ -75,7 +76,9 @@ class _Copy:
             self._opened = open_collection(
                 self._target, self._source, [item.record for item in placed]
             )
-        for record in self._target.write(placed, self._tally):
+        collection = self._opened.collection
+        stored = [as_stored(item, collection) for item in placed]
+        for record in self._target.write(stored, self._tally):
             self._sample.add(record)
 
     def _nothing(self) -> Outcome:
@@ -91,6 +94,6 @@ class _Copy:
         )
 
     def _others(self, opened: Opened) -> Iterator[str]:
-        others = opened.records - self._tally.replaced - self._tally.unchanged
+        others = opened.collection.records - self._tally.replaced - self._tally.unchanged
         if others > 0:
             yield f"the collection also holds records that are not from here: {others:,}"

@@ -22,9 +22,10 @@ BROUGHT = (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """How many records the collection has before, and what to say about it."""
+    """The collection before, and what to say about it."""
 
-    records: int
+    collection: Collection
+    """As it was then."""
     notes: tuple[str, ...] = ()
 
 
@@ -36,24 +37,26 @@ def open_collection(target: Target, source: Source, records: Sequence[Record]) -
         return _create(target, source, records)
     _check_metric(found, source)
     _check_dimension(found, records)
-    return Opened(found.records)
+    _check_vector_type(found, target)
+    return Opened(found)
 
 
 def _create(target: Target, source: Source, records: Sequence[Record]) -> Opened:
     embedder = choose_embedder(target.client, records)
     try:
-        target.client.retrieve.create_collection(
+        made = target.client.retrieve.create_collection(
             target.name,
             metric=source.metric or "cosine",
             dimension=_dimension(records),
             embedder=embedder,
             description=source.description,
+            vector_type=target.vector_type,
         )
     except InvalidArgumentError as error:
         raise TransferError(
             f"no collection {target.name!r} can be made: {error.message}{_advice(error)}"
         ) from error
-    return Opened(0, (BROUGHT if embedder else EMBEDDED,))
+    return Opened(made, (BROUGHT if embedder else EMBEDDED,))
 
 
 def _advice(error: InvalidArgumentError) -> str:
@@ -76,6 +79,14 @@ def _check_dimension(found: Collection, records: Sequence[Record]) -> None:
             f"the collection {found.name!r} is there already with vectors of "
             f"{found.dimension:,} dimensions, and the source has vectors of {dimension:,}: "
             "choose another name"
+        )
+
+
+def _check_vector_type(found: Collection, target: Target) -> None:
+    if target.vector_type not in (None, found.vector_type):
+        raise TransferError(
+            f"the collection {found.name!r} is there already with vectors of {found.vector_type}, "
+            f"not of {target.vector_type}: choose another name, or leave --vector-type out"
         )
 
 

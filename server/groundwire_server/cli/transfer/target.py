@@ -10,6 +10,7 @@ from typing import TypeVar
 from groundwire import Client, Record
 from groundwire.errors import InvalidArgumentError
 from groundwire.requests.records import Parts, upsert
+from groundwire.results.collections import VectorType
 
 from groundwire_server.cli.transfer.batches import batches
 from groundwire_server.cli.transfer.same import differences
@@ -30,6 +31,8 @@ class Target:
 
     client: Client
     name: str
+    vector_type: VectorType | None = None
+    """What its vectors are to be, if anything is said of that."""
 
     def write(self, page: Sequence[Placed], tally: Tally) -> list[Record]:
         """Store records by id, each as the page has it last; those that are stored now.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from groundwire import Record
+from groundwire import Collection, Record
+from groundwire.results import collections as results
+from groundwire.v1 import collection_pb2
 from groundwire_server.cli.transfer.batches import batches
 from groundwire_server.cli.transfer.large_numbers import LargeNumbersAsText
 from groundwire_server.cli.transfer.read_ahead import read_ahead
+from groundwire_server.cli.transfer.rounding import as_stored
 from groundwire_server.cli.transfer.sample import Sample
 from groundwire_server.cli.transfer.source import Page, Placed, Refused
 
@@ -74,6 +79,30 @@ class Given:
 
     def pages(self) -> Iterator[Page]:
         yield self._items
+
+
+def collection_of(vector_type: str) -> Collection:
+    message = collection_pb2.Collection(
+        vector_type=collection_pb2.VectorType.Value(f"VECTOR_TYPE_{vector_type.upper()}")
+    )
+    return results.collection(message)
+
+
+def test_a_record_is_compared_as_its_collection_stores_it() -> None:
+    third = placed("a", vector=[1 / 3, 2, 65504])
+    assert as_stored(third, collection_of("float32")) is third
+    rounded = as_stored(third, collection_of("float16"))
+    assert rounded == placed("a", vector=(0.333251953125, 2.0, 65504.0))
+    assert as_stored(placed("b", text="text"), collection_of("float16")).record.vector is None
+
+
+@pytest.mark.parametrize(
+    "vector", [[1.0, 70_000.0], [1e-9, 0.0], [math.nan, 1.0], [math.inf, 1.0], [], ["x"], b"123"]
+)
+def test_what_a_collection_refuses_is_left_for_it_to_refuse(vector: Any) -> None:
+    kept = as_stored(placed("a", vector=vector), collection_of("float16")).record.vector
+    assert kept is not None
+    assert [*map(str, kept)] == [*map(str, vector)]
 
 
 def test_numbers_that_do_not_fit_become_texts_wherever_they_are() -> None:
