@@ -46,10 +46,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_stat_tells_people_and_programs(data: Path) -> None:
-    assert "points" in command(data, "stat").stdout
+    told = command(data, "stat").stdout
+    assert "points" in told
+    assert "vectors of float32" in told
     done = command(data, "stat", "--json")
     (line,) = map(json.loads, done.stdout.splitlines())
-    assert (line["name"], line["records"]) == ("points", 50)
+    assert (line["name"], line["records"], line["vector_type"]) == ("points", 50, "float32")
 
 
 def test_verify_then_compact(data: Path) -> None:

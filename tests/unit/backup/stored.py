@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from groundwire_index import CollectionSpec, Index, Metric
+from groundwire_index import CollectionSpec, Index, Metric, VectorType
 from groundwire_server.backup.manifest import BackupManifest
 from groundwire_server.backup.taking import back_up
 from groundwire_server.engines.engine import Role
@@ -25,11 +25,12 @@ TURNS = 70
 
 
 def store(data_dir: Path) -> None:
-    """A collection with an alias, and a session, of each tenant."""
+    """A collection with an alias, and a session, of each tenant; each of another type."""
     data_dir.mkdir()
     with Index.open(data_dir / "index", background=False) as index:
-        for number, tenant in enumerate(TENANTS):
-            index.create_collection(tenant, CollectionSpec("notes", Metric.COSINE, 3))
+        for number, (tenant, vector_type) in enumerate(zip(TENANTS, VectorType, strict=True)):
+            spec = CollectionSpec("notes", Metric.COSINE, 3, vector_type=vector_type)
+            index.create_collection(tenant, spec)
             index.collection(tenant, "notes").upsert(many(number, 100))
             index.set_alias(tenant, "current", "notes")
     asyncio.run(_store_sessions(data_dir / "redis"))

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, SearchQuery
+from groundwire_index import (
+    Collection,
+    CollectionSpec,
+    Index,
+    Metric,
+    Record,
+    SearchQuery,
+    VectorType,
+)
 from groundwire_index.backup import store
 from groundwire_index.backup.transfer import Piece
 from groundwire_index.errors import (
@@ -268,14 +276,19 @@ def moved(index: Index, source: str, snapshot_id: str, target: str) -> Iterator[
         incoming.discard()
 
 
-def test_it_travels_in_pieces(index: Index, collection: Collection) -> None:
+@pytest.mark.parametrize("vector_type", VectorType)
+def test_it_travels_in_pieces(
+    index: Index, make: Callable[..., Collection], vector_type: VectorType
+) -> None:
+    collection = make(vector_type=vector_type)
     collection.upsert(many(0, 50))
     taken = index.snapshots.take(TENANT, "c")
     for _ in range(2):
         names = [piece.file for piece in moved(index, TENANT, taken.id, "other")]
         assert names[:2] == ["manifest.json", "collection.db"]
     assert index.snapshots.page("other") == [taken]
-    index.snapshots.restore("other", taken.id)
+    restored = index.snapshots.restore("other", taken.id)
+    assert restored.spec == collection.spec
     assert all_of(index.collection("other", "c")) == all_of(collection)
 
 
