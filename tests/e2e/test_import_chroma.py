@@ -269,7 +269,7 @@ def test_records_that_cannot_be_stored_are_named_and_the_others_stored(
         r"record 'two\nlines'": "id must not hold control characters",
         "record 'zero'": "vector is zero, or nearly: it has no direction that cosine similarity "
         "could compare",
-        "record 'large'": f"{2**60} does not fit a JSON number exactly: send it as text.",
+        "record 'large'": f'"serial": {2**60} does not fit a JSON number exactly: send it as text.',
     }
     assert any("not copied: owner" in note for note in result["notes"])
     assert client.retrieve.get_collection("awkward").description == "Odd ones."

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from google.protobuf.struct_pb2 import ListValue
+from google.protobuf.struct_pb2 import ListValue, Value
 
 from groundwire.v1.filter_pb2 import Filter, FilterCondition, FilterList
-from groundwire.values import to_value
+from groundwire.values import to_item
 
 Scalar = str | int | float | bool
 
@@ -26,33 +26,33 @@ class where:  # noqa: N801 - reads as the word that it is
 
     def eq(self, value: Scalar) -> Filter:
         """Equal to the value."""
-        return self._filter(FilterCondition(eq=to_value(value)))
+        return self._filter(FilterCondition(eq=self._value(value)))
 
     def ne(self, value: Scalar) -> Filter:
         """Present, and not equal to the value."""
-        return self._filter(FilterCondition(ne=to_value(value)))
+        return self._filter(FilterCondition(ne=self._value(value)))
 
     def lt(self, value: Scalar) -> Filter:
         """Less than the value."""
-        return self._filter(FilterCondition(lt=to_value(value)))
+        return self._filter(FilterCondition(lt=self._value(value)))
 
     def lte(self, value: Scalar) -> Filter:
         """Less than or equal to the value."""
-        return self._filter(FilterCondition(lte=to_value(value)))
+        return self._filter(FilterCondition(lte=self._value(value)))
 
     def gt(self, value: Scalar) -> Filter:
         """Greater than the value."""
-        return self._filter(FilterCondition(gt=to_value(value)))
+        return self._filter(FilterCondition(gt=self._value(value)))
 
     def gte(self, value: Scalar) -> Filter:
         """Greater than or equal to the value."""
-        return self._filter(FilterCondition(gte=to_value(value)))
+        return self._filter(FilterCondition(gte=self._value(value)))
 
     def one_of(self, values: Iterable[Scalar]) -> Filter:
         """Equal to one of the values."""
         condition = FilterCondition()
         # `in` is a keyword of Python, so the generated field cannot be named as an argument.
-        getattr(condition, "in").CopyFrom(ListValue(values=[to_value(item) for item in values]))
+        getattr(condition, "in").CopyFrom(ListValue(values=[self._value(item) for item in values]))
         return self._filter(condition)
 
     def contains(self, text: str) -> Filter:
@@ -70,6 +70,9 @@ class where:  # noqa: N801 - reads as the word that it is
     def missing(self) -> Filter:
         """Absent or null."""
         return self._filter(FilterCondition(exists=False))
+
+    def _value(self, value: Scalar) -> Value:
+        return to_item(self._field, value)
 
     def _filter(self, condition: FilterCondition) -> Filter:
         condition.field = self._field

@@ -16,11 +16,13 @@ JSONObject: TypeAlias = Mapping[str, JSON]
 
 # Numbers travel as binary64, which holds every whole number up to here.
 LARGEST_WHOLE = 2**53
+# Ten thousand years, as google.protobuf.Duration has it.
+LONGEST_S = 315_576_000_000
 
 
 def to_struct(value: JSONObject) -> Struct:
     """A JSON object as a message. Numbers must fit binary64: longer ones go in as strings."""
-    return Struct(fields={_key(key): to_value(item) for key, item in value.items()})
+    return Struct(fields={_key(key): to_item(key, item) for key, item in value.items()})
 
 
 def to_value(value: JSON) -> Value:
@@ -41,6 +43,16 @@ def to_value(value: JSON) -> Value:
     raise TypeError(
         f"Metadata is JSON: text, numbers, booleans, null, lists and objects; got {value!r}."
     )
+
+
+def to_item(key: str, item: JSON) -> Value:
+    """One JSON value as a message; the key of it is in what is raised."""
+    try:
+        return to_value(item)
+    except UnicodeError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise type(error)(f'"{key}": {error}') from None
 
 
 def from_struct(struct: Struct) -> dict[str, JSON]:
@@ -80,10 +92,15 @@ def to_seconds(message: Duration) -> float:
     return message.seconds + message.nanos / 1e9
 
 
-def to_duration(seconds: float) -> Duration:
-    """Seconds as a message."""
+def to_duration(name: str, seconds: float) -> Duration:
+    """Seconds as a message; ``name`` is the field's, for what is wrong with them."""
     duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
+    try:
+        duration.FromNanoseconds(round(seconds * 1e9))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{name}: {seconds!r} is not a number of seconds up to {LONGEST_S:,}."
+        ) from None
     return duration
 
 

@@ -11,6 +11,8 @@ SERVER_ENV = "GROUNDWIRE_SERVER"
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_COLLECTION = "documents"
 VECTOR_TYPES = ("float32", "float16")
+# Every field of a request that is a number holds this one.
+LARGEST = 2**31 - 1
 FILES = {"jsonl": "JSON Lines", "parquet": "Parquet"}
 
 INDEX_ACTIONS = {
@@ -289,8 +291,8 @@ def _vector_type(made: Parser, says: str) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {LARGEST:,}")
     return int(text)
 
 

@@ -86,6 +86,22 @@ def test_a_tenant_that_no_server_takes_is_refused_by_its_flag(command: Command) 
     assert done.err.startswith("groundwire: --tenant 'é' is not allowed: 1 to 128 characters")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["search", "x", "-k"], ["ask", "x", "--top-k"], ["ask", "x", "--max-tokens"]],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", str(2**31)])
+def test_a_number_that_no_request_holds_is_refused_by_its_flag(
+    command: Command, arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command(*arguments, number)
+    said = capsys.readouterr().err
+    assert arguments[-1] in said.splitlines()[-1]
+    assert f"'{number}' is not a whole number from 1 to 2,147,483,647" in said
+
+
 def test_a_flag_goes_before_the_environment(
     command: Command, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from groundwire.call import Pages, Unary, call
+from groundwire.made import made
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import collections as results
 from groundwire.v1 import collection_pb2
@@ -35,12 +36,13 @@ def create_collection(
     metric_number = enum_number(collection_pb2.Metric.DESCRIPTOR, metric)
     kind_number = enum_number(collection_pb2.IndexKind.DESCRIPTOR, index_kind)
     type_number = enum_number(collection_pb2.VectorType.DESCRIPTOR, vector_type)
-    request = pb.CreateCollectionRequest(
+    request = made(
+        pb.CreateCollectionRequest,
         name=name,
         metric=metric_number,
         dimension=dimension,
         embedder=embedder,
-        index=collection_pb2.IndexConfig(kind=kind_number, parameters=index_parameters),
+        index=made(collection_pb2.IndexConfig, kind=kind_number, parameters=index_parameters),
         description=description,
         vector_type=type_number,
         idempotency_key=key(idempotency_key),
@@ -72,7 +74,7 @@ def list_collections(
     return Pages(
         lambda cursor: call(
             "RetrieveService/ListCollections",
-            pb.ListCollectionsRequest(page_size=page_size, cursor=cursor),
+            made(pb.ListCollectionsRequest, page_size=page_size, cursor=cursor),
             pb.ListCollectionsResponse,
             results.collections,
             timeout,
@@ -98,7 +100,7 @@ def update_collection(
         raise ValueError("Parameters are of a kind of index: give index_kind as well.")
     kind = None if index_kind == "auto" else index_kind
     number = enum_number(collection_pb2.IndexKind.DESCRIPTOR, kind)
-    index = collection_pb2.IndexConfig(kind=number, parameters=index_parameters)
+    index = made(collection_pb2.IndexConfig, kind=number, parameters=index_parameters)
     request = pb.UpdateCollectionRequest(
         name=name,
         description=description,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from groundwire.call import Pages, Unary, Upload, call
 from groundwire.documents import Source
+from groundwire.made import made
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import documents as results
 from groundwire.results.records import Written
@@ -51,7 +52,7 @@ def ingest(
         filename=name,
         mime_type=mime_type,
         metadata=to_struct(metadata) if metadata else None,
-        chunking=pb.Chunking(max_tokens=max_tokens, overlap_tokens=overlap_tokens),
+        chunking=made(pb.Chunking, max_tokens=max_tokens, overlap_tokens=overlap_tokens),
         force=force,
         create_collection=create_collection,
     )
@@ -65,7 +66,9 @@ def list_documents(
     return Pages(
         lambda cursor: call(
             "RetrieveService/ListDocuments",
-            pb.ListDocumentsRequest(collection=collection, page_size=page_size, cursor=cursor),
+            made(
+                pb.ListDocumentsRequest, collection=collection, page_size=page_size, cursor=cursor
+            ),
             pb.ListDocumentsResponse,
             results.documents,
             timeout,

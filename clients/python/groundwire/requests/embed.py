@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from groundwire.call import Unary, call
+from groundwire.made import made
 from groundwire.results import embeddings as results
 from groundwire.v1 import embed_service_pb2 as pb
 from groundwire.values import enum_number
@@ -29,7 +30,8 @@ def embed(
     """
     if isinstance(texts, str):
         raise TypeError("embed takes a list of texts; put the one text in a list.")
-    request = pb.EmbedRequest(
+    request = made(
+        pb.EmbedRequest,
         model=model,
         inputs=[pb.EmbedInput(text=text) for text in texts],
         kind=enum_number(pb.EmbedKind.DESCRIPTOR, kind),

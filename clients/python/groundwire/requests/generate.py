@@ -19,6 +19,7 @@ from groundwire.chat import (
     Tool,
     ToolChoice,
 )
+from groundwire.made import made
 from groundwire.requests.options import require_known
 from groundwire.results import completion as results
 from groundwire.v1 import generate_service_pb2, generation_pb2
@@ -106,7 +107,8 @@ def request(
         raise ValueError("Give messages or a prompt, and not both.")
     grounding = options.get("grounding")
     constraint = options.get("constraint")
-    message = generate_service_pb2.GenerateRequest(
+    message = made(
+        generate_service_pb2.GenerateRequest,
         request_id=options.get("request_id", ""),
         model=options.get("model", ""),
         sampling=_sampling(options.get("sampling", Sampling())),
@@ -144,7 +146,8 @@ def _chat(messages: Input) -> generation_pb2.Chat:
 
 
 def _sampling(sampling: Sampling) -> generation_pb2.SamplingParameters:
-    return generation_pb2.SamplingParameters(
+    return made(
+        generation_pb2.SamplingParameters,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
@@ -189,7 +192,8 @@ def _grounding(grounding: Grounding | str) -> generation_pb2.Grounding:
     if isinstance(grounding, str):
         return generation_pb2.Grounding(collection=grounding)
     mode = enum_number(SearchMode.DESCRIPTOR, grounding.mode)
-    return generation_pb2.Grounding(
+    return made(
+        generation_pb2.Grounding,
         collection=grounding.collection,
         top_k=grounding.top_k,
         mode=mode,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from groundwire.call import Pages, Unary, call
 from groundwire.chat import Message, NewMessage
+from groundwire.made import made
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import sessions as results
 from groundwire.v1 import generation_pb2
@@ -28,7 +29,7 @@ def create_session(
     request = pb.CreateSessionRequest(
         session_id=session_id,
         title=title,
-        ttl=None if ttl is None else to_duration(ttl),
+        ttl=None if ttl is None else to_duration("ttl", ttl),
         idempotency_key=key(idempotency_key),
     )
     return call(
@@ -78,7 +79,8 @@ def append(
     With ``expected_head``, AbortedError if the head is another; its ``metadata["head"]``
     says which.
     """
-    request = pb.AppendMessagesRequest(
+    request = made(
+        pb.AppendMessagesRequest,
         session_id=session_id,
         expected_head=expected_head,
         messages=[_message(item) for item in messages],
@@ -100,8 +102,11 @@ def messages(
     return Pages(
         lambda cursor: call(
             "MemoryService/ListMessages",
-            pb.ListMessagesRequest(
-                session_id=session_id, after=int(cursor or after), page_size=page_size
+            made(
+                pb.ListMessagesRequest,
+                session_id=session_id,
+                after=int(cursor or after),
+                page_size=page_size,
             ),
             pb.ListMessagesResponse,
             results.turns,
@@ -120,7 +125,8 @@ def build_context(
     timeout: float | None = None,
 ) -> Unary[results.Context]:
     """Pack what a model should see into a token budget, and report what went in."""
-    request = pb.BuildContextRequest(
+    request = made(
+        pb.BuildContextRequest,
         session_id=session_id,
         query=query,
         budget_tokens=budget_tokens,

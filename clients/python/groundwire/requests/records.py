@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from groundwire import vectors
 from groundwire.call import Pages, Unary, call
+from groundwire.made import made
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import records as results
 from groundwire.v1 import record_pb2
@@ -74,7 +75,7 @@ def get(
         collection=collection,
         ids=ids,
         include=parts(include),
-        consistency=pb.Consistency(at_least_sequence=at_least_sequence),
+        consistency=made(pb.Consistency, at_least_sequence=at_least_sequence),
     )
     return call("RetrieveService/Get", request, pb.GetResponse, results.records_or_none, timeout)
 
@@ -91,7 +92,8 @@ def scroll(
     return Pages(
         lambda cursor: call(
             "RetrieveService/Scroll",
-            pb.ScrollRequest(
+            made(
+                pb.ScrollRequest,
                 collection=collection,
                 filter=filter,
                 cursor=cursor,
@@ -116,7 +118,7 @@ def count(
     request = pb.CountRequest(
         collection=collection,
         filter=filter,
-        consistency=pb.Consistency(at_least_sequence=at_least_sequence),
+        consistency=made(pb.Consistency, at_least_sequence=at_least_sequence),
     )
     return call("RetrieveService/Count", request, pb.CountResponse, results.counted, timeout)
 
@@ -144,7 +146,8 @@ def record_message(record: results.Record) -> record_pb2.Record:
 
 
 def _position(position: results.ChunkPosition) -> record_pb2.ChunkPosition:
-    return record_pb2.ChunkPosition(
+    return made(
+        record_pb2.ChunkPosition,
         ordinal=position.ordinal,
         start=position.start,
         end=position.end,

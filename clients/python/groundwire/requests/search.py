@@ -9,6 +9,7 @@ from typing import TypeAlias, TypedDict, Unpack
 from groundwire import vectors
 from groundwire.call import Unary, call
 from groundwire.chat import SearchMode
+from groundwire.made import made
 from groundwire.requests.options import require_known
 from groundwire.requests.records import Parts, parts
 from groundwire.results import records as results
@@ -97,7 +98,8 @@ def _request(collection: str, query: Query, options: SearchOptions) -> pb.Search
     require_known(options, SearchOptions)
     fusion = options.get("fusion")
     mode = enum_number(pb.SearchMode.DESCRIPTOR, options.get("mode"))
-    request = pb.SearchRequest(
+    request = made(
+        pb.SearchRequest,
         collection=collection,
         top_k=options.get("top_k"),
         mode=mode,
@@ -105,8 +107,9 @@ def _request(collection: str, query: Query, options: SearchOptions) -> pb.Search
         fusion=_fusion(fusion) if fusion else None,
         min_score=options.get("min_score"),
         include=parts(options["include"]) if "include" in options else None,
-        consistency=pb.Consistency(at_least_sequence=options.get("at_least_sequence")),
-        parameters=pb.SearchParameters(
+        consistency=made(pb.Consistency, at_least_sequence=options.get("at_least_sequence")),
+        parameters=made(
+            pb.SearchParameters,
             ef=options.get("ef"),
             nprobe=options.get("nprobe"),
             exact=options.get("exact", False),
@@ -124,5 +127,5 @@ def _request(collection: str, query: Query, options: SearchOptions) -> pb.Search
 
 def _fusion(fusion: ReciprocalRank | WeightedSum) -> pb.Fusion:
     if isinstance(fusion, ReciprocalRank):
-        return pb.Fusion(reciprocal_rank=pb.ReciprocalRank(k=fusion.k))
+        return pb.Fusion(reciprocal_rank=made(pb.ReciprocalRank, k=fusion.k))
     return pb.Fusion(weighted_sum=pb.WeightedSum(dense_weight=fusion.dense_weight))

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from groundwire.call import ClientStream, Download, Pages, Unary, call
+from groundwire.made import made
 from groundwire.messages import Messages
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import collections
@@ -38,7 +39,9 @@ def list_snapshots(
     return Pages(
         lambda cursor: call(
             "RetrieveService/ListSnapshots",
-            pb.ListSnapshotsRequest(collection=collection, page_size=page_size, cursor=cursor),
+            made(
+                pb.ListSnapshotsRequest, collection=collection, page_size=page_size, cursor=cursor
+            ),
             pb.ListSnapshotsResponse,
             results.snapshots,
             timeout,
