@@ -194,12 +194,11 @@ class AnnView:
         With ``passing``, which says of each row number whether it may be found, no others.
         """
         found = self._ann.search(queries, depth, self._allowed(passing), tuning)
-        return [self._places(row[row >= 0]) for row in found]
-
-    def _places(self, positions: NDArray[np.int64]) -> Places:
-        owners = np.searchsorted(self._firsts, positions, side="right") - 1
-        places: Places = positions + self._shifts[owners]
-        return places
+        places = found + self._shifts[self._firsts.searchsorted(found, side="right") - 1]
+        missing = found < 0
+        if not missing.any():
+            return list(places)
+        return [row[~out] for row, out in zip(places, missing, strict=True)]
 
     def _allowed(self, passing: NDArray[np.bool_] | None) -> NDArray[np.uint8] | None:
         """As a bitmap over the index's own numbers; None if all are."""

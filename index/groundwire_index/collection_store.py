@@ -15,6 +15,7 @@ from groundwire_index.gpu import Gpus
 from groundwire_index.gpu.segments import SegmentCopies
 from groundwire_index.match_cache import MatchCache
 from groundwire_index.purge import Retention
+from groundwire_index.record_cache import RecordCache
 from groundwire_index.records import CollectionSpec, WriteResult
 from groundwire_index.snapshot import Snapshot
 from groundwire_index.state import read_state
@@ -41,6 +42,7 @@ class CollectionStore:
         retention: Retention,
         segment_bytes: int,
         gpus: Gpus,
+        recent: RecordCache,
         damage: DataLossError | None = None,
     ) -> None:
         """With ``damage``, only reads are served, and what they cannot read they say."""
@@ -59,6 +61,7 @@ class CollectionStore:
         self.closed: GroundwireError | None = None
         """Why nothing can be done any more."""
         self._matches = MatchCache()
+        self._recent = recent.of(folder.name)
 
     def require_open(self) -> None:
         """Raise what it was closed with, if it was."""
@@ -74,7 +77,7 @@ class CollectionStore:
 
         def seen(connection: sqlite3.Connection) -> Snapshot:
             view = self.writer.latest()
-            return Snapshot(connection, view.state, view, self.files, self._matches)
+            return Snapshot(connection, view.state, view, self.files, self._matches, self._recent)
 
         return self._reading(seen)
 
@@ -117,9 +120,9 @@ class CollectionStore:
             connection.execute("BEGIN")
             state = read_state(connection)
             if not dense:
-                return Snapshot(connection, state, None, self.files, self._matches)
+                return Snapshot(connection, state, None, self.files, self._matches, self._recent)
             view = self.writer.view_at(state.sequence)
             if view is not None:
-                return Snapshot(connection, state, view, self.files, self._matches)
+                return Snapshot(connection, state, view, self.files, self._matches, self._recent)
             # A write came between the two: look again.
             connection.execute("ROLLBACK")

@@ -111,7 +111,9 @@ def _proposed(view: View, question: Question, metric: Metric) -> list[Answer]:
     if scopes:
         found = shortlists(space, scopes, question.vectors, metric, question.depths)
         proposals.append(found)
-    joined = [np.concatenate(lists) for lists in zip(*proposals, strict=True)]
+    joined = proposals[0]
+    if len(proposals) > 1:
+        joined = [np.concatenate(lists) for lists in zip(*proposals, strict=True)]
     besides = sum(scope.size(space) for scope in scopes)
     strategy = "ann" if question.rows is None else "filtered-ann"
     nearest = rescored(space, joined, question.vectors, metric, question.depths)
@@ -123,6 +125,8 @@ def _proposed(view: View, question: Question, metric: Metric) -> list[Answer]:
 
 def _left_over(view: View, rows: NDArray[np.int64] | None) -> list[Scope]:
     """What no index covers."""
+    if not view.left_over:
+        return []
     at = {segment.number: number for number, segment in enumerate(view.space.segments)}
     return [
         _scope(view.space, at[span.segment], span.start, span.stop, rows) for span in view.left_over

@@ -21,6 +21,7 @@ from groundwire_index.files import SEGMENT_BYTES
 from groundwire_index.gpu import Gpus, NoGpus
 from groundwire_index.open_collections import OpenCollections
 from groundwire_index.purge import RETENTION_S, Retention
+from groundwire_index.record_cache import MAX_BYTES, RecordCache
 from groundwire_index.records import (
     CollectionChange,
     CollectionInfo,
@@ -48,6 +49,7 @@ class Index:
         retention: Retention,
         segment_bytes: int,
         background: Background,
+        recent: RecordCache,
         gpus: Gpus,
     ) -> None:
         """See `open`."""
@@ -55,12 +57,20 @@ class Index:
         self._background = background
         self._gpus = gpus
         self._connections = ConnectionPool()
+        self._recent = recent
         catalog = Catalog(path / CATALOG, self._connections, retention.now)
         folders = CollectionFolders(path)
         folders.prepare(None if catalog.damage else catalog.folders())
         aliases = Aliases(path / CATALOG, self._connections, retention.now)
         self._in_use = OpenCollections(
-            folders, aliases, self._connections, retention, segment_bytes, background, gpus
+            folders,
+            aliases,
+            self._connections,
+            retention,
+            segment_bytes,
+            background,
+            gpus,
+            self._recent,
         )
         self._directory = Directory(folders, catalog, aliases, self._in_use)
         self.snapshots = Snapshots(SnapshotStore(path, retention.now), self)
@@ -75,6 +85,7 @@ class Index:
         segment_bytes: int = SEGMENT_BYTES,
         background: bool = True,
         index_fields_from: int = FROM_RECORDS,
+        record_cache_bytes: int = MAX_BYTES,
         gpus: Gpus | None = None,
     ) -> Self:
         """Open a folder, which is made if it is not there.
@@ -83,7 +94,8 @@ class Index:
         ``retention_s`` seconds for scrolls that began before. Vectors lie in files of at most
         ``segment_bytes``. Fields that filters compare are indexed once a collection has
         ``index_fields_from`` records. Indexes are built in threads of their own, unless
-        ``background`` is false: then by `Collection.upkeep` alone. What GPUs can do, ``gpus`` do,
+        ``background`` is false: then by `Collection.upkeep` alone. Records that were read lately
+        are kept in about ``record_cache_bytes`` of memory. What GPUs can do, ``gpus`` do,
         which are closed with the index. Raises FailedPreconditionError, naming the holder, if the
         folder is open already, and UnavailableError if it cannot be written to.
         """
@@ -98,6 +110,7 @@ class Index:
                 Retention(now, retention_s),
                 segment_bytes,
                 start(index_fields_from),
+                RecordCache(record_cache_bytes),
                 gpus or NoGpus(),
             )
         except BaseException:
@@ -193,9 +206,11 @@ class Index:
         """Remove for good what was deleted or replaced longer ago than the retention.
 
         Writes do this as they go; call it now and then for the collections that are open and
-        not written to. Returns how many rows were removed. Raises what one of them raised, when
-        all have had their turn.
+        not written to. What was read and not asked for since the last call is let go from memory.
+        Returns how many rows were removed. Raises what one of them raised, when all have had
+        their turn.
         """
+        self._recent.turn()
         return self._in_use.purge()
 
     # --- aliases ---

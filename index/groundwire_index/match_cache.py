@@ -1,48 +1,55 @@
-"""What filters let through, remembered until the next write."""
+"""What filters let through, remembered; what is written later only adds rows and ends some."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from groundwire_index.filter_sql import CompiledFilter
 from groundwire_index.matching import Bound
+from groundwire_index.state import State
 
 MAX_BYTES = 16 * 2**20
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """What is known of a filter, as of a state."""
+
+    state: State
+    bound: Bound
+
+
 class MatchCache:
-    """The last bounds of one collection, as of its last write, in ``max_bytes``. Thread-safe."""
+    """The last bounds of one collection, in ``max_bytes``. Thread-safe."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._sequence = 0
         self._bytes = 0
-        self._bounds: OrderedDict[CompiledFilter, Bound] = OrderedDict()
+        self._matched: OrderedDict[CompiledFilter, Matched] = OrderedDict()
 
-    def get(self, sequence: int, where: CompiledFilter) -> Bound | None:
-        """What was put for a filter as of a write."""
+    def get(self, where: CompiledFilter) -> Matched | None:
+        """What was put for a filter last."""
         with self._lock:
-            if sequence != self._sequence or where not in self._bounds:
-                return None
-            self._bounds.move_to_end(where)
-            return self._bounds[where]
+            matched = self._matched.get(where)
+            if matched is not None:
+                self._matched.move_to_end(where)
+            return matched
 
-    def put(self, sequence: int, where: CompiledFilter, bound: Bound) -> None:
-        """Remember a bound; one as of an earlier write than the last is not worth it."""
+    def put(self, where: CompiledFilter, matched: Matched) -> None:
+        """Remember a bound, unless one as of a later write is."""
         with self._lock:
-            if sequence < self._sequence:
+            known = self._matched.get(where)
+            if known is not None and known.state.sequence > matched.state.sequence:
                 return
-            if sequence > self._sequence:
-                self._sequence, self._bytes = sequence, 0
-                self._bounds.clear()
-            self._bytes += _size(bound) - _size(self._bounds.pop(where, None))
-            self._bounds[where] = bound
+            self._bytes += _size(matched) - _size(self._matched.pop(where, None))
+            self._matched[where] = matched
             while self._bytes > self._max_bytes:
-                self._bytes -= _size(self._bounds.popitem(last=False)[1])
+                self._bytes -= _size(self._matched.popitem(last=False)[1])
 
 
-def _size(bound: Bound | None) -> int:
+def _size(matched: Matched | None) -> int:
     # The rest of an entry, and of its filter, is counted as a little more than it mostly is.
-    return 0 if bound is None else bound.rows.rows.nbytes + 1000
+    return 0 if matched is None else matched.bound.rows.rows.nbytes + 1000

@@ -36,6 +36,7 @@ from groundwire_index.filters import (
     Scalar,
 )
 from groundwire_index.row_set import Rows, RowSet, ascending, everything, nothing
+from groundwire_index.state import State
 
 Test = tuple[str, Sequence[str | int | float | bytes]]
 """An expression over ``value``, and its parameters."""
@@ -96,6 +97,25 @@ def rows_within(connection: sqlite3.Connection, where: CompiledFilter, bound: Bo
     listed = json.dumps(bound.rows.rows.tolist())
     table = "json_each(?) wanted CROSS JOIN rows r ON r.row = wanted.value"
     return _read(connection, table, sql.text, (listed, *sql.parameters))
+
+
+def rows_since(
+    connection: sqlite3.Connection, where: CompiledFilter, rows: Rows, then: State
+) -> Rows:
+    """The live rows that match, given those that did ``then``, before some writes.
+
+    None of the rows that these ended may have been purged.
+    """
+    sql = where.sql
+    new = _read(
+        connection,
+        "rows r",
+        f"r.row >= ? AND r.died IS NULL AND {sql.text}",
+        (then.next_row, *sql.parameters),
+    )
+    ended = _read(connection, "rows", "died > ?", (then.sequence,))
+    kept = (RowSet(rows) & ~RowSet(ended)).rows if len(ended) else rows
+    return np.concatenate((kept, new))
 
 
 def _bound(connection: sqlite3.Connection, where: Filter, fields: Mapping[str, int]) -> Bound:

@@ -19,6 +19,7 @@ from groundwire_index.files import Files
 from groundwire_index.gpu import Gpus
 from groundwire_index.mending import mended
 from groundwire_index.purge import Retention
+from groundwire_index.record_cache import RecordCache
 from groundwire_index.state import State, read_state
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import check_version
@@ -38,6 +39,7 @@ class OpenCollections:
         segment_bytes: int,
         background: Background,
         gpus: Gpus,
+        recent: RecordCache,
     ) -> None:
         self._folders = folders
         self._aliases = aliases
@@ -46,6 +48,7 @@ class OpenCollections:
         self._segment_bytes = segment_bytes
         self._background = background
         self._gpus = gpus
+        self._recent = recent
         self._open: dict[tuple[str, str], Collection] = {}
         # By folder: what is looked through once is not looked through for every call.
         self._lost: dict[str, DataLossError] = {}
@@ -77,6 +80,7 @@ class OpenCollections:
             self._retention,
             self._segment_bytes,
             self._gpus,
+            self._recent,
             self._damage(entry),
         )
         collection = Collection(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from groundwire_index.space import Places, Space
 from groundwire_index.storage.segment_file import Matrix
 
 # Largest piece of vectors, in numbers: it stays in the processor's cache.
-_PIECE = 2**16
+_PIECE = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,9 +29,6 @@ class Nearest:
     scores: NDArray[np.float64]
 
 
-_NONE = Nearest(np.empty(0, np.int64), np.empty(0))
-
-
 def rescored(
     space: Space,
     shortlists: Sequence[Places],
@@ -39,17 +37,20 @@ def rescored(
     depths: Sequence[int],
 ) -> list[Nearest]:
     """The best of each query's shortlist, to its depth, and ties."""
+    sizes = [len(places) for places in shortlists]
+    places, owners = np.concatenate(shortlists), np.repeat(np.arange(len(sizes)), sizes)
+    order = places.argsort()
+    owners = owners[order]
+    rows, scores = _exact(space, places[order], owners, queries.astype(np.float64), metric)
+    best = np.lexsort((rows, -scores, owners))
+    rows, scores = rows[best], scores[best]
     return [
-        _cut(*_exact(space, places, query.astype(np.float64), metric), depth)
-        if len(places)
-        else _NONE
-        for places, query, depth in zip(shortlists, queries, depths, strict=True)
+        _cut(rows[end - size : end], scores[end - size : end], depth)
+        for size, end, depth in zip(sizes, accumulate(sizes), depths, strict=True)
     ]
 
 
 def _cut(rows: NDArray[np.int64], scores: NDArray[np.float64], depth: int) -> Nearest:
-    order = np.lexsort((rows, -scores))
-    rows, scores = rows[order], scores[order]
     if len(scores) > depth:
         last = int(np.searchsorted(-scores, -scores[depth - 1], side="right"))
         rows, scores = rows[:last], scores[:last]
@@ -57,31 +58,34 @@ def _cut(rows: NDArray[np.int64], scores: NDArray[np.float64], depth: int) -> Ne
 
 
 def _exact(
-    space: Space, places: Places, query: NDArray[np.float64], metric: Metric
+    space: Space,
+    places: Places,
+    owners: NDArray[np.intp],
+    queries: NDArray[np.float64],
+    metric: Metric,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The rows of the places, and their scores."""
-    step = max(1, _PIECE // len(query))
-    if len(places) <= step:
-        return _scored(space, places, query, metric)
-    pieces = [
-        _scored(space, places[start : start + step], query, metric)
-        for start in range(0, len(places), step)
-    ]
-    rows, scores = zip(*pieces, strict=True)
-    return np.concatenate(rows), np.concatenate(scores)
+    """The rows of places in ascending order, and how each scores for the query that owns it."""
+    rows, scores = np.empty(len(places), np.int64), np.empty(len(places))
+    step = max(1, _PIECE // queries.shape[1])
+    for start in range(0, len(places), step):
+        piece = slice(start, start + step)
+        rows[piece], vectors = space.read(places[piece])
+        asked = queries if len(queries) == 1 else queries[owners[piece]]
+        scores[piece] = _scores(vectors.astype(np.float64), asked, metric)
+    return rows, scores
 
 
-def _scored(
-    space: Space, places: Places, query: NDArray[np.float64], metric: Metric
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    rows, read = space.read(places)
-    vectors = read.astype(np.float64)
+def _scores(
+    vectors: NDArray[np.float64], queries: NDArray[np.float64], metric: Metric
+) -> NDArray[np.float64]:
+    """Of each vector for its query, or for the only one."""
     # A sum for each pair by itself: a matrix product adds up some rows in another order.
     if metric is Metric.EUCLIDEAN:
-        apart = vectors - query
-        return rows, -np.vecdot(apart, apart)
-    scores = np.vecdot(vectors, query)
+        apart = vectors - queries
+        scores: NDArray[np.float64] = -np.vecdot(apart, apart)
+        return scores
+    scores = np.vecdot(vectors, queries)
     if metric is Metric.COSINE:
-        scores /= np.sqrt(np.vecdot(vectors, vectors) * np.vecdot(query, query))
+        scores /= np.sqrt(np.vecdot(vectors, vectors) * np.vecdot(queries, queries))
         np.clip(scores, -1.0, 1.0, out=scores)
-    return rows, scores
+    return scores

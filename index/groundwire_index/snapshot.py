@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +16,22 @@ from groundwire_index.errors import DataLossError
 from groundwire_index.files import Files
 from groundwire_index.filter_sql import CompiledFilter, Sql
 from groundwire_index.half import widened
-from groundwire_index.match_cache import MatchCache
-from groundwire_index.matching import Bound, bound_of, rows_within
+from groundwire_index.match_cache import MatchCache, Matched
+from groundwire_index.matching import Bound, bound_of, rows_since, rows_within
 from groundwire_index.published import View
+from groundwire_index.record_cache import CollectionRecords, Remembered
 from groundwire_index.records import Include, Record, Vector
 from groundwire_index.row_set import Rows, RowSet
 from groundwire_index.segments import checksum
 from groundwire_index.state import State
 from groundwire_index.storage.row_sums import RowDamagedError, record_sum, text_sum
+
+# As many rows as are read as quickly as the index of a field.
+_FEW_NEW_ROWS = 4096
+# Of the objects that a record is made of, besides its text.
+_RECORD_BYTES = 800
+# Of the objects that its metadata is made of, for each character as JSON.
+_METADATA_FACTOR = 5
 
 
 class StoredRow(NamedTuple):
@@ -41,6 +50,12 @@ class StoredRow(NamedTuple):
     born: int
     sum: int
     text_sum: int
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes as a record: mostly a little less."""
+        text = 0 if self.text is None else getsizeof(self.text)
+        return _RECORD_BYTES + text + _METADATA_FACTOR * len(self.metadata)
 
     def is_sound(self, include: Include) -> bool:
         """Whether what was read of it is what was written."""
@@ -70,6 +85,7 @@ class Snapshot:
     """None where the read compares no vectors."""
     files: Files
     matches: MatchCache
+    recent: CollectionRecords
 
     def rows(
         self, condition: Sql, include: Include, order: str = "", table: str = "rows r"
@@ -86,11 +102,18 @@ class Snapshot:
 
     def records_of(self, rows: Collection[int], include: Include) -> dict[int, Record]:
         """Records by the numbers of their rows."""
-        among = Sql("r.row IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),))
+        found = self.recent.get(include, rows)
+        if len(found) < len(rows):
+            found |= self._read([row for row in rows if row not in found], include)
+        return found
+
+    def _read(self, rows: Sequence[int], include: Include) -> dict[int, Record]:
+        among = Sql("r.row IN (SELECT value FROM json_each(?))", (json.dumps(rows),))
         found = list(self.rows(among, include))
-        records = self.records(found, include)
-        by_number = {row.row: record for row, record in zip(found, records, strict=True)}
+        pairs = list(zip(found, self.records(found, include), strict=True))
+        by_number = {row.row: record for row, record in pairs}
         _require_all(rows, by_number)
+        self.recent.put(include, ((row.row, Remembered(one, row.size)) for row, one in pairs))
         return by_number
 
     def live_rows_of(self, ids: Iterable[str], include: Include) -> Mapping[str, StoredRow]:
@@ -112,12 +135,12 @@ class Snapshot:
         return found
 
     def bound(self, where: CompiledFilter) -> Bound:
-        """What is known without reading rows of the live ones that match."""
-        known = self.matches.get(self.state.sequence, where)
-        if known is None:
-            known = bound_of(self.connection, where)
-            self.matches.put(self.state.sequence, where, known)
-        return known
+        """What is known without reading many rows of the live ones that match."""
+        known = self.matches.get(where)
+        if known is not None and known.state.sequence == self.state.sequence:
+            return known.bound
+        bound = None if known is None else self._carried(where, known)
+        return self._remembered(where, bound or bound_of(self.connection, where))
 
     def matching(self, where: CompiledFilter) -> Rows:
         """Numbers of the live rows that match."""
@@ -125,8 +148,22 @@ class Snapshot:
         rows = bound.known
         if rows is None:
             rows = rows_within(self.connection, where, bound)
-            self.matches.put(self.state.sequence, where, Bound(RowSet(rows), exact=True))
+            self._remembered(where, Bound(RowSet(rows), exact=True))
         return rows
+
+    def _carried(self, where: CompiledFilter, known: Matched) -> Bound | None:
+        """What was known before some writes, and what these changed; None if that was much."""
+        then, now, rows = known.state, self.state, known.bound.known
+        # What a later state knows is of no use, and what has been purged cannot be told apart.
+        if rows is None or not now.purged <= then.sequence < now.sequence:
+            return None
+        if now.next_row - then.next_row > _FEW_NEW_ROWS:
+            return None
+        return Bound(RowSet(rows_since(self.connection, where, rows, then)), exact=True)
+
+    def _remembered(self, where: CompiledFilter, bound: Bound) -> Bound:
+        self.matches.put(where, Matched(self.state, bound))
+        return bound
 
     def records(self, rows: Sequence[StoredRow], include: Include) -> list[Record]:
         """Rows as records. Raises DataLossError for a row or vector that fails its checksum."""

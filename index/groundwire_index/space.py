@@ -48,20 +48,19 @@ class Space:
         return sum(segment.alive for segment in self.segments)
 
     def read(self, places: Places) -> tuple[NDArray[np.int64], Matrix]:
-        """The rows of some places, at least one, and their vectors, shape (places, dimension).
+        """The rows of some places, ascending, and their vectors, shape (places, dimension).
 
-        Copied, and in order of place, so that neighbours in a file are read together.
+        Copied, in the order of their files.
         """
-        ordered = np.sort(places)
         rows = np.empty(len(places), np.int64)
         dimension = self.segments[0].vectors.shape[1]
         vectors = np.empty((len(places), dimension), np.float32)
-        bounds = ordered.searchsorted(self.starts).tolist()
+        bounds = places.searchsorted(self.starts).tolist()
         for segment, offset, (first, last) in zip(
             self.segments, self.starts[:-1].tolist(), pairwise(bounds), strict=True
         ):
             if first < last:
-                slots = ordered[first:last] - offset
+                slots = places[first:last] - offset
                 rows[first:last] = segment.rows[slots]
                 vectors[first:last] = widened(segment.vectors[slots])
         return rows, vectors

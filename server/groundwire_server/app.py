@@ -149,7 +149,11 @@ class Groundwire:
 def _index(settings: Settings, metrics: Metrics) -> IndexBackend:
     if settings.index == "milvus":
         return MilvusIndex.open(settings.milvus_uri, settings.milvus_token)
-    return Index.open(settings.data_dir / "index", gpus=_gpus(settings, metrics))
+    return Index.open(
+        settings.data_dir / "index",
+        record_cache_bytes=settings.index_record_cache_bytes,
+        gpus=_gpus(settings, metrics),
+    )
 
 
 def _gpus(settings: Settings, metrics: Metrics) -> Gpus:

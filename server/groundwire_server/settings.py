@@ -139,7 +139,12 @@ class Settings(BaseSettings):
         default=2048, ge=128, description="Tokens of passages in a prompt at most."
     )
 
-    # --- indexes on GPUs ---
+    # --- index ---
+    index_record_cache_bytes: int = Field(
+        default=64 * 2**20,
+        ge=0,
+        description="Memory for records that searches found lately, in bytes; about.",
+    )
     index_gpu: str = Field(
         default="auto",
         description="GPUs that hold indexes: CUDA numbers such as 0,1; auto: all; off: none.",

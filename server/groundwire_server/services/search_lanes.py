@@ -1,8 +1,9 @@
 """Searches that wait for a thread are answered together.
 
-A search that finds a thread free is begun at once. Those that come while all are busy share
-the next one: one snapshot, one pass over the vectors, one reading of records. So no search
-waits for others to come, and many at once cost less than each alone.
+A search that finds nobody at work is begun at once. Those that come meanwhile share what
+follows: one snapshot, one pass over the vectors, one reading of records. So many at once cost
+less than each alone, the more so as threads of Python mostly wait for one another. Who waits
+long waits for a slow search: then another thread takes what waits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -21,8 +23,10 @@ from groundwire_index.backend import CollectionBackend
 from groundwire_server.services.reads import search_together
 from groundwire_server.services.search import Search
 
-# Of one collection. More than one, so that a slow search holds up nobody.
+# Threads that search one collection.
 _AT_ONCE = max(2, min(4, os.cpu_count() or 1))
+# Longer than some dozens of quick searches take.
+_PATIENCE_S = 0.02
 _MOST = 64
 
 Answer: TypeAlias = "asyncio.Future[pb.SearchResponse]"
@@ -33,13 +37,15 @@ class SearchLanes:
     """One lane for each collection that is searched. Used on one event loop."""
 
     def __init__(self) -> None:
+        # Of their own: whatever else is done in threads neither waits for searches nor delays them.
+        self._threads = ThreadPoolExecutor(thread_name_prefix="search")
         self._lanes: WeakKeyDictionary[CollectionBackend, _Lane] = WeakKeyDictionary()
 
     async def search(self, collection: CollectionBackend, asked: Search) -> pb.SearchResponse:
         """Answer one search; raises what is wrong with it, whoever it shared a thread with."""
         lane = self._lanes.get(collection)
         if lane is None:
-            lane = self._lanes[collection] = _Lane()
+            lane = self._lanes[collection] = _Lane(self._threads)
         return await lane.search(collection, asked)
 
 
@@ -52,24 +58,33 @@ class _Waiting:
 class _Lane:
     """The searches of one collection. Its threads take from what waits, the loop settles."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: Executor) -> None:
         self._loop = asyncio.get_running_loop()
+        self._threads = threads
         self._waiting: deque[_Waiting] = deque()
         self._working = 0
+        self._patience: asyncio.TimerHandle | None = None
 
     async def search(self, collection: CollectionBackend, asked: Search) -> pb.SearchResponse:
         answer: Answer = self._loop.create_future()
         self._waiting.append(_Waiting(asked, answer))
-        self._start(collection)
+        if not self._working:
+            self._start(collection)
+        elif self._patience is None and self._working < _AT_ONCE:
+            self._patience = self._loop.call_later(_PATIENCE_S, self._lose_patience, collection)
         return await answer
 
+    def _lose_patience(self, collection: CollectionBackend) -> None:
+        self._patience = None
+        if self._waiting:
+            self._start(collection)
+
     def _start(self, collection: CollectionBackend) -> None:
-        if self._working < _AT_ONCE:
-            self._working += 1
-            self._loop.run_in_executor(None, self._work, collection)
+        self._working += 1
+        self._threads.submit(self._work, collection)
 
     def _work(self, collection: CollectionBackend) -> None:
-        """In a thread: answer what waits, once. Others are in line for the thread, too."""
+        """In a thread: answer what waits, once."""
         together = self._take()
         answers = _answers(collection, [one.asked for one in together]) if together else ()
         self._loop.call_soon_threadsafe(self._done, collection, together, answers)

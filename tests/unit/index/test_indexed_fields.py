@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from groundwire_index import Collection, CollectionSpec, Index, Metric, Record, field_indexer
+from groundwire_index import (
+    Collection,
+    CollectionSpec,
+    Index,
+    Metric,
+    Record,
+    field_indexer,
+    snapshot,
+)
 from groundwire_index import field_index as entries
 from groundwire_index.ann import BuildCancelledError
 from groundwire_index.field_indexer import MAX_FIELDS
@@ -22,7 +30,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.unit.index.oracle import matches
 from tests.unit.index.random_filters import filters, metadata
-from tests.unit.index.samples import TENANT
+from tests.unit.index.samples import TENANT, Clock
 
 SPEC = CollectionSpec("c", Metric.EUCLIDEAN, 2)
 IDS = [f"r{number}" for number in range(40)]
@@ -30,9 +38,10 @@ IDS = [f"r{number}" for number in range(40)]
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows a block and few a step of filling, so that small collections have several."""
+    """Few rows a block, a step of filling, or carried over, so that small collections have more."""
     monkeypatch.setattr(entries, "BLOCK", 8)
     monkeypatch.setattr(field_indexer, "SLICE", 3)
+    monkeypatch.setattr(snapshot, "_FEW_NEW_ROWS", 10)
 
 
 @pytest.fixture
@@ -67,8 +76,10 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+        self.clock = Clock()
         self.expected: dict[str, Record] = {}
         self.scrolls: list[tuple[Filter, str, list[str]]] = []
+        self.asked: list[Filter] = []
 
     @initialize()
     def create(self) -> None:
@@ -77,7 +88,11 @@ class Model(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.index = Index.open(
-            self.folder, segment_bytes=64, background=False, index_fields_from=0
+            self.folder,
+            now=self.clock,
+            segment_bytes=64,
+            background=False,
+            index_fields_from=0,
         )
 
     @property
@@ -126,6 +141,13 @@ class Model(RuleBasedStateMachine):
         self.index.close()
         self.open()
 
+    @rule()
+    def purge(self) -> None:
+        # What began before a purge cannot go on.
+        self.scrolls.clear()
+        self.clock.advance(4000)
+        self.collection.upkeep.purge()
+
     @rule(where=filters)
     def ask(self, where: Filter) -> None:
         expected = self.found(where)
@@ -137,6 +159,12 @@ class Model(RuleBasedStateMachine):
         assert [one.id for one in page.records] == expected[:2]
         if page.next_cursor:
             self.scrolls.append((where, page.next_cursor, expected[2:]))
+        self.asked = [where, *self.asked[:3]]
+
+    @rule()
+    def ask_again(self) -> None:
+        for where in self.asked:
+            self.ask(where)
 
     @rule()
     def go_on_scrolling(self) -> None:
@@ -215,6 +243,30 @@ def test_the_same_filter_after_a_write_sees_the_write(collection: Collection) ->
         collection.upsert([record(number, {"n": 0})])
         assert collection.count(where).count == number + 1
         fill(collection)
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_what_is_known_of_a_filter_follows_the_writes(folder: Path) -> None:
+    where, clock = equal("n", 1), Clock()
+    with Index.open(folder, now=clock, background=False) as index:
+        index.create_collection(TENANT, SPEC)
+        collection = index.collection(TENANT, "c")
+
+        def count() -> int:
+            return collection.count(where).count
+
+        collection.upsert([record(number, {"n": number % 2}) for number in range(20)])
+        assert count() == 10
+        collection.upsert([record(number, {"n": 1}) for number in (0, 1, 30)])
+        assert count() == 12
+        collection.delete_ids(["r0", "r2", "r3"])
+        assert count() == 10
+        collection.delete_ids(["r5"])
+        clock.advance(4000)
+        collection.upkeep.purge()
+        assert count() == 9
+        collection.upsert([record(number, {"n": 1}) for number in range(40, 80)])
+        assert count() == 49
 
 
 def test_filters_that_python_calls_equal_are_told_apart(collection: Collection) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from groundwire_index.filter_sql import CompiledFilter, compile_filter
 from groundwire_index.filters import Condition, Operator
-from groundwire_index.match_cache import MatchCache
+from groundwire_index.match_cache import MatchCache, Matched
 from groundwire_index.matching import Bound
 from groundwire_index.row_set import RowSet, ascending
+from groundwire_index.state import State
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,34 +39,34 @@ def where(number: int) -> CompiledFilter:
     return compile_filter(Condition("n", Operator.EQ, number))
 
 
-def bound(rows: int) -> Bound:
-    return Bound(RowSet(np.arange(rows)), exact=True)
+def matched(rows: int, sequence: int = 5) -> Matched:
+    state = State(sequence, next_row=rows, records=rows, vectors=0, documents=0, purged=0)
+    return Matched(state, Bound(RowSet(np.arange(rows)), exact=True))
 
 
 def test_the_cache_forgets_what_was_not_asked_for_longest() -> None:
     cache = MatchCache(max_bytes=30_000)
     for number in (1, 2, 3):
-        cache.put(5, where(number), bound(1000))
-    assert cache.get(5, where(1)) is not None
-    cache.put(5, where(4), bound(1000))
-    assert cache.get(5, where(2)) is None
-    assert all(cache.get(5, where(number)) is not None for number in (1, 3, 4))
+        cache.put(where(number), matched(1000))
+    assert cache.get(where(1)) is not None
+    cache.put(where(4), matched(1000))
+    assert cache.get(where(2)) is None
+    assert all(cache.get(where(number)) is not None for number in (1, 3, 4))
 
 
 def test_the_cache_keeps_nothing_that_is_too_large() -> None:
     cache = MatchCache(max_bytes=30_000)
-    cache.put(5, where(1), bound(10_000))
-    assert cache.get(5, where(1)) is None
-    cache.put(5, where(2), bound(1000))
-    assert cache.get(5, where(2)) is not None
+    cache.put(where(1), matched(10_000))
+    assert cache.get(where(1)) is None
+    cache.put(where(2), matched(1000))
+    assert cache.get(where(2)) is not None
 
 
-def test_the_cache_is_of_the_last_write() -> None:
+def test_the_cache_keeps_the_last_that_is_known_of_a_filter() -> None:
     cache = MatchCache()
-    cache.put(5, where(1), bound(1))
-    cache.put(6, where(1), bound(2))
-    cache.put(5, where(1), bound(1))
-    assert cache.get(5, where(1)) is None
-    found = cache.get(6, where(1))
+    for sequence in (5, 6, 4):
+        cache.put(where(1), matched(sequence, sequence))
+    found = cache.get(where(1))
     assert found is not None
-    assert found.rows.rows.tolist() == [0, 1]
+    assert found.state.sequence == 6
+    assert found.bound.rows.rows.tolist() == [0, 1, 2, 3, 4, 5]

@@ -148,35 +148,45 @@ async def test_what_the_index_refuses_of_one_is_answered_to_the_others(
     assert [one.hits[0].id for one in found] == [f"r{n}" for n in range(5)]
 
 
-async def test_searches_that_wait_do_not_keep_a_thread_from_others(
-    corners: Served, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search_lanes, "_AT_ONCE", 1)
+async def test_searches_do_not_keep_threads_from_other_calls(corners: Served, gate: Gate) -> None:
     collection = corners.index.collection("default", "c")
 
     async def in_a_loop_of_one_thread() -> list[str]:
-        order: list[str] = []
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         lanes = search_lanes.SearchLanes()
+        searching = asyncio.create_task(
+            lanes.search(collection, search_of(near(0), SearchMode.DENSE))
+        )
+        while not gate.sizes:  # noqa: ASYNC110 - a thread says it
+            await asyncio.sleep(0.001)
+        await run_blocking(lambda: None)
+        assert not searching.done()
+        gate.opened.set()
+        return [hit.id for hit in (await searching).hits]
 
-        async def searched(number: int) -> None:
-            await lanes.search(collection, search_of(near(number), SearchMode.DENSE))
-            order.append(f"search {number}")
+    async with asyncio.timeout(30):
+        assert await asyncio.to_thread(asyncio.run, in_a_loop_of_one_thread()) == ["r0"]
 
-        async def others() -> None:
-            await run_blocking(lambda: None)
-            order.append("other")
 
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(searched(0))
-            while not gate.sizes:  # noqa: ASYNC110 - a thread says it
-                await asyncio.sleep(0.001)
-            tasks.create_task(searched(1))
-            await asyncio.sleep(0)
-            tasks.create_task(others())
-            await asyncio.sleep(0)
-            gate.opened.set()
-        return order
+async def test_a_slow_search_holds_up_the_others_for_a_moment_only(
+    corners: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_many = Collection.search_many
+    begun, ended = threading.Event(), threading.Event()
 
-    order = await asyncio.to_thread(asyncio.run, in_a_loop_of_one_thread())
-    assert order == ["search 0", "other", "search 1"]
+    def first_is_slow(collection: Collection, queries: Sequence[SearchQuery]) -> list[SearchResult]:
+        if not begun.is_set():
+            begun.set()
+            assert ended.wait(30)
+        return search_many(collection, queries)
+
+    monkeypatch.setattr(Collection, "search_many", first_is_slow)
+    slow = asyncio.create_task(search(corners, 0))
+    await asyncio.to_thread(begun.wait)
+    try:
+        found = await asyncio.gather(*(search(corners, number) for number in (1, 2)))
+        assert [one.hits[0].id for one in found] == ["r1", "r2"]
+        assert not slow.done()
+    finally:
+        ended.set()
+    assert (await slow).hits[0].id == "r0"
