@@ -88,8 +88,10 @@ class Server:
         self._was_serving = False
         metrics.observe_components(lambda: self._components.conditions)
 
-    async def run(self, stopping: asyncio.Event) -> bool:
-        """Serve until the event is set, then stop in order.
+    async def run(
+        self, stopping: asyncio.Event, *, opened: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Serve until the event is set, then stop in order. Calls ``opened`` before it serves.
 
         Returns whether it came to serve, rather than being stopped while it started. Raises a
         GroundwireError if it cannot listen, or a component cannot start.
@@ -99,6 +101,7 @@ class Server:
             try:
                 await self._listen(data_dir)
                 if await run_until(stopping, self._start()):
+                    opened()
                     self._open()
                     await run_until(stopping, self._watch_components())
             finally:

@@ -29,6 +29,7 @@ class GroundwireServer:
         self._stack = AsyncExitStack()
         self.data = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "data"
         server = self._stack.enter_context(ServerProcess(self.data))
+        self.address = server.address
         client = groundwire.AsyncClient(server.address)
         self.client = await self._stack.enter_async_context(client)
         return self
@@ -49,10 +50,7 @@ class GroundwireServer:
 
     async def store(self, corpus: Corpus, rows: range) -> None:
         """Upsert some of the rows."""
-        starts = rows[::BATCH]
-        await asyncio.gather(
-            *(self._write(corpus, starts[number::WRITERS]) for number in range(WRITERS))
-        )
+        await store(self.client, corpus, rows)
 
     async def search(self, query: Vector, top_k: int, where: Below | None) -> list[int]:
         """Search by vector."""
@@ -60,10 +58,19 @@ class GroundwireServer:
         found = await self.client.retrieve.search(COLLECTION, query, top_k=top_k, **options)
         return [int(hit.id) for hit in found.hits]
 
-    async def _write(self, corpus: Corpus, starts: Sequence[int]) -> None:
-        for start in starts:
-            rows = range(start, min(start + BATCH, len(corpus.vectors)))
-            await self.client.retrieve.upsert(COLLECTION, [_record(corpus, row) for row in rows])
+
+async def store(client: groundwire.AsyncClient, corpus: Corpus, rows: range) -> None:
+    """Upsert some of the rows, by so many writers at once."""
+    starts = rows[::BATCH]
+    await asyncio.gather(
+        *(_write(client, corpus, starts[number::WRITERS]) for number in range(WRITERS))
+    )
+
+
+async def _write(client: groundwire.AsyncClient, corpus: Corpus, starts: Sequence[int]) -> None:
+    for start in starts:
+        rows = range(start, min(start + BATCH, len(corpus.vectors)))
+        await client.retrieve.upsert(COLLECTION, [_record(corpus, row) for row in rows])
 
 
 def _record(corpus: Corpus, row: int) -> groundwire.Record:
