@@ -22,6 +22,9 @@ from groundwire_index.storage.segment_file import Matrix, StoredMatrix
 _PIECE = 2**22
 # As float32 they stay in the processor's cache.
 _WIDENED = 2**17
+# The same of vectors that are picked out: they stay in the processor's cache, and so small a piece
+# of memory is used again, where a larger one is mapped anew, page by page, for every search.
+_PICKED = 2**17
 # Above this share of a segment, masking is cheaper than picking vectors out.
 _PICKED_SHARE = 0.25
 # Sixteen times the usual error of a single-precision sum of n terms, over sqrt(n).
@@ -183,7 +186,7 @@ def _pieces(
     segment, chosen = space.segments[scope.segment], scope.slots
     size, dimension = scope.stop - scope.start, segment.vectors.shape[1]
     if chosen is not None and len(chosen) <= _PICKED_SHARE * size:
-        step = max(1, _PIECE // max(queries, dimension))
+        step = max(1, _PICKED // max(queries, dimension))
         for start in range(0, len(chosen), step):
             slots = chosen[start : start + step]
             yield slots, segment.vectors[slots], segment.norms[slots], None
