@@ -11,6 +11,7 @@ import numpy as np
 from groundwire_index.errors import UnavailableError
 from numpy.typing import NDArray
 
+from groundwire_server.embedders.embedder import Priority
 from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.waiting import Waiting
 
@@ -18,8 +19,8 @@ Encode = Callable[[Sequence[Tokens]], NDArray[np.float32]]
 
 # Batches' worth of waiting texts that are sorted by length together.
 _WINDOW_BATCHES = 8
-# Of so many batches one is bulk work, however much urgent work waits.
-_BULK_TURN = 8
+# Of so many batches one begins with what is not interactive, however much of that waits.
+_LATER_TURN = 8
 
 
 class Batcher:
@@ -27,23 +28,22 @@ class Batcher:
 
     A batch starts as soon as the model is idle, with what waits by then: nobody waits for
     company. It holds texts of similar length, at most ``batch_tokens`` tokens with padding (a
-    longer text goes alone). Urgent texts go first, but never keep all others waiting. Texts of
-    a caller that was cancelled are dropped.
+    longer text goes alone). Texts go by their callers' priority, but of eight batches one is of
+    the lower ones, which take turns at it. Texts of a caller that was cancelled are dropped.
     """
 
     def __init__(self, encode: Encode, *, dimension: int, batch_tokens: int) -> None:
         self._encode = encode
         self._dimension = dimension
         self._limit = batch_tokens
-        self._urgent = _Lane()
-        self._bulk = _Lane()
+        self._lanes = tuple(_Lane() for _ in Priority)
         self._turn = 0
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
         self._thread.start()
 
-    async def run(self, texts: Sequence[Tokens], *, urgent: bool) -> NDArray[np.float32]:
+    async def run(self, texts: Sequence[Tokens], priority: Priority) -> NDArray[np.float32]:
         """Vectors of the texts, in their order, shape (texts, dimension).
 
         Raises what the model raised, or UnavailableError after `close`.
@@ -52,7 +52,7 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise _stopped()
-            (self._urgent if urgent else self._bulk).add(job, texts)
+            self._lanes[priority].add(job, texts)
             self._changed.notify()
         try:
             return await job.result
@@ -63,12 +63,7 @@ class Batcher:
     def waiting(self) -> Waiting:
         """Callers with texts that are in no batch yet, and the tokens of these."""
         with self._changed:
-            items = [
-                item
-                for lane in (self._urgent, self._bulk)
-                for item in lane.items
-                if not item.job.abandoned
-            ]
+            items = [item for lane in self._lanes for item in lane.items if not item.job.abandoned]
         return Waiting(len({item.job for item in items}), sum(len(item.tokens) for item in items))
 
     def close(self) -> None:
@@ -77,7 +72,7 @@ class Batcher:
             self._closed = True
             self._changed.notify()
         self._thread.join()
-        for lane in (self._urgent, self._bulk):
+        for lane in self._lanes:
             for item in lane.drain():
                 item.job.fail(_stopped())
 
@@ -96,15 +91,21 @@ class Batcher:
         """Wait for work; nothing once closed."""
         with self._changed:
             while not self._closed:
-                for lane in self._lanes():
+                for lane in self._in_turn():
                     if batch := lane.take(self._limit):
                         return batch
                 self._changed.wait()
         return []
 
-    def _lanes(self) -> tuple[_Lane, _Lane]:
-        self._turn = (self._turn + 1) % _BULK_TURN
-        return (self._urgent, self._bulk) if self._turn else (self._bulk, self._urgent)
+    def _in_turn(self) -> tuple[_Lane, ...]:
+        """The lanes, in the order in which they are asked for the next batch."""
+        self._turn += 1
+        if self._turn % _LATER_TURN:
+            return self._lanes
+        interactive, *later = self._lanes
+        if self._turn // _LATER_TURN % 2:
+            later.reverse()
+        return (*later, interactive)
 
 
 class _Job:

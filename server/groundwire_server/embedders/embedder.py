@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,17 @@ class EmbedKind(Enum):
 
     QUERY = "query"
     PASSAGE = "passage"
+
+
+class Priority(IntEnum):
+    """Whose texts are embedded first. None of them ever keeps another waiting for good."""
+
+    INTERACTIVE = 0
+    """Someone waits for this one answer."""
+    BULK = 1
+    """Someone waits for the answers to many texts."""
+    INGESTION = 2
+    """What is stored, to be found later."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +70,14 @@ class Embedder(Protocol):
         """Load the model. Called once, before anything else."""
         ...
 
-    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
-        """Embed a batch; all or none."""
+    async def embed(
+        self,
+        texts: Sequence[str],
+        kind: EmbedKind,
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> Embeddings:
+        """Embed a batch; all or none. Passages that fill more than one batch are BULK at most."""
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

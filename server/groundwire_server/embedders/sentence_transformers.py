@@ -11,7 +11,7 @@ from groundwire_index.records import Fingerprint
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.batcher import Batcher
-from groundwire_server.embedders.embedder import Embeddings, EmbedKind
+from groundwire_server.embedders.embedder import Embeddings, EmbedKind, Priority
 from groundwire_server.embedders.encoder import Encoder, EncoderOptions, Tokens
 from groundwire_server.embedders.precision import Precision
 from groundwire_server.embedders.weights import BUILT_IN_MODEL, built_in_folder, verify
@@ -25,7 +25,7 @@ class SentenceTransformersEmbedder:
     """A sentence-transformers model by name or folder; "all-MiniLM-L6-v2" needs no hub.
 
     A model's own prompts for queries and passages are its prefixes where none are given.
-    Vectors have unit length. Queries, and calls that fit one batch, go before bulk work.
+    Vectors have unit length.
     """
 
     def __init__(
@@ -73,16 +73,26 @@ class SentenceTransformersEmbedder:
         )
         self._encoder = encoder
 
-    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
-        """Embed a batch; all or none. Raises UnavailableError before `start` or after `close`."""
+    async def embed(
+        self,
+        texts: Sequence[str],
+        kind: EmbedKind,
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> Embeddings:
+        """Embed a batch; all or none. Passages that fill more than one batch are BULK at most.
+
+        Raises UnavailableError before `start` or after `close`.
+        """
         encoder = self._started()
         if self._batcher is None:
             raise UnavailableError("the embedder is stopping", reason="STOPPING")
         if not texts:
             return Embeddings(np.empty((0, encoder.fingerprint.dimension), np.float32), (), ())
         tokens = await _tokenized(encoder, texts, kind)
-        urgent = kind is EmbedKind.QUERY or sum(map(len, tokens)) <= encoder.efficient_tokens
-        vectors = await self._batcher.run(tokens, urgent=urgent)
+        if kind is EmbedKind.PASSAGE and sum(map(len, tokens)) > encoder.efficient_tokens:
+            priority = max(priority, Priority.BULK)
+        vectors = await self._batcher.run(tokens, priority)
         return Embeddings(
             vectors,
             tuple(len(one) for one in tokens),

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from groundwire_server.embedders.embedder import Embedder, Embeddings, EmbedKind
+from groundwire_server.embedders.embedder import Embedder, Embeddings, EmbedKind, Priority
 
 # Texts in one call: enough for several batches sorted by length, few enough that progress
 # shows, and that the queries of others get in between.
@@ -26,7 +26,8 @@ async def embed_passages(
     try:
         for start in range(0, len(texts), _WINDOW):
             window = texts[start : start + _WINDOW]
-            calls.append(asyncio.create_task(embedder.embed(window, EmbedKind.PASSAGE)))
+            embedding = embedder.embed(window, EmbedKind.PASSAGE, priority=Priority.INGESTION)
+            calls.append(asyncio.create_task(embedding))
             if len(calls) > _AHEAD:
                 yield (await calls.popleft()).vectors
         while calls:

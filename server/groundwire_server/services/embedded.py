@@ -9,7 +9,7 @@ from groundwire_index.backend import CollectionBackend
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.records import CollectionSpec, Record
 
-from groundwire_server.embedders.embedder import Embedder, EmbedKind
+from groundwire_server.embedders.embedder import Embedder, EmbedKind, Priority
 from groundwire_server.embedders.match import require_match
 from groundwire_server.services.search import Search
 
@@ -22,7 +22,8 @@ async def with_vectors(
     if not texts:
         return records
     require_match(collection.spec.name, collection.spec.fingerprint, embedder.fingerprint)
-    vectors = iter((await embedder.embed(texts, EmbedKind.PASSAGE)).vectors)
+    embeddings = await embedder.embed(texts, EmbedKind.PASSAGE, priority=Priority.INGESTION)
+    vectors = iter(embeddings.vectors)
     return [
         replace(record, vector=next(vectors)) if record.vector is None else record
         for record in records

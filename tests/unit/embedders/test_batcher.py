@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from groundwire_index.errors import UnavailableError
 from groundwire_server.embedders.batcher import Batcher
-from groundwire_server.embedders.embedder import EmbedKind
+from groundwire_server.embedders.embedder import EmbedKind, Priority
 from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.waiting import Waiting
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def texts(*names: str, length: int = 1) -> list[Tokens]:
 
 
 async def keep_busy(batcher: Batcher, model: Model) -> asyncio.Task[NDArray[np.float32]]:
-    task = asyncio.create_task(batcher.run(texts("first"), urgent=True))
+    task = asyncio.create_task(batcher.run(texts("first"), Priority.INTERACTIVE))
     await model.busy()
     return task
 
@@ -83,15 +83,15 @@ async def refusing(batcher: Batcher) -> None:
 
 
 def call(
-    batcher: Batcher, each: Sequence[Tokens], *, urgent: bool = False
+    batcher: Batcher, each: Sequence[Tokens], priority: Priority = Priority.INGESTION
 ) -> asyncio.Task[NDArray[np.float32]]:
-    return asyncio.create_task(batcher.run(each, urgent=urgent))
+    return asyncio.create_task(batcher.run(each, priority))
 
 
 async def test_an_idle_model_begins_at_once(batcher: Batcher, model: Model) -> None:
     model.go.set()
 
-    vectors = await batcher.run(texts("alone", length=3), urgent=True)
+    vectors = await batcher.run(texts("alone", length=3), Priority.INTERACTIVE)
 
     assert vectors.tolist() == [[3, 3]]
     assert vectors.dtype == np.float32
@@ -101,14 +101,16 @@ async def test_vectors_come_in_the_callers_order(batcher: Batcher, model: Model)
     model.go.set()
     lengths = [5, 1, 9, 2, 7, 3]
 
-    vectors = await batcher.run([text(f"{length}", length) for length in lengths], urgent=False)
+    vectors = await batcher.run(
+        [text(f"{length}", length) for length in lengths], Priority.INGESTION
+    )
 
     assert vectors[:, 0].tolist() == lengths
 
 
 async def test_callers_who_wait_together_share_a_batch(batcher: Batcher, model: Model) -> None:
     await keep_busy(batcher, model)
-    waiting = [call(batcher, texts(name), urgent=True) for name in "abcd"]
+    waiting = [call(batcher, texts(name), Priority.INTERACTIVE) for name in "abcd"]
     await started(*waiting)
 
     model.go.set()
@@ -134,38 +136,41 @@ async def test_a_batch_holds_texts_of_like_length_within_the_limit(
     assert ["8", "8"] in model.batches
 
 
-async def test_urgent_texts_go_before_bulk_that_came_first(batcher: Batcher, model: Model) -> None:
+async def test_texts_go_by_priority_not_by_when_they_came(batcher: Batcher, model: Model) -> None:
     await keep_busy(batcher, model)
-    bulk = call(batcher, texts("bulk", "more bulk", length=10))
-    await started(bulk)
-    urgent = call(batcher, texts("query"), urgent=True)
-    await started(urgent)
+    waiting = [
+        call(batcher, texts(priority.name, length=10), priority) for priority in reversed(Priority)
+    ]
+    await started(*waiting)
 
     model.go.set()
-    await asyncio.gather(bulk, urgent)
+    await asyncio.gather(*waiting)
 
-    assert model.batches[1] == ["query"]
+    assert model.batches[1:] == [["INTERACTIVE"], ["BULK"], ["INGESTION"]]
 
 
-async def test_bulk_has_its_turn_however_much_urgent_work_waits(
-    batcher: Batcher, model: Model
+@pytest.mark.parametrize("waits", [Priority.BULK, Priority.INGESTION])
+async def test_none_waits_for_good_however_much_goes_before_it(
+    batcher: Batcher, model: Model, waits: Priority
 ) -> None:
     await keep_busy(batcher, model)
-    bulk = call(batcher, texts("bulk", length=16))
-    urgent = call(batcher, texts(*"abcdefghijklmnopqrstuvwxyz", length=16), urgent=True)
-    await started(bulk, urgent)
+    calls = [call(batcher, texts("it", length=16), waits)]
+    calls += [
+        call(batcher, [text("other", 16)] * 40, other) for other in Priority if other is not waits
+    ]
+    await started(*calls)
 
     model.go.set()
-    await asyncio.gather(bulk, urgent)
+    await asyncio.gather(*calls)
 
-    assert model.batches.index(["bulk"]) <= 9
+    assert model.batches.index(["it"]) <= 17
 
 
 async def test_queries_and_passages_are_never_in_one_batch(batcher: Batcher, model: Model) -> None:
     await keep_busy(batcher, model)
     waiting = [
-        call(batcher, [text("passage", 2)], urgent=True),
-        call(batcher, [text("query", 2, EmbedKind.QUERY)], urgent=True),
+        call(batcher, [text("passage", 2)], Priority.INTERACTIVE),
+        call(batcher, [text("query", 2, EmbedKind.QUERY)], Priority.INTERACTIVE),
     ]
     await started(*waiting)
 
@@ -199,7 +204,7 @@ async def test_a_bulk_caller_who_goes_stops_the_batches_not_yet_begun(
     await asyncio.wait({bulk})
 
     model.go.set()
-    await batcher.run(texts("next"), urgent=False)
+    await batcher.run(texts("next"), Priority.INGESTION)
 
     assert len(model.batches) == 2
 
@@ -207,7 +212,7 @@ async def test_a_bulk_caller_who_goes_stops_the_batches_not_yet_begun(
 async def test_what_waits_is_counted_until_its_batch_begins(batcher: Batcher, model: Model) -> None:
     first = await keep_busy(batcher, model)
     assert batcher.waiting == Waiting(0, 0)
-    urgent = call(batcher, texts("query", length=2), urgent=True)
+    urgent = call(batcher, texts("query", length=2), Priority.INTERACTIVE)
     bulk = call(batcher, texts(*"abc", length=5))
     gone = call(batcher, texts("gone", length=7))
     await started(urgent, bulk, gone)
@@ -228,9 +233,9 @@ async def test_an_error_reaches_those_in_the_batch_and_nobody_else(
     model.go.set()
 
     with pytest.raises(ValueError, match="breaks the model"):
-        await batcher.run(texts("poison"), urgent=True)
+        await batcher.run(texts("poison"), Priority.INTERACTIVE)
 
-    assert (await batcher.run(texts("well"), urgent=True)).tolist() == [[1, 1]]
+    assert (await batcher.run(texts("well"), Priority.INTERACTIVE)).tolist() == [[1, 1]]
 
 
 async def test_closing_ends_the_wait_of_those_in_the_queue(model: Model) -> None:
@@ -248,4 +253,4 @@ async def test_closing_ends_the_wait_of_those_in_the_queue(model: Model) -> None
     with pytest.raises(UnavailableError):
         await waiting
     with pytest.raises(UnavailableError):
-        await batcher.run(texts("later"), urgent=True)
+        await batcher.run(texts("later"), Priority.INTERACTIVE)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError
-from groundwire_server.embedders.embedder import Embedder, EmbedKind
+from groundwire_server.embedders.embedder import Embedder, EmbedKind, Priority
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.embedders.weights import built_in_folder
 
@@ -84,6 +84,19 @@ async def test_vectors_do_not_depend_on_company(embedder: Embedder) -> None:
     crowd = await asyncio.gather(*(embedder.embed([text], EmbedKind.PASSAGE) for text in TEXTS * 8))
 
     assert cosines([one.vectors[0] for one in crowd], alone * 8).min() > 0.9999
+
+
+@pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.INGESTION])
+async def test_a_few_texts_do_not_wait_for_many(embedder: Embedder, priority: Priority) -> None:
+    many = asyncio.create_task(embedder.embed(TEXTS * 16, EmbedKind.PASSAGE, priority=priority))
+    async with asyncio.timeout(10):
+        while not embedder.waiting.tokens:
+            await embedder.embed(["dome"], EmbedKind.QUERY)
+
+    await embedder.embed(["dome"], EmbedKind.PASSAGE)
+
+    assert embedder.waiting.tokens
+    await many
 
 
 async def test_vectors_have_unit_length(embedder: Embedder, from_folder: Embedder) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from groundwire_index.records import Fingerprint
-from groundwire_server.embedders.embedder import Embeddings, EmbedKind
+from groundwire_server.embedders.embedder import Embeddings, EmbedKind, Priority
 from groundwire_server.waiting import Waiting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -19,6 +19,7 @@ class LettersEmbedder:
 
     def __init__(self, model: str = "letters") -> None:
         self.calls: list[list[str]] = []
+        self.priorities: list[Priority] = []
         self.fingerprint = Fingerprint(
             model=model,
             revision="1",
@@ -34,8 +35,15 @@ class LettersEmbedder:
 
     async def close(self) -> None: ...
 
-    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
+    async def embed(
+        self,
+        texts: Sequence[str],
+        kind: EmbedKind,
+        *,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> Embeddings:
         self.calls.append(list(texts))
+        self.priorities.append(priority)
         counts = np.array(
             [[text.lower().count(letter) + 1e-3 for letter in LETTERS] for text in texts],
             np.float32,

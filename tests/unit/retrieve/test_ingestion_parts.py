@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,14 +156,14 @@ class Gated(LettersEmbedder):
         self.called = asyncio.Semaphore(0)
         self.waiting = 0
 
-    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, **options: Any) -> Embeddings:
         self.waiting += 1
         self.called.release()
         try:
             await self.gate.wait()
         finally:
             self.waiting -= 1
-        return await super().embed(texts, kind)
+        return await super().embed(texts, kind, **options)
 
 
 async def test_the_next_texts_wait_at_the_embedder_while_it_works_on_the_first() -> None:

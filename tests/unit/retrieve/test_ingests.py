@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -328,14 +329,14 @@ class Stalling(LettersEmbedder):
         self.left = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, **options: Any) -> Embeddings:
         if self.stall:
             self.stalled.set()
             try:
                 await self.go_on.wait()
             finally:
                 self.left.set()
-        return await super().embed(texts, kind)
+        return await super().embed(texts, kind, **options)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from groundwire.v1 import retrieve_service_pb2 as pb
@@ -24,7 +25,7 @@ class Busy(LettersEmbedder):
         super().__init__()
         self.now = self.most = self.total = 0
 
-    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
+    async def embed(self, texts: Sequence[str], kind: EmbedKind, **options: Any) -> Embeddings:
         self.now += len(texts)
         self.total += len(texts)
         self.most = max(self.most, self.now)

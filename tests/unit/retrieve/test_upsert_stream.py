@@ -160,9 +160,9 @@ class Watching(LettersEmbedder):
         self.taken = 0
         self.ahead: list[int] = []
 
-    async def embed(self, texts, kind):  # type: ignore[no-untyped-def]
+    async def embed(self, texts, kind, **options):  # type: ignore[no-untyped-def]
         self.ahead.append(self.taken - len(self.ahead))
-        return await super().embed(texts, kind)
+        return await super().embed(texts, kind, **options)
 
 
 async def test_a_server_that_is_slower_than_its_client_is_not_flooded(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from groundwire_index.errors import UnavailableError
 from groundwire_index.records import Fingerprint
 from groundwire_server.components import Components
 from groundwire_server.embedders.batcher import Batcher
-from groundwire_server.embedders.embedder import EmbedKind
+from groundwire_server.embedders.embedder import EmbedKind, Priority
 from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.extractive import ExtractiveEngine
@@ -138,7 +138,7 @@ async def test_it_tells_what_waits_for_the_models() -> None:
     text = Tokens("text", EmbedKind.QUERY, [0] * 5, truncated=False)
 
     def embed() -> asyncio.Task[NDArray[np.float32]]:
-        return asyncio.create_task(embedder.batcher.run([text], urgent=True))
+        return asyncio.create_task(embedder.batcher.run([text], Priority.INTERACTIVE))
 
     async with admin.serving() as stub:
         begun = embed()
