@@ -25,8 +25,10 @@ from groundwire_index.milvus import MilvusIndex
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.engines.admitted import AdmittedEngine
 from groundwire_server.engines.engine import Engine
 from groundwire_server.engines.extractive import ExtractiveEngine
+from groundwire_server.engines.fair_queue import Limits
 from groundwire_server.engines.registry import Engines
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.grounding.answer import Answers
@@ -168,16 +170,18 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
 
 
 def _engines(settings: Settings, embedder: Embedder) -> Engines:
+    limits = Limits(
+        settings.running_generations, settings.queued_generations, settings.queued_tokens
+    )
     engines: list[Engine] = [ExtractiveEngine(embedder)]
     if settings.vllm_model:
-        engines.append(
-            VllmEngine(
-                settings.vllm_model,
-                name=settings.vllm_name,
-                args=settings.vllm_args,
-                max_tokens_default=settings.max_tokens,
-            )
+        vllm = VllmEngine(
+            settings.vllm_model,
+            name=settings.vllm_name,
+            args=settings.vllm_args,
+            max_tokens_default=settings.max_tokens,
         )
+        engines.append(AdmittedEngine(vllm, limits))
     return Engines(engines, settings.default_model or engines[-1].model)
 
 

@@ -106,6 +106,17 @@ class Settings(BaseSettings):
     max_tokens: int = Field(
         default=1024, ge=1, description="Tokens generated at most when a request does not say."
     )
+    running_generations: int = Field(
+        default=256, ge=1, description="Generations that a model works on at once; others wait."
+    )
+    queued_generations: int = Field(
+        default=256,
+        ge=0,
+        description="Generations that wait for a model; one more gets RESOURCE_EXHAUSTED.",
+    )
+    queued_tokens: int = Field(
+        default=2**20, ge=1, description="Prompt tokens that wait for a model, at most."
+    )
 
     # --- embedding ---
     embedder_model: str = Field(

@@ -85,6 +85,11 @@ class EngineRequest:
     messages: tuple[Message, ...] = ()
     grounded: GroundedQuestion | None = None
     priority: int = 0
+    """Lower begins first."""
+    tenant: str = ""
+    """Tenants take turns."""
+    deadline: float | None = None
+    """When nobody wants the answer any more, by the event loop's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,9 @@ class TokenLogprob:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The first event: the engine takes the request, and has found nothing wrong with it."""
+
+    prompt_tokens: int = 0
+    """0 where they are not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

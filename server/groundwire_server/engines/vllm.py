@@ -104,7 +104,7 @@ class VllmEngine:
             request.messages if request.prompt is None else request.prompt
         )
         sampling = self._sampling(request.sampling, self._room(prompt))
-        yield Accepted()
+        yield Accepted(len(prompt["prompt_token_ids"]))
         streams = ChoiceStreams(request.sampling.n)
         # Ours, because the ids of two tenants may be equal.
         request_id = uuid.uuid4().hex

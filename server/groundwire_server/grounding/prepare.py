@@ -56,6 +56,13 @@ class Preparation:
         Raises NotFoundError for the session before it looks at the collection, and for the
         collection before anything is embedded; LimitExceededError if the prompt cannot fit.
         """
+        prepared = await self._prepared(engine, request, tenant, watch)
+        engine_request = replace(prepared.engine_request, tenant=tenant, deadline=request.deadline)
+        return replace(prepared, engine_request=engine_request)
+
+    async def _prepared(
+        self, engine: Engine, request: AnswerRequest, tenant: str, watch: Stopwatch
+    ) -> Prepared:
         if request.grounding is None and not request.session_id:
             return _as_it_is(request)
         exchange = None

@@ -167,7 +167,7 @@ async def test_as_many_stop_strings_as_are_allowed_work_and_a_thousand_are_refus
 async def test_a_generation_waits_until_its_first_token(engine: WatchedEngine) -> None:
     request = EngineRequest("r", Sampling(max_tokens=8), prompt="The dome opens.")
     async with aclosing(engine.generate(request)) as events:
-        assert await anext(events) == Accepted()
+        accepted = await anext(events)
         first = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)  # Let it reach the engine.
         waiting = engine.waiting
@@ -175,6 +175,7 @@ async def test_a_generation_waits_until_its_first_token(engine: WatchedEngine) -
         assert engine.waiting == Waiting(0, 0)
         *_, end = [event async for event in events]
     assert isinstance(end, GenerationEnd)
+    assert accepted == Accepted(end.usage.prompt_tokens)
     assert waiting == Waiting(1, end.usage.prompt_tokens)
 
 

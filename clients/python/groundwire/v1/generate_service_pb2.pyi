@@ -49,7 +49,7 @@ class GenerateRequest(_message.Message):
     last token. Needs `chat` with exactly one user message, or `prompt`.
     """
     priority: _builtins.int
-    """Lower runs first; 0 if absent."""
+    """Of the tenant's own requests, lower runs first; 0 if absent. Tenants take turns."""
     @_builtins.property
     def chat(self) -> _generation_pb2.Chat: ...
     @_builtins.property
