@@ -79,6 +79,7 @@ class Groundwire:
             precision=settings.embedder_precision,
             query_prefix=settings.embedder_query_prefix,
             passage_prefix=settings.embedder_passage_prefix,
+            shorter_dimensions=settings.embedder_dimensions,
             batch_tokens=settings.embedder_batch_tokens,
         )
         self._engines = _engines(settings, self._embedder)

@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     embedder_passage_prefix: str = Field(
         default="", description="Text put before each passage; for models trained with one."
     )
+    embedder_dimensions: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(),
+        description="Lengths that vectors may be cut to, as JSON, e.g. [128, 256]; empty: those "
+        "that the model's config.json says it was trained for.",
+    )
     embedder_batch_tokens: int = Field(
         default=4096,
         ge=256,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.embedders.encoder import DEFAULT_OPTIONS, EncoderOptions, Tokens
+from groundwire_server.embedders.matryoshka import shorter_dimensions
 from groundwire_server.embedders.precision import dtype_of
 from groundwire_server.embedders.torch_runtime import import_torch
 from groundwire_server.embedders.weights import file_digest
@@ -73,6 +74,9 @@ class BertEncoder:
             dimension=self._width,
             normalized=True,
         )
+        self._shorter_dimensions = shorter_dimensions(
+            config, options.shorter_dimensions, self._width
+        )
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -85,6 +89,11 @@ class BertEncoder:
         return self._max_tokens
 
     @property
+    def shorter_dimensions(self) -> Sequence[int]:
+        """Lengths that vectors may be cut to, ascending."""
+        return self._shorter_dimensions
+
+    @property
     def efficient_tokens(self) -> int:
         """Tokens of a batch past which a larger one is no faster for each token."""
         return 2**15 if self._device.type == "cuda" else 256 * int(self._torch.get_num_threads())
@@ -93,6 +102,10 @@ class BertEncoder:
         """Count tokens without special ones, prefixes and truncation."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
+
+    def length(self, text: str, kind: EmbedKind) -> int:
+        """Tokens of a text with prefix and special ones, without truncation."""
+        return len(self._tokenizer.encode(self._prefixes[kind] + text).ids)
 
     def tokenize(self, texts: Sequence[str], kind: EmbedKind) -> list[Tokens]:
         """Tokenise, one for one."""

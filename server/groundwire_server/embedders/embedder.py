@@ -8,6 +8,7 @@ from enum import Enum, IntEnum
 from typing import Protocol
 
 import numpy as np
+from groundwire_index.errors import LimitExceededError
 from groundwire_index.records import Fingerprint
 from numpy.typing import NDArray
 
@@ -30,6 +31,28 @@ class Priority(IntEnum):
     """Someone waits for the answers to many texts."""
     INGESTION = 2
     """What is stored, to be found later."""
+
+
+class Truncation(Enum):
+    """What happens to a text that is longer than the model reads."""
+
+    END = "end"
+    """Its end is not read."""
+    NONE = "none"
+    """The call is refused."""
+
+
+class TextTooLongError(LimitExceededError):
+    """A text is longer than the model reads, and is not to be cut."""
+
+    reason = "INPUT_TOO_LONG"
+
+    def __init__(self, position: int, tokens: int, max_tokens: int) -> None:
+        """Name the text by its position, and its tokens with prefix and special ones."""
+        super().__init__(f"texts[{position}] has {tokens:,} tokens; the model reads {max_tokens:,}")
+        self.position = position
+        self.tokens = tokens
+        self.max_tokens = max_tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +85,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def shorter_dimensions(self) -> Sequence[int]:
+        """Lengths that its vectors may be cut to, ascending; known after `start`."""
+        ...
+
+    @property
     def waiting(self) -> Waiting:
         """Calls with texts that are in no batch yet, and the tokens of these."""
         ...
@@ -76,8 +104,12 @@ class Embedder(Protocol):
         kind: EmbedKind,
         *,
         priority: Priority = Priority.INTERACTIVE,
+        truncation: Truncation = Truncation.END,
     ) -> Embeddings:
-        """Embed a batch; all or none. Passages that fill more than one batch are BULK at most."""
+        """Embed a batch; all or none. Passages that fill more than one batch are BULK at most.
+
+        Raises TextTooLongError, before the model runs, where a text must not be cut.
+        """
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -21,6 +21,8 @@ class EncoderOptions:
     precision: Precision = "auto"
     query_prefix: str = ""
     passage_prefix: str = ""
+    shorter_dimensions: tuple[int, ...] = ()
+    """Lengths that vectors may be cut to; those that the model declares if empty."""
 
 
 DEFAULT_OPTIONS = EncoderOptions()
@@ -42,8 +44,8 @@ class Tokens:
 class Encoder(Protocol):
     """A loaded model.
 
-    ``tokenize`` and ``count_tokens`` are thread-safe; ``encode`` is called by one thread at a
-    time. The vector of a text does not depend on what else is in its batch, but for rounding.
+    ``encode`` is called by one thread at a time; all else is thread-safe. The vector of a text
+    does not depend on what else is in its batch, but for rounding.
     """
 
     @property
@@ -57,8 +59,17 @@ class Encoder(Protocol):
         ...
 
     @property
+    def shorter_dimensions(self) -> Sequence[int]:
+        """Lengths that vectors may be cut to, ascending."""
+        ...
+
+    @property
     def efficient_tokens(self) -> int:
         """Tokens of a batch past which a larger one is no faster for each token."""
+        ...
+
+    def length(self, text: str, kind: EmbedKind) -> int:
+        """Tokens of a text with prefix and special ones, without truncation."""
         ...
 
     def tokenize(self, texts: Sequence[str], kind: EmbedKind) -> list[Tokens]:

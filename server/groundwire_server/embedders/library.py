@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.embedders.encoder import DEFAULT_OPTIONS, EncoderOptions, Tokens
+from groundwire_server.embedders.matryoshka import shorter_dimensions
 from groundwire_server.embedders.precision import dtype_of
 from groundwire_server.embedders.torch_runtime import import_torch
 from groundwire_server.embedders.weights import folder_digest
@@ -54,6 +55,11 @@ class LibraryEncoder:
             dimension=int(self._model.get_embedding_dimension()),
             normalized=True,
         )
+        self._shorter_dimensions = shorter_dimensions(
+            self._model.transformers_model.config.to_dict(),
+            options.shorter_dimensions,
+            self._fingerprint.dimension,
+        )
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -66,6 +72,11 @@ class LibraryEncoder:
         return self._max_tokens
 
     @property
+    def shorter_dimensions(self) -> Sequence[int]:
+        """Lengths that vectors may be cut to, ascending."""
+        return self._shorter_dimensions
+
+    @property
     def efficient_tokens(self) -> int:
         """Tokens of a batch past which a larger one is no faster for each token."""
         return 2**15 if self._device.type == "cuda" else 256 * int(self._torch.get_num_threads())
@@ -73,6 +84,10 @@ class LibraryEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count tokens without special ones, prefixes and truncation."""
         return [len(ids) for ids in self._ids(texts, add_special_tokens=False)]
+
+    def length(self, text: str, kind: EmbedKind) -> int:
+        """Tokens of a text with prefix and special ones, without truncation."""
+        return len(self._ids([self._prefixes[kind] + text])[0])
 
     def tokenize(self, texts: Sequence[str], kind: EmbedKind) -> list[Tokens]:
         """Tokenise, one for one."""
@@ -94,7 +109,9 @@ class LibraryEncoder:
                 for name, value in features.items()
             }
             vectors = self._model(moved)["sentence_embedding"].float()
-            unit = self._torch.nn.functional.normalize(vectors, dim=-1)
+            # A folder may say of itself that its vectors are cut: the modules do not do that.
+            cut = vectors[:, : self._fingerprint.dimension]
+            unit = self._torch.nn.functional.normalize(cut, dim=-1)
             result: NDArray[np.float32] = unit.cpu().numpy()
         return result
 

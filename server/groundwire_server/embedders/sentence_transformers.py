@@ -11,7 +11,13 @@ from groundwire_index.records import Fingerprint
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.batcher import Batcher
-from groundwire_server.embedders.embedder import Embeddings, EmbedKind, Priority
+from groundwire_server.embedders.embedder import (
+    Embeddings,
+    EmbedKind,
+    Priority,
+    TextTooLongError,
+    Truncation,
+)
 from groundwire_server.embedders.encoder import Encoder, EncoderOptions, Tokens
 from groundwire_server.embedders.precision import Precision
 from groundwire_server.embedders.weights import BUILT_IN_MODEL, built_in_folder, verify
@@ -35,11 +41,18 @@ class SentenceTransformersEmbedder:
         precision: Precision = "auto",
         query_prefix: str = "",
         passage_prefix: str = "",
+        shorter_dimensions: Sequence[int] = (),
         batch_tokens: int = 4096,
     ) -> None:
-        """Take a model by name or folder; ``batch_tokens`` bounds a batch, padding included."""
+        """Take a model by name or folder; ``batch_tokens`` bounds a batch, padding included.
+
+        ``shorter_dimensions`` are lengths that its vectors may be cut to, where its
+        configuration does not say.
+        """
         self._model = model
-        self._options = EncoderOptions(precision, query_prefix, passage_prefix)
+        self._options = EncoderOptions(
+            precision, query_prefix, passage_prefix, tuple(shorter_dimensions)
+        )
         self._batch_tokens = batch_tokens
         self._encoder: Encoder | None = None
         self._batcher: Batcher | None = None
@@ -53,6 +66,11 @@ class SentenceTransformersEmbedder:
     def max_tokens(self) -> int:
         """Longest text in tokens, special tokens included. Known after `start`."""
         return self._started().max_tokens
+
+    @property
+    def shorter_dimensions(self) -> Sequence[int]:
+        """Lengths that its vectors may be cut to, ascending. Known after `start`."""
+        return self._started().shorter_dimensions
 
     @property
     def waiting(self) -> Waiting:
@@ -79,10 +97,12 @@ class SentenceTransformersEmbedder:
         kind: EmbedKind,
         *,
         priority: Priority = Priority.INTERACTIVE,
+        truncation: Truncation = Truncation.END,
     ) -> Embeddings:
         """Embed a batch; all or none. Passages that fill more than one batch are BULK at most.
 
-        Raises UnavailableError before `start` or after `close`.
+        Raises UnavailableError before `start` or after `close`, and TextTooLongError, before
+        the model runs, where a text must not be cut.
         """
         encoder = self._started()
         if self._batcher is None:
@@ -90,6 +110,8 @@ class SentenceTransformersEmbedder:
         if not texts:
             return Embeddings(np.empty((0, encoder.fingerprint.dimension), np.float32), (), ())
         tokens = await _tokenized(encoder, texts, kind)
+        if truncation is Truncation.NONE:
+            await _require_whole(encoder, texts, tokens)
         if kind is EmbedKind.PASSAGE and sum(map(len, tokens)) > encoder.efficient_tokens:
             priority = max(priority, Priority.BULK)
         vectors = await self._batcher.run(tokens, priority)
@@ -135,3 +157,10 @@ async def _tokenized(encoder: Encoder, texts: Sequence[str], kind: EmbedKind) ->
     if sum(map(len, texts)) <= _TOKENISED_AT_ONCE:
         return encoder.tokenize(texts, kind)
     return await run_blocking(encoder.tokenize, texts, kind)
+
+
+async def _require_whole(encoder: Encoder, texts: Sequence[str], tokens: Sequence[Tokens]) -> None:
+    for position, one in enumerate(tokens):
+        if one.truncated:
+            length = await run_blocking(encoder.length, texts[position], one.kind)
+            raise TextTooLongError(position, length, encoder.max_tokens)

@@ -17,31 +17,27 @@ from groundwire.v1.embed_service_pb2 import (
     EmbedResponse,
     EmbedStreamRequest,
 )
-from groundwire.v1.embed_service_pb2_grpc import (
-    EmbedServiceStub,
-    add_EmbedServiceServicer_to_server,
-)
 from groundwire_server.embedders.embedder import Embedder, EmbedKind
-from groundwire_server.interceptors.errors import errors
-from groundwire_server.interceptors.identity import identity
-from groundwire_server.interceptors.methods import Methods
-from groundwire_server.services.embed import EmbedService
+from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 
+from tests.unit.embedders.serving import serving
 from tests.unit.server.calls import details_of
 
 
 @pytest.fixture(scope="module")
 async def service(embedder: Embedder) -> AsyncIterator[Any]:
-    methods = Methods([errors, identity])
-    add_EmbedServiceServicer_to_server(EmbedService(embedder), methods.registry)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((methods,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    options = [("grpc.max_receive_message_length", -1)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-        yield EmbedServiceStub(channel)
-    await server.stop(None)
+    async with serving(embedder) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+async def nested() -> AsyncIterator[Any]:
+    """A model whose vectors may be cut."""
+    embedder = SentenceTransformersEmbedder("all-MiniLM-L6-v2", shorter_dimensions=(128, 64))
+    await embedder.start()
+    async with serving(embedder) as stub:
+        yield stub
+    await embedder.close()
 
 
 def request(*texts: str, **fields: Any) -> EmbedRequest:
@@ -96,8 +92,20 @@ async def test_a_long_text_is_refused_where_it_must_not_be_cut(service: Any) -> 
     error = await refusal(service, request("dew", "word " * 300, truncate=TRUNCATION_NONE))
 
     assert error.code() is grpc.StatusCode.OUT_OF_RANGE
-    assert "inputs[1]" in error.details()
-    assert "256" in error.details()
+    assert dict(details_of(error)["ErrorInfo"].metadata) == {
+        "field": "inputs[1].text",
+        "tokens": "302",
+        "max_tokens": "256",
+    }
+    for told in ("inputs[1].text", "302 tokens", "256"):
+        assert told in error.details()
+
+
+@pytest.mark.parametrize("words", [253, 254])
+async def test_a_text_that_fits_need_not_be_cut(service: Any, words: int) -> None:
+    response = await service.Embed(request("word " * words, truncate=TRUNCATION_NONE))
+
+    assert response.usage.tokens == words + 2
 
 
 async def test_as_many_inputs_as_are_allowed(service: Any) -> None:
@@ -146,6 +154,37 @@ async def test_shorter_vectors_are_not_made_of_a_model_that_was_not_trained_for_
 
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
     assert vectors_of(whole).shape == (1, 384)
+
+
+@pytest.mark.parametrize("dimensions", [64, 128])
+async def test_shorter_vectors_are_the_start_of_the_whole_ones_at_unit_length(
+    nested: Any, dimensions: int
+) -> None:
+    whole = await nested.Embed(request("dew", "wind limits"))
+    shorter = await nested.Embed(request("dew", "wind limits", dimensions=dimensions))
+
+    start = vectors_of(whole)[:, :dimensions]
+    expected = start / np.linalg.norm(start, axis=1, keepdims=True)
+    assert np.allclose(vectors_of(shorter), expected, atol=1e-5)
+
+
+async def test_the_fingerprint_tells_shorter_vectors_from_whole_ones(nested: Any) -> None:
+    whole = (await nested.Embed(request("dew"))).fingerprint
+    shorter = (await nested.Embed(request("dew", dimensions=64))).fingerprint
+
+    assert (whole.dimension, shorter.dimension) == (384, 64)
+    shorter.dimension = 384
+    assert shorter == whole
+
+
+@pytest.mark.parametrize("dimensions", [1, 63, 65, 383])
+async def test_a_length_that_a_model_was_not_trained_for_is_told_those_it_was(
+    nested: Any, dimensions: int
+) -> None:
+    error = await refusal(nested, request("dew", dimensions=dimensions))
+
+    assert field_of(error) == "dimensions"
+    assert "64, 128 and 384 are allowed" in error.details()
 
 
 async def test_embedding_by_stream_is_unimplemented(service: Any) -> None:

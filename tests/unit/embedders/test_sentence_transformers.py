@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError
-from groundwire_server.embedders.embedder import Embedder, EmbedKind, Priority
+from groundwire_server.embedders.embedder import (
+    Embedder,
+    EmbedKind,
+    Priority,
+    TextTooLongError,
+    Truncation,
+)
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.embedders.weights import built_in_folder
 
@@ -57,6 +63,19 @@ async def from_folder(prompted_folder: Path) -> AsyncIterator[SentenceTransforme
     await embedder.close()
 
 
+@pytest.fixture(scope="module")
+def nested_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the same weights that says how far its vectors are and may be cut."""
+    folder = shutil.copytree(built_in_folder(), tmp_path_factory.mktemp("models") / "nested")
+    for name, said in (
+        ("config.json", {"matryoshka_dimensions": [384, 256, 128, 64]}),
+        ("config_sentence_transformers.json", {"truncate_dim": 256}),
+    ):
+        described = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(described | said))
+    return folder
+
+
 def cosines(left: Any, right: Any) -> Any:
     return (np.asarray(left) * np.asarray(right)).sum(axis=1)
 
@@ -77,6 +96,31 @@ async def test_a_folder_computes_what_the_library_computes_with_its_prompts(
         ours = await from_folder.embed(TEXTS, kind)
         theirs = library.encode([prefix + text for text in TEXTS])
         assert cosines(ours.vectors, theirs).min() > 0.9999
+
+
+async def test_a_folder_says_how_far_its_vectors_are_and_may_be_cut(
+    nested_folder: Path, library: Any
+) -> None:
+    embedder = SentenceTransformersEmbedder(str(nested_folder), precision="fp32")
+    await embedder.start()
+    ours = (await embedder.embed(TEXTS, EmbedKind.PASSAGE)).vectors
+    await embedder.close()
+
+    assert (embedder.fingerprint.dimension, list(embedder.shorter_dimensions)) == (256, [64, 128])
+    theirs = library.encode(TEXTS, truncate_dim=256)
+    assert cosines(ours, theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).min() > 0.9999
+
+
+async def test_a_text_that_must_not_be_cut_is_refused_with_its_tokens(
+    embedder: Embedder, from_folder: Embedder
+) -> None:
+    for one, tokens in ((embedder, 5_002), (from_folder, 5_004)):
+        with pytest.raises(TextTooLongError) as caught:
+            await one.embed(
+                ["dome", "word " * 5_000], EmbedKind.PASSAGE, truncation=Truncation.NONE
+            )
+        error = caught.value
+        assert (error.position, error.tokens, error.max_tokens) == (1, tokens, 256)
 
 
 async def test_vectors_do_not_depend_on_company(embedder: Embedder) -> None:

@@ -25,8 +25,8 @@ def embed(
 
     Up to 2,048 texts. ``kind`` is what they are for: some models embed a question and a
     text to be found differently. A text past the model's limit is cut at its end, unless
-    ``truncate`` is "none", which raises OutOfRangeError. ``dimensions`` shortens vectors,
-    where the model was trained for it.
+    ``truncate`` is "none", which raises OutOfRangeError. ``dimensions`` cuts vectors to that
+    many, of unit length again, where the model was trained for it.
     """
     if isinstance(texts, str):
         raise TypeError("embed takes a list of texts; put the one text in a list.")

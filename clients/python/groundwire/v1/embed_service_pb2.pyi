@@ -55,7 +55,7 @@ class _TruncationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Truncation
     TRUNCATION_END: _Truncation.ValueType  # 1
     """Tokens past the limit are dropped."""
     TRUNCATION_NONE: _Truncation.ValueType  # 2
-    """The call fails with OUT_OF_RANGE, naming the input and the limit."""
+    """The call fails with OUT_OF_RANGE, naming the input, its tokens and the limit."""
 
 class Truncation(_Truncation, metaclass=_TruncationEnumTypeWrapper):
     """What happens to a text that is longer than the model's limit."""
@@ -65,7 +65,7 @@ TRUNCATION_UNSPECIFIED: Truncation.ValueType  # 0
 TRUNCATION_END: Truncation.ValueType  # 1
 """Tokens past the limit are dropped."""
 TRUNCATION_NONE: Truncation.ValueType  # 2
-"""The call fails with OUT_OF_RANGE, naming the input and the limit."""
+"""The call fails with OUT_OF_RANGE, naming the input, its tokens and the limit."""
 Global___Truncation: _TypeAlias = Truncation  # noqa: Y015
 
 @_typing.final
@@ -103,8 +103,9 @@ class EmbedRequest(_message.Message):
     """The server's default embedder if empty; an unknown one is NOT_FOUND."""
     kind: Global___EmbedKind.ValueType
     dimensions: _builtins.int
-    """Shortens vectors to this many dimensions where the model was trained for it;
-    UNIMPLEMENTED where it was not.
+    """Cuts vectors to this many dimensions, of unit length again, where the model was trained
+    for it. INVALID_ARGUMENT, naming those that are allowed, if not for this many;
+    UNIMPLEMENTED if for none but its own. The fingerprint tells the dimension.
     """
     truncate: Global___Truncation.ValueType
     @_builtins.property
