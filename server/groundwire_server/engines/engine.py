@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Protocol
 
@@ -57,6 +57,25 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """A form that the whole output has. Exactly one field is set.
+
+    What the texts say is checked by the engine that they are for.
+    """
+
+    json_schema: str | None = None
+    """A JSON object, as text."""
+    regex: str | None = None
+    grammar: str | None = None
+    choice: tuple[str, ...] | None = None
+
+    @property
+    def form(self) -> str:
+        """The name of the field that is set."""
+        return next(each.name for each in fields(self) if getattr(self, each.name) is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePassage:
     """A numbered passage that an answer may cite."""
 
@@ -84,6 +103,7 @@ class EngineRequest:
     prompt: str | None = None
     messages: tuple[Message, ...] = ()
     grounded: GroundedQuestion | None = None
+    constraint: Constraint | None = None
     priority: int = 0
     """Lower begins first."""
     tenant: str = ""

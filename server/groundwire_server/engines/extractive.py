@@ -69,7 +69,8 @@ class ExtractiveEngine:
         """Stream the answer word by word.
 
         Ends with FinishReason.NO_SOURCES, after saying so, if no sentence answers. Raises
-        FailedPreconditionError without ``grounded``, UnsupportedError for n > 1 and logprobs.
+        FailedPreconditionError without ``grounded``, UnsupportedError for a constraint, n > 1 and
+        logprobs.
         """
         grounded = _grounded(request)
         yield Accepted()
@@ -117,6 +118,12 @@ class ExtractiveEngine:
 
 
 def _grounded(request: EngineRequest) -> GroundedQuestion:
+    if request.constraint is not None:
+        raise UnsupportedError(
+            'constraint: the model "extractive" only quotes; leave it out, or configure a '
+            "language model with vllm_model",
+            reason="CONSTRAINT_UNSUPPORTED",
+        )
     if request.grounded is None:
         raise FailedPreconditionError(
             'the model "extractive" only answers from documents: add `grounding` with a '

@@ -23,7 +23,11 @@ from groundwire_server.engines.engine import (
     EngineEvent,
     EngineRequest,
     Message,
-    Sampling,
+)
+from groundwire_server.engines.vllm_constraint import (
+    require_compiles,
+    require_kept,
+    structured_outputs,
 )
 from groundwire_server.engines.vllm_output import ChoiceStreams
 from groundwire_server.engines.vllm_sampling import sampling_arguments
@@ -100,10 +104,11 @@ class VllmEngine:
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream the events of one generation; see `Engine`."""
         vllm = self._alive()
+        require_kept(request)
         prompt = await self._rendered(
             request.messages if request.prompt is None else request.prompt
         )
-        sampling = self._sampling(request.sampling, self._room(prompt))
+        sampling = await self._sampling(request, self._room(prompt))
         yield Accepted(len(prompt["prompt_token_ids"]))
         streams = ChoiceStreams(request.sampling.n)
         # Ours, because the ids of two tenants may be equal.
@@ -219,16 +224,23 @@ class VllmEngine:
             )
         return room
 
-    def _sampling(self, sampling: Sampling, room: int) -> Any:
-        """As vLLM's ``SamplingParams``."""
+    async def _sampling(self, request: EngineRequest, room: int) -> Any:
+        """As vLLM's ``SamplingParams``, with a constraint that compiles."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         arguments = sampling_arguments(
-            sampling, self._defaults, max_tokens_default=self._max_tokens_default, room=room
+            request.sampling, self._defaults, max_tokens_default=self._max_tokens_default, room=room
         )
         with self._errors():
-            return SamplingParams(**arguments, output_kind=RequestOutputKind.DELTA)
+            sampling = SamplingParams(
+                **arguments,
+                structured_outputs=structured_outputs(request.constraint),
+                output_kind=RequestOutputKind.DELTA,
+            )
+        if request.constraint is not None:
+            await require_compiles(self._vllm, sampling, request.constraint)
+        return sampling
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

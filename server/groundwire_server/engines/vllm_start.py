@@ -128,12 +128,17 @@ def clean_up(cores: Iterable[BaseProcess], timeout_s: float) -> None:
 
 
 def _defaults(args: Mapping[str, Any], on_cpu: bool) -> dict[str, Any]:
+    from vllm.config import StructuredOutputsConfig
+
     here = "distributed_executor_backend" not in args and args.get("nnodes", 1) == 1
     return {
         # Workers on other machines cannot see this process.
         "worker_extension_cls": _qualified(EndsWithServer) if here else "",
         # Requests carry a priority.
         "scheduling_policy": "priority",
+        # One for all: left alone, vLLM checks each request with the one it prefers, but compiles
+        # them with the first request's. This one refuses what it cannot hold an output to.
+        "structured_outputs_config": StructuredOutputsConfig(backend="guidance"),
         "use_tqdm_on_load": False,
         # On a CPU vLLM compiles C++ while it starts, unless told not to.
         "enforce_eager": on_cpu and not any(map(shutil.which, _COMPILERS)),

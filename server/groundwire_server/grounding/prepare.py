@@ -121,6 +121,7 @@ def _as_it_is(request: AnswerRequest) -> Prepared:
             request.sampling,
             prompt=request.prompt,
             messages=request.messages,
+            constraint=request.constraint,
             priority=request.priority,
         ),
         question="",
@@ -138,5 +139,6 @@ def _engine_request(request: AnswerRequest, packed: Packed) -> EngineRequest:
         request.request_id,
         replace(request.sampling, max_tokens=packed.max_tokens),
         messages=packed.messages,
+        constraint=request.constraint,
         priority=request.priority,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from groundwire_index.filters import Filter
 from groundwire_index.records import SearchMode
 
-from groundwire_server.engines.engine import Message, Sampling
+from groundwire_server.engines.engine import Constraint, Message, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class AnswerRequest:
     sampling: Sampling = field(default_factory=Sampling)
     grounding: Grounding | None = None
     session_id: str = ""
+    constraint: Constraint | None = None
     priority: int = 0
     deadline: float | None = None
     """When to stop, on the event loop's clock; None for no limit."""

@@ -52,14 +52,14 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         self, request: generate_service_pb2.CompleteRequest, context: Context
     ) -> generate_service_pb2.CompleteResponse:
         """Give one answer as one message."""
+        gathered = Gathered()
         with within("request"):
             asked = answer_request_of(request.request)
-        engine = self._engines.get(request.request.model)
-        gathered = Gathered()
-        with self._answering(engine, asked, context) as answer:
-            async with aclosing(answer):
-                async for event in answer:
-                    gathered.add(event)
+            engine = self._engines.get(request.request.model)
+            with self._answering(engine, asked, context) as answer:
+                async with aclosing(answer):
+                    async for event in answer:
+                        gathered.add(event)
         return gathered.message()
 
     async def CountTokens(

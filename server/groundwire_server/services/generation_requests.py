@@ -10,10 +10,11 @@ from groundwire.v1 import generate_service_pb2, generation_pb2, retrieve_service
 from groundwire_index.errors import InvalidArgumentError, UnsupportedError
 from groundwire_index.records import SearchMode
 
-from groundwire_server.engines.engine import Message, Role, Sampling
+from groundwire_server.engines.engine import Constraint, Message, Role, Sampling
 from groundwire_server.grounding.request import AnswerRequest, Grounding
 from groundwire_server.services.enums import enum_of
 from groundwire_server.services.filters import filter_of
+from groundwire_server.services.generation_constraint import constraint_of
 from groundwire_server.services.generation_messages import chat_of
 from groundwire_server.services.generation_sampling import sampling_of
 from groundwire_server.services.sessions import require_session_id
@@ -54,6 +55,7 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         sampling=sampling,
         grounding=_grounding_of(message.grounding) if message.HasField("grounding") else None,
         session_id=message.session_id,
+        constraint=_constraint_of(message),
         priority=message.priority,
     )
     require(
@@ -122,18 +124,18 @@ def _grounding_of(message: generation_pb2.Grounding) -> Grounding:
     )
 
 
+def _constraint_of(message: generate_service_pb2.GenerateRequest) -> Constraint | None:
+    if not message.HasField("constraint"):
+        return None
+    require(
+        not message.tools and not _demands_tool(message.tool_choice),
+        "constraint",
+        "cannot go with tools, whose calls have a form of their own: leave out one of them",
+    )
+    return constraint_of(message.constraint, "constraint")
+
+
 def _refuse_unsupported(message: generate_service_pb2.GenerateRequest) -> None:
-    if message.HasField("constraint"):
-        require(
-            message.constraint.WhichOneof("form") is not None,
-            "constraint",
-            "set one of json_schema, regex, grammar, choice",
-        )
-        raise UnsupportedError(
-            "constraint: this server cannot constrain the output yet; ask for the form in the "
-            "prompt",
-            reason="CONSTRAINT_UNSUPPORTED",
-        )
     if message.tools or _demands_tool(message.tool_choice):
         raise UnsupportedError(
             "tools: this server cannot call tools yet; leave tools and tool_choice out",

@@ -11,6 +11,7 @@ from groundwire_server.embedders.sentence_transformers import SentenceTransforme
 from groundwire_server.engines.engine import (
     Accepted,
     ChoiceEnd,
+    Constraint,
     EngineEvent,
     EngineRequest,
     FinishReason,
@@ -226,6 +227,14 @@ async def test_without_sources_it_says_what_to_configure(extractive: ExtractiveE
 
     with pytest.raises(FailedPreconditionError, match=r"grounding.*vllm_model"):
         await anext(extractive.generate(plain))
+
+
+async def test_it_cannot_give_an_answer_a_form(extractive: ExtractiveEngine) -> None:
+    constrained = EngineRequest("request", prompt="Hello", constraint=Constraint(regex="a+"))
+
+    with pytest.raises(UnsupportedError, match=r"constraint.*vllm_model") as caught:
+        await anext(extractive.generate(constrained))
+    assert caught.value.reason == "CONSTRAINT_UNSUPPORTED"
 
 
 @pytest.mark.parametrize("sampling", [{"n": 2}, {"logprobs": 0}])

@@ -11,7 +11,7 @@ from groundwire.v1.generate_service_pb2 import GenerateRequest
 from groundwire_index.errors import InvalidArgumentError, UnsupportedError
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import SearchMode
-from groundwire_server.engines.engine import Message, Role, Sampling
+from groundwire_server.engines.engine import Constraint, Message, Role, Sampling
 from groundwire_server.grounding.request import AnswerRequest, Grounding
 from groundwire_server.services.generation_requests import answer_request_of
 
@@ -245,8 +245,6 @@ def test_a_session_keeps_one_answer() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"constraint": {"regex": "a+"}}, "CONSTRAINT_UNSUPPORTED"),
-        ({"constraint": {"choice": {"options": ["a"]}}}, "CONSTRAINT_UNSUPPORTED"),
         ({"tools": [{"name": "look"}]}, "TOOLS_UNSUPPORTED"),
         ({"tool_choice": {"name": "look"}}, "TOOLS_UNSUPPORTED"),
         ({"tool_choice": {"mode": "TOOL_CHOICE_MODE_REQUIRED"}}, "TOOLS_UNSUPPORTED"),
@@ -262,8 +260,54 @@ def test_what_no_engine_here_can_do_is_said_to_be_so(fields: dict[str, Any], rea
     assert caught.value.reason == reason
 
 
-def test_an_empty_constraint_is_a_mistake() -> None:
-    assert refusal(constraint={}) == "constraint"
+@pytest.mark.parametrize(
+    ("sent", "read_as"),
+    [
+        ({"json_schema": '{"type": "object"}'}, Constraint(json_schema='{"type": "object"}')),
+        ({"regex": "a+"}, Constraint(regex="a+")),
+        ({"grammar": 'root ::= "a"'}, Constraint(grammar='root ::= "a"')),
+        ({"choice": {"options": ["a", "b"]}}, Constraint(choice=("a", "b"))),
+    ],
+)
+def test_a_constraint_is_taken_as_it_is(sent: dict[str, Any], read_as: Constraint) -> None:
+    assert read(constraint=sent).constraint == read_as
+    (form,) = sent
+    assert read_as.form == form
+
+
+@pytest.mark.parametrize(
+    ("constraint", "field"),
+    [
+        ({}, "constraint"),
+        ({"json_schema": ""}, "constraint.json_schema"),
+        ({"json_schema": "{"}, "constraint.json_schema"),
+        ({"json_schema": "[" * 16_000}, "constraint.json_schema"),
+        ({"json_schema": "[]"}, "constraint.json_schema"),
+        ({"json_schema": "true"}, "constraint.json_schema"),
+        ({"json_schema": '{"title": "%s"}' % ("a" * 16_384)}, "constraint.json_schema"),
+        ({"regex": " "}, "constraint.regex"),
+        ({"regex": "a\0b"}, "constraint.regex"),
+        ({"regex": "a" * 16_385}, "constraint.regex"),
+        ({"grammar": "\n"}, "constraint.grammar"),
+        ({"grammar": "a" * 16_385}, "constraint.grammar"),
+        ({"choice": {}}, "constraint.choice.options"),
+        ({"choice": {"options": ["a"] * 1001}}, "constraint.choice.options"),
+        ({"choice": {"options": ["a" * 8192, "b" * 8193]}}, "constraint.choice.options"),
+        ({"choice": {"options": ["a", ""]}}, "constraint.choice.options[1]"),
+        ({"choice": {"options": ["a", "b\0"]}}, "constraint.choice.options[1]"),
+    ],
+)
+def test_a_constraint_has_a_form_within_its_limits(constraint: dict[str, Any], field: str) -> None:
+    assert refusal(constraint=constraint) == field
+
+
+def test_the_largest_constraints_are_allowed() -> None:
+    read(constraint={"regex": "a" * 16_384})
+    read(constraint={"choice": {"options": ["a" * 16] * 1000}})
+
+
+def test_a_constraint_does_not_go_with_tools() -> None:
+    assert refusal(constraint={"regex": "a"}, tools=[{"name": "look"}]) == "constraint"
 
 
 @pytest.mark.parametrize("mode", ["TOOL_CHOICE_MODE_AUTO", "TOOL_CHOICE_MODE_NONE"])

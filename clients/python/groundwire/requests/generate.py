@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from groundwire.call import Stream, Unary, call
 from groundwire.chat import (
-    Choice,
     Constraint,
-    Grammar,
     Grounding,
-    JsonSchema,
     Message,
-    Regex,
     Sampling,
     Tool,
     ToolChoice,
 )
 from groundwire.made import made
+from groundwire.requests.constraint import constraint_message
 from groundwire.requests.options import require_known
 from groundwire.results import completion as results
 from groundwire.v1 import generate_service_pb2, generation_pb2
@@ -112,7 +108,7 @@ def request(
         request_id=options.get("request_id", ""),
         model=options.get("model", ""),
         sampling=_sampling(options.get("sampling", Sampling())),
-        constraint=_constraint(constraint) if constraint else None,
+        constraint=None if constraint is None else constraint_message(constraint),
         tools=[_tool(tool) for tool in options.get("tools", ())],
         tool_choice=_tool_choice(options["tool_choice"]) if "tool_choice" in options else None,
         grounding=_grounding(grounding) if grounding else None,
@@ -161,18 +157,6 @@ def _sampling(sampling: Sampling) -> generation_pb2.SamplingParameters:
         n=sampling.n,
         logprobs=sampling.logprobs,
     )
-
-
-def _constraint(constraint: Constraint) -> generation_pb2.Constraint:
-    match constraint:
-        case JsonSchema(schema):
-            return generation_pb2.Constraint(json_schema=json.dumps(schema))
-        case Regex(pattern):
-            return generation_pb2.Constraint(regex=pattern)
-        case Grammar(ebnf):
-            return generation_pb2.Constraint(grammar=ebnf)
-        case Choice(options):
-            return generation_pb2.Constraint(choice=generation_pb2.Choice(options=options))
 
 
 def _tool(tool: Tool) -> generation_pb2.Tool:

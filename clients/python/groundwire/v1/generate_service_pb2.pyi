@@ -55,7 +55,9 @@ class GenerateRequest(_message.Message):
     @_builtins.property
     def sampling(self) -> _generation_pb2.SamplingParameters: ...
     @_builtins.property
-    def constraint(self) -> _generation_pb2.Constraint: ...
+    def constraint(self) -> _generation_pb2.Constraint:
+        """Engines that cannot hold an output to a form answer UNIMPLEMENTED."""
+
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Tool]: ...
     @_builtins.property

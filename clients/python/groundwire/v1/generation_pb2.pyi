@@ -393,7 +393,12 @@ Global___SamplingParameters: _TypeAlias = SamplingParameters  # noqa: Y015
 
 @_typing.final
 class Constraint(_message.Message):
-    """A form that the output must have."""
+    """A form that the whole output has, unless it is cut off: by `max_tokens`, the context or a stop
+    string. Each form is at most 16 KiB, without U+0000, and is compiled before the engine works;
+    one that does not compile, or asks for what the engine cannot hold an output to, is
+    INVALID_ARGUMENT, which says why. With `n` answers each has the form. Not together with
+    `tools` or `grounding`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -402,11 +407,17 @@ class Constraint(_message.Message):
     GRAMMAR_FIELD_NUMBER: _builtins.int
     CHOICE_FIELD_NUMBER: _builtins.int
     json_schema: _builtins.str
-    """A JSON schema, as JSON text."""
+    """A JSON schema: a JSON object, as text, at most 64 objects and arrays deep. The output is
+    JSON that it admits.
+    """
     regex: _builtins.str
-    """A regular expression that the whole output matches."""
+    """A regular expression that the whole output matches; without look-around, word boundaries
+    and back-references.
+    """
     grammar: _builtins.str
-    """A grammar in EBNF."""
+    """A context-free grammar in the EBNF of GBNF, with the rule `root` (`root ::= "yes" | "no"`),
+    or of Lark, with the rule `start`.
+    """
     @_builtins.property
     def choice(self) -> Global___Choice:
         """One of these strings."""
@@ -437,7 +448,9 @@ class Choice(_message.Message):
 
     OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 1,000, none empty."""
+
     def __init__(
         self,
         *,
