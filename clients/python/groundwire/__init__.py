@@ -30,7 +30,7 @@ from groundwire.requests.search import Like, ReciprocalRank, WeightedSum
 from groundwire.results.collections import Collection, Fingerprint
 from groundwire.results.completion import Completion
 from groundwire.results.documents import Document, IngestProgress, IngestResult
-from groundwire.results.embeddings import Embeddings
+from groundwire.results.embeddings import Embedding, Embeddings
 from groundwire.results.events import (
     Citation,
     Event,
@@ -58,6 +58,7 @@ __all__ = [
     "Constraint",
     "Context",
     "Document",
+    "Embedding",
     "Embeddings",
     "Event",
     "Fingerprint",

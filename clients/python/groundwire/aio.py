@@ -13,7 +13,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from groundwire import documents
-from groundwire.call import ClientStream, Download, Pages, Stream, Unary, Upload
+from groundwire.call import ClientStream, Download, Exchange, Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
 from groundwire.ending import answered
 from groundwire.errors import UnknownError, translated
@@ -160,6 +160,24 @@ class AsyncTransport:
             async with silence:
                 with sending.failures(), translated():
                     return call.decode(await anext(answered(responses)))
+        finally:
+            responses.cancel()
+
+    async def exchange(self, call: Exchange[R]) -> AsyncIterator[R]:
+        """Send messages and iterate over their answers, as long as something moves."""
+        method = self.channel.stream_stream(
+            call.path, request_serializer=serialized, response_deserializer=call.parse
+        )
+        silence = AsyncSilence(self.connection.deadline(call.timeout, generates=True))
+        sending = Sending(call.messages)
+        messages = aiter(sending) if call.messages.are_async else _on_thread(iter(sending))
+        responses: Any = method(silence.broken_by(messages), metadata=self._metadata)
+        try:
+            async with silence:
+                with sending.failures(), translated():
+                    async for response in silence.broken_by(answered(responses)):
+                        with silence.put_off():
+                            yield call.decode(response)
         finally:
             responses.cancel()
 

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from groundwire import documents
-from groundwire.call import ClientStream, Download, Pages, Stream, Unary, Upload
+from groundwire.call import ClientStream, Download, Exchange, Pages, Stream, Unary, Upload
 from groundwire.channel import Connection
 from groundwire.errors import UnknownError, translated
 from groundwire.messages import Sending, serialized
@@ -148,6 +148,22 @@ class BlockingTransport:
         try:
             with silence.ends(responses.cancel), sending.failures(), translated():
                 return call.decode(next(responses))
+        finally:
+            responses.cancel()
+
+    def exchange(self, call: Exchange[R]) -> Iterator[R]:
+        """Send messages and iterate over their answers, as long as something moves."""
+        method = self.channel.stream_stream(
+            call.path, request_serializer=serialized, response_deserializer=call.parse
+        )
+        silence = Silence(self.connection.deadline(call.timeout, generates=True))
+        sending = Sending(call.messages)
+        responses: Any = method(silence.broken_by(iter(sending)), metadata=self._metadata)
+        try:
+            with silence.ends(responses.cancel), sending.failures(), translated():
+                for response in silence.broken_by(responses):
+                    with silence.put_off():
+                        yield call.decode(response)
         finally:
             responses.cancel()
 

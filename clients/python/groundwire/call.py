@@ -98,6 +98,18 @@ class ClientStream(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange(Generic[R]):
+    """Any number of messages there, one back for each."""
+
+    path: str
+    messages: Messages[Any]
+    parse: Callable[[bytes], Any]
+    decode: Callable[[Any], R]
+    timeout: float | None
+    """Of silence, not of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
 class Download:
     """One message there, a snapshot back, into a folder."""
 
@@ -212,6 +224,22 @@ class client_stream(Generic[P, R]):  # noqa: N801 - as above
     def __get__(self, group: Asyncio, owner: object = None) -> Callable[P, Awaitable[R]]: ...
     def __get__(self, group: Group[Any] | None, owner: object = None) -> Any:
         return self if group is None else _bound(self.build, group.transport.client_stream)
+
+
+class exchange(Generic[P, R]):  # noqa: N801 - as above
+    """A method that sends many messages and iterates over their answers."""
+
+    def __init__(self, build: Callable[P, Exchange[R]]) -> None:
+        self.build = build
+
+    @overload
+    def __get__(self, group: None, owner: object = None) -> Self: ...
+    @overload
+    def __get__(self, group: Blocking, owner: object = None) -> Callable[P, Iterator[R]]: ...
+    @overload
+    def __get__(self, group: Asyncio, owner: object = None) -> Callable[P, AsyncIterator[R]]: ...
+    def __get__(self, group: Group[Any] | None, owner: object = None) -> Any:
+        return self if group is None else _bound(self.build, group.transport.exchange)
 
 
 class download(Generic[P]):  # noqa: N801 - as above

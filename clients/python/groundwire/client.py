@@ -12,10 +12,11 @@ import grpc.aio
 
 from groundwire.aio import AsyncTransport
 from groundwire.blocking import BlockingTransport
-from groundwire.call import Group, client_stream, download, pages, stream, unary, upload
+from groundwire.call import Group, client_stream, download, exchange, pages, stream, unary, upload
 from groundwire.channel import Connection, Option
 from groundwire.requests import admin, collections, documents, memory, records, snapshots
 from groundwire.requests.embed import embed
+from groundwire.requests.embed_stream import embed_stream
 from groundwire.requests.generate import complete, count_tokens, generate
 from groundwire.requests.search import search, search_batch
 from groundwire.requests.upsert_stream import upsert_stream
@@ -79,6 +80,7 @@ class Services(Group[T]):
     complete = unary(complete)
     count_tokens = unary(count_tokens)
     embed = unary(embed)
+    embed_stream = exchange(embed_stream)
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class Messages(Generic[T]):
 
     def __iter__(self) -> Iterator[Message]:
         if isinstance(self.items, AsyncIterable):
-            raise TypeError("Asynchronous records need an AsyncClient.")
+            raise TypeError("What comes asynchronously needs an AsyncClient.")
         for item in self.items:
             if message := self.batch.add(item):
                 yield message
@@ -48,7 +48,7 @@ class Messages(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         if not isinstance(self.items, AsyncIterable):
-            raise TypeError("These records do not come asynchronously.")
+            raise TypeError("These items do not come asynchronously.")
         async for item in self.items:
             if message := self.batch.add(item):
                 yield message

@@ -24,6 +24,7 @@ class Silence:
     def __init__(self, at_most: float | None) -> None:
         self._at_most = at_most
         self._broken = threading.Event()
+        self._is_put_off = False
         self._is_over = False
         self._was_too_long = False
 
@@ -32,6 +33,17 @@ class Silence:
         for message in messages:
             self._broken.set()
             yield message
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """The time that the caller takes is none that the call takes."""
+        self._is_put_off = True
+        try:
+            yield
+        finally:
+            # In this order, which the watch reads the other way round.
+            self._broken.set()
+            self._is_put_off = False
 
     @contextmanager
     def ends(self, cancel: Callable[[], object]) -> Iterator[None]:
@@ -50,7 +62,7 @@ class Silence:
             watch.join()
 
     def _watch(self, cancel: Callable[[], object]) -> None:
-        while self._broken.wait(self._at_most):
+        while self._broken.wait(self._at_most) or self._is_put_off or self._broken.is_set():
             # Cleared before the look, so that the end is never missed.
             self._broken.clear()
             if self._is_over:
@@ -65,6 +77,7 @@ class AsyncSilence:
     def __init__(self, at_most: float | None) -> None:
         self._at_most = at_most
         self._timeout = asyncio.timeout(at_most)
+        self._is_put_off = False
         self._is_over = False
 
     async def broken_by(self, messages: AsyncIterator[T]) -> AsyncIterator[T]:
@@ -72,6 +85,18 @@ class AsyncSilence:
         async for message in messages:
             self._begin_again()
             yield message
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """The time that the caller takes is none that the call takes."""
+        self._is_put_off = True
+        if not self._timeout.expired():
+            self._timeout.reschedule(None)
+        try:
+            yield
+        finally:
+            self._is_put_off = False
+            self._begin_again()
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
@@ -90,7 +115,9 @@ class AsyncSilence:
 
     def _begin_again(self) -> None:
         # A piece of the file may be asked for after the end of the call, and comes to nothing.
-        if self._at_most is not None and not (self._is_over or self._timeout.expired()):
+        if self._is_over or self._is_put_off or self._timeout.expired():
+            return
+        if self._at_most is not None:
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._at_most)
 
 

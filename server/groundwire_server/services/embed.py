@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
 from groundwire.v1 import embed_service_pb2, embed_service_pb2_grpc
 
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.interceptors.method import Context
 from groundwire_server.services.embed_options import embed_options_of, embedded
+from groundwire_server.services.embed_stream import EmbedStream
 from groundwire_server.services.validate import require_count, require_text
 from groundwire_server.services.vectors import fingerprint_message, vector_message
 
@@ -36,6 +40,14 @@ class EmbedService(embed_service_pb2_grpc.EmbedServiceServicer):
                 tokens=sum(embeddings.token_counts), truncated_inputs=sum(embeddings.truncated)
             ),
         )
+
+    async def EmbedStream(
+        self, requests: AsyncIterator[embed_service_pb2.EmbedStreamRequest], context: Context
+    ) -> AsyncGenerator[embed_service_pb2.EmbedStreamResponse, None]:
+        """Embed item by item, in order."""
+        async with aclosing(EmbedStream(requests, self._embedder).answers()) as answers:
+            async for answer in answers:
+                yield answer
 
 
 def _require_texts(request: embed_service_pb2.EmbedRequest) -> None:

@@ -15,7 +15,6 @@ from groundwire.v1.embed_service_pb2 import (
     EmbedInput,
     EmbedRequest,
     EmbedResponse,
-    EmbedStreamRequest,
 )
 from groundwire_server.embedders.embedder import Embedder, EmbedKind
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
@@ -185,11 +184,3 @@ async def test_a_length_that_a_model_was_not_trained_for_is_told_those_it_was(
 
     assert field_of(error) == "dimensions"
     assert "64, 128 and 384 are allowed" in error.details()
-
-
-async def test_embedding_by_stream_is_unimplemented(service: Any) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in service.EmbedStream(iter([EmbedStreamRequest(id="1")])):
-            pass
-
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

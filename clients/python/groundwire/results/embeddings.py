@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from groundwire import vectors
 from groundwire.results.collections import Fingerprint, fingerprint
-from groundwire.v1 import embed_service_pb2
+from groundwire.v1 import embed_service_pb2, vector_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,36 @@ class Embeddings:
     fingerprint: Fingerprint
     tokens: int
     truncated_inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The vector of one text of a stream, with the id that the text was given."""
+
+    id: str
+    vector: array[float]
+    fingerprint: Fingerprint
+    tokens: int
+    is_truncated: bool
+
+
+class EmbeddingReader:
+    """Reads the answers of one EmbedStream, of which the first has the fingerprint."""
+
+    def __init__(self) -> None:
+        self._fingerprint = fingerprint(vector_pb2.Fingerprint())
+
+    def __call__(self, message: embed_service_pb2.EmbedStreamResponse) -> Embedding:
+        """One answer."""
+        if message.HasField("fingerprint"):
+            self._fingerprint = fingerprint(message.fingerprint)
+        return Embedding(
+            message.id,
+            vectors.decode(message.embedding),
+            self._fingerprint,
+            message.usage.tokens,
+            message.usage.truncated_inputs > 0,
+        )
 
 
 def embeddings(message: embed_service_pb2.EmbedResponse) -> Embeddings:

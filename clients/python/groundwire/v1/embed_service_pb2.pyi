@@ -198,14 +198,16 @@ class EmbedStreamRequest(_message.Message):
     TRUNCATE_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Echoed in the answer."""
+    """Echoed in the answer. At most 512 bytes; may be empty, and need not be unique."""
     model: _builtins.str
-    """The fields below are read from the first message only."""
+    """As in EmbedRequest, and for all items: these four are read from the first message only."""
     kind: Global___EmbedKind.ValueType
     dimensions: _builtins.int
     truncate: Global___Truncation.ValueType
     @_builtins.property
-    def input(self) -> Global___EmbedInput: ...
+    def input(self) -> Global___EmbedInput:
+        """In every message."""
+
     def __init__(
         self,
         *,

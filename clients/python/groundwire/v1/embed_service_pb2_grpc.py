@@ -59,7 +59,12 @@ class EmbedServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EmbedStream(self, request_iterator, context):
-        """Embeds item by item over one stream, order kept, ids echoed.
+        """Embeds item by item over one stream: one answer for each, order kept, ids echoed. Items
+        share batches with each other and with other calls. At most 128 are read ahead of their
+        answers, so a client must read while it sends; one that does not is not read from. An item
+        that is refused ends the stream, after the answers to those before it: its fields are named
+        from `messages[N]`, and ErrorInfo's metadata holds its number from 0 as `message`, and its
+        `id`. A stream without items ends OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

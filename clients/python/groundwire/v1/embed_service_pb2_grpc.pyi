@@ -36,7 +36,13 @@ class EmbedServiceStub:
     Embed: _grpc.UnaryUnaryMultiCallable[_embed_service_pb2.EmbedRequest, _embed_service_pb2.EmbedResponse]
     """Embeds a batch, in request order. All or none."""
     EmbedStream: _grpc.StreamStreamMultiCallable[_embed_service_pb2.EmbedStreamRequest, _embed_service_pb2.EmbedStreamResponse]
-    """Embeds item by item over one stream, order kept, ids echoed."""
+    """Embeds item by item over one stream: one answer for each, order kept, ids echoed. Items
+    share batches with each other and with other calls. At most 128 are read ahead of their
+    answers, so a client must read while it sends; one that does not is not read from. An item
+    that is refused ends the stream, after the answers to those before it: its fields are named
+    from `messages[N]`, and ErrorInfo's metadata holds its number from 0 as `message`, and its
+    `id`. A stream without items ends OK.
+    """
 
 @_typing.type_check_only
 class EmbedServiceAsyncStub(EmbedServiceStub):
@@ -46,7 +52,13 @@ class EmbedServiceAsyncStub(EmbedServiceStub):
     Embed: _aio.UnaryUnaryMultiCallable[_embed_service_pb2.EmbedRequest, _embed_service_pb2.EmbedResponse]  # type: ignore[assignment]
     """Embeds a batch, in request order. All or none."""
     EmbedStream: _aio.StreamStreamMultiCallable[_embed_service_pb2.EmbedStreamRequest, _embed_service_pb2.EmbedStreamResponse]  # type: ignore[assignment]
-    """Embeds item by item over one stream, order kept, ids echoed."""
+    """Embeds item by item over one stream: one answer for each, order kept, ids echoed. Items
+    share batches with each other and with other calls. At most 128 are read ahead of their
+    answers, so a client must read while it sends; one that does not is not read from. An item
+    that is refused ends the stream, after the answers to those before it: its fields are named
+    from `messages[N]`, and ErrorInfo's metadata holds its number from 0 as `message`, and its
+    `id`. A stream without items ends OK.
+    """
 
 class EmbedServiceServicer:
     """Texts to vectors."""
@@ -63,6 +75,12 @@ class EmbedServiceServicer:
         request_iterator: _MaybeAsyncIterator[_embed_service_pb2.EmbedStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_embed_service_pb2.EmbedStreamResponse], _abc.AsyncIterator[_embed_service_pb2.EmbedStreamResponse]]:
-        """Embeds item by item over one stream, order kept, ids echoed."""
+        """Embeds item by item over one stream: one answer for each, order kept, ids echoed. Items
+        share batches with each other and with other calls. At most 128 are read ahead of their
+        answers, so a client must read while it sends; one that does not is not read from. An item
+        that is refused ends the stream, after the answers to those before it: its fields are named
+        from `messages[N]`, and ErrorInfo's metadata holds its number from 0 as `message`, and its
+        `id`. A stream without items ends OK.
+        """
 
 def add_EmbedServiceServicer_to_server(servicer: EmbedServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
