@@ -29,6 +29,7 @@ from groundwire_server.engines.admitted import AdmittedEngine
 from groundwire_server.engines.engine import Engine
 from groundwire_server.engines.extractive import ExtractiveEngine
 from groundwire_server.engines.fair_queue import Limits
+from groundwire_server.engines.openai import OpenAiEngine
 from groundwire_server.engines.registry import Engines
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.grounding.answer import Answers
@@ -171,10 +172,13 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
 
 
 def _engines(settings: Settings, embedder: Embedder) -> Engines:
+    """Every engine there is; the last is the default unless a setting names another."""
     limits = Limits(
         settings.running_generations, settings.queued_generations, settings.queued_tokens
     )
     engines: list[Engine] = [ExtractiveEngine(embedder)]
+    if settings.openai_url:
+        engines.append(AdmittedEngine(_openai_engine(settings), limits))
     if settings.vllm_model:
         vllm = VllmEngine(
             settings.vllm_model,
@@ -184,6 +188,20 @@ def _engines(settings: Settings, embedder: Embedder) -> Engines:
         )
         engines.append(AdmittedEngine(vllm, limits))
     return Engines(engines, settings.default_model or engines[-1].model)
+
+
+def _openai_engine(settings: Settings) -> OpenAiEngine:
+    return OpenAiEngine(
+        settings.openai_url,
+        settings.openai_model,
+        name=settings.openai_name,
+        api_key=settings.openai_api_key,
+        dialect=settings.openai_dialect,
+        context_length=settings.openai_context_length,
+        max_tokens_default=settings.max_tokens,
+        silence_s=settings.openai_silence_s,
+        check_period_s=settings.openai_check_period_s,
+    )
 
 
 def _session_store(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
     # --- text generation ---
     default_model: str = Field(
         default="",
-        description='Model of requests that name none; empty: the vLLM model, else "extractive".',
+        description="Model of requests that name none; empty: vLLM's, openai_url's, or extractive.",
     )
     vllm_model: str = Field(
         default="", description="Folder or hub name of the model that vLLM serves; empty: no vLLM."
@@ -102,6 +103,33 @@ class Settings(BaseSettings):
     vllm_args: dict[str, Any] = Field(
         default_factory=dict,
         description='Further engine arguments of vLLM as JSON, e.g. {"max_model_len": 8192}.',
+    )
+    openai_url: str = Field(
+        default="",
+        description="OpenAI-compatible API, e.g. http://HOST:8000/v1 (docs/openai.md); or empty.",
+    )
+    openai_model: str = Field(default="", description="Model of openai_url, as it is named there.")
+    openai_name: str = Field(
+        default="", description="Name that requests use for it; empty: openai_model."
+    )
+    openai_api_key: str = Field(
+        default="", description="Key that openai_url asks for; empty: none is sent."
+    )
+    openai_dialect: Literal["auto", "openai", "vllm"] = Field(
+        default="auto",
+        description="Whether openai_url takes what only vLLM has; auto: if it says it is vLLM.",
+    )
+    openai_context_length: int = Field(
+        default=0, ge=0, description="Tokens that openai_model reads; 0: what openai_url says."
+    )
+    openai_silence_s: Seconds = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds after which an answer of openai_url that stands still is given up.",
+    )
+    openai_check_period_s: Seconds = Field(
+        default=0.0,
+        description="Seconds for which a health check of openai_url holds; 0: one each second.",
     )
     max_tokens: int = Field(
         default=1024, ge=1, description="Tokens generated at most when a request does not say."
@@ -246,11 +274,40 @@ class Settings(BaseSettings):
             raise ValueError("index_gpu is only for index embedded")
         return self
 
+    @field_validator("openai_url")
+    @classmethod
+    def _check_openai_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must start with http:// or https://, and name a host")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must hold no password, query or fragment; see openai_api_key")
+        return value
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _check_openai_api_key(cls, value: str) -> str:
+        if not all("!" <= character <= "~" for character in value):
+            raise ValueError("must be printable ASCII without spaces")
+        return value
+
     @model_validator(mode="after")
-    def _check_vllm_name(self) -> Self:
-        name = self.vllm_name or self.vllm_model.rstrip("/").rpartition("/")[2]
-        if name == "extractive":
-            raise ValueError('vllm_name must not be "extractive": that engine has this name')
+    def _check_openai(self) -> Self:
+        if self.openai_url and not self.openai_model:
+            raise ValueError("openai_model is needed with openai_url")
+        if not self.openai_url and (self.openai_model or self.openai_api_key):
+            raise ValueError("openai_model and openai_api_key are only for an openai_url")
+        return self
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        vllm = self.vllm_name or self.vllm_model.rstrip("/").rpartition("/")[2]
+        openai = self.openai_name or self.openai_model
+        for setting, name in (("vllm_name", vllm), ("openai_name", openai)):
+            if name == "extractive":
+                raise ValueError(f'{setting} must not be "extractive": that engine has this name')
+        if self.openai_url and openai == vllm:
+            raise ValueError(f'openai_name must not be "{vllm}": the vLLM model has this name')
         return self
 
     @model_validator(mode="after")

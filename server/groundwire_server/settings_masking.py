@@ -15,7 +15,7 @@ def shown(name: str, value: Any) -> str:
     """The value as text; passwords and tokens become ``***``."""
     if value is None:
         return ""
-    if name in ("redis_url", "milvus_uri"):
+    if name in ("redis_url", "milvus_uri", "openai_url"):
         return _PASSWORD.sub("***", str(value))
     if isinstance(value, str) and value and _SECRET_KEYS.search(name):
         return "***"

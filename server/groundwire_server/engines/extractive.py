@@ -127,7 +127,7 @@ def _grounded(request: EngineRequest) -> GroundedQuestion:
     if request.grounded is None:
         raise FailedPreconditionError(
             'the model "extractive" only answers from documents: add `grounding` with a '
-            "collection to the request, or configure a language model with vllm_model",
+            "collection to the request, or configure a language model: vllm_model or openai_url",
             reason="NOT_GROUNDED",
         )
     _require_supported(request.sampling)

@@ -185,6 +185,24 @@ def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert problems() == ("GROUNDWIRE_VLLM_ARGS: '{max' is not JSON",)
 
 
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--openai-url", "host:8000"], "must start with http://"),
+        (["--openai-url", "http://host/v1"], "openai_model is needed"),
+        (["--openai-model", "m"], "only for an openai_url"),
+        (["--openai-url", "http://h", "--openai-model", "extractive"], "openai_name must not be"),
+        (
+            ["--openai-url", "http://h", "--openai-model", "m", "--vllm-model", "/models/m"],
+            'openai_name must not be "m"',
+        ),
+        (["--openai-silence-s", "0"], "greater than 0"),
+    ],
+)
+def test_a_remote_model_is_named_whole_and_apart(flags: list[str], why: str) -> None:
+    assert any(why in problem for problem in problems(*flags))
+
+
 def test_a_password_is_never_shown() -> None:
     (problem,) = problems("--redis-url", "http://user:hunter2@host")
     assert "hunter2" not in problem
@@ -196,6 +214,12 @@ def test_a_password_is_never_shown() -> None:
     assert shown("milvus_uri", "https://u:hunter2@host:19530/db") == "https://u:***@host:19530/db"
     assert shown("milvus_token", "root:hunter2") == "***"
     assert shown("milvus_token", "") == ""
+    assert shown("openai_api_key", "sk-hunter2") == "***"
+    (problem,) = problems("--openai-url", "https://u:hunter2@host/v1")
+    assert "hunter2" not in problem
+    assert "openai_api_key" in problem
+    (problem,) = problems("--openai-url", "http://host/v1", "--openai-api-key", "hunter2 ä")
+    assert "hunter2" not in problem
 
 
 def test_settings_are_listed(
@@ -218,6 +242,12 @@ def test_settings_are_listed(
     assert print_settings([]) == 0
     listed = capsys.readouterr().out
     assert "redis_url = redis://:***@host (env; default empty)" in listed
+    assert "hunter2" not in listed
+    remote = ["--openai-url", "http://host/v1", "--openai-model", "m"]
+    monkeypatch.setenv("GROUNDWIRE_OPENAI_API_KEY", "hunter2")
+    assert print_settings(remote) == 0
+    listed = capsys.readouterr().out
+    assert "openai_api_key = *** (env; default empty)" in listed
     assert "hunter2" not in listed
 
 

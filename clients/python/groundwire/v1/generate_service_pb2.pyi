@@ -200,7 +200,7 @@ class TextDelta(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     token_count: _builtins.int
-    """Tokens in this piece."""
+    """Tokens in this piece; 1 from an OpenAI-compatible server that does not count them."""
     @_builtins.property
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.TokenLogprob]:
         """One per token, if asked for."""

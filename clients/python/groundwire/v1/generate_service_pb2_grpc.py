@@ -85,7 +85,8 @@ class GenerateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CountTokens(self, request, context):
-        """Counts tokens by the model's own tokenizer, with its chat template for messages.
+        """Counts tokens by the model's own tokenizer, with its chat template for messages. For a model
+        behind an OpenAI-compatible API that has no tokenizer, or is out of reach, an estimate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,9 @@ class GenerateServiceStub:
     Complete: _grpc.UnaryUnaryMultiCallable[_generate_service_pb2.CompleteRequest, _generate_service_pb2.CompleteResponse]
     """The same, gathered into one message."""
     CountTokens: _grpc.UnaryUnaryMultiCallable[_generate_service_pb2.CountTokensRequest, _generate_service_pb2.CountTokensResponse]
-    """Counts tokens by the model's own tokenizer, with its chat template for messages."""
+    """Counts tokens by the model's own tokenizer, with its chat template for messages. For a model
+    behind an OpenAI-compatible API that has no tokenizer, or is out of reach, an estimate.
+    """
 
 @_typing.type_check_only
 class GenerateServiceAsyncStub(GenerateServiceStub):
@@ -70,7 +72,9 @@ class GenerateServiceAsyncStub(GenerateServiceStub):
     Complete: _aio.UnaryUnaryMultiCallable[_generate_service_pb2.CompleteRequest, _generate_service_pb2.CompleteResponse]  # type: ignore[assignment]
     """The same, gathered into one message."""
     CountTokens: _aio.UnaryUnaryMultiCallable[_generate_service_pb2.CountTokensRequest, _generate_service_pb2.CountTokensResponse]  # type: ignore[assignment]
-    """Counts tokens by the model's own tokenizer, with its chat template for messages."""
+    """Counts tokens by the model's own tokenizer, with its chat template for messages. For a model
+    behind an OpenAI-compatible API that has no tokenizer, or is out of reach, an estimate.
+    """
 
 class GenerateServiceServicer:
     """Text from a model: free, constrained, or grounded in retrieved passages.
@@ -104,6 +108,8 @@ class GenerateServiceServicer:
         request: _generate_service_pb2.CountTokensRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generate_service_pb2.CountTokensResponse, _abc.Awaitable[_generate_service_pb2.CountTokensResponse]]:
-        """Counts tokens by the model's own tokenizer, with its chat template for messages."""
+        """Counts tokens by the model's own tokenizer, with its chat template for messages. For a model
+        behind an OpenAI-compatible API that has no tokenizer, or is out of reach, an estimate.
+        """
 
 def add_GenerateServiceServicer_to_server(servicer: GenerateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

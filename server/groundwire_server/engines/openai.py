@@ -1,0 +1,228 @@
+"""Text from any server of the OpenAI API: vLLM elsewhere, Ollama, a hosted one."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from groundwire_index.errors import (
+    FailedPreconditionError,
+    LimitExceededError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+
+from groundwire_server.blocking import run_blocking
+from groundwire_server.engines.engine import (
+    Accepted,
+    EngineEvent,
+    EngineRequest,
+    Message,
+    TextPiece,
+)
+from groundwire_server.engines.openai_dialect import AUTO
+from groundwire_server.engines.openai_request import body_of, content_of, path_of
+from groundwire_server.engines.openai_stream import ChoiceStreams
+from groundwire_server.engines.openai_tokens import bytes_of, estimated_tokens
+from groundwire_server.waiting import Waiting
+
+if TYPE_CHECKING:
+    from groundwire_server.engines.openai_http import OpenAiServer
+    from groundwire_server.engines.openai_models import ServedModel
+
+# Tokens that a chat template adds at most, where a prompt is so short that nothing is counted.
+_TEMPLATE_TOKENS = 1024
+
+log = logging.getLogger(__name__)
+
+
+class OpenAiEngine:
+    """One model of a server of the OpenAI API.
+
+    It starts also while the server is out of reach, and works as soon as it is there. Only what
+    waiting cannot mend keeps it from starting: a key that is refused, a model that is not there.
+    """
+
+    name = "openai"
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        name: str = "",
+        api_key: str = "",
+        dialect: str = AUTO,
+        context_length: int = 0,
+        max_tokens_default: int = 1024,
+        silence_s: float = 300.0,
+        check_period_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the URL of the API, a model that it has, and the name that requests use for it.
+
+        ``context_length`` 0 is what the server says. An answer has ``max_tokens_default`` tokens
+        at most where the request does not say. An answer that is silent for ``silence_s`` seconds
+        is given up. What `check` found holds for ``check_period_s``.
+        """
+        self._url = url
+        self._source = model
+        self._name = name or model
+        self._api_key = api_key
+        self._dialect = dialect
+        self._context_length = context_length
+        self._max_tokens_default = max_tokens_default
+        self._silence_s = silence_s
+        self._check_period_s = check_period_s
+        self._clock = clock
+        self._server: OpenAiServer | None = None
+        self._served: ServedModel | None = None
+        self._works_until = float("-inf")
+        # Prompt tokens of each that has no token yet.
+        self._waiting: dict[str, int] = {}
+
+    @property
+    def model(self) -> str:
+        """The model name that requests use."""
+        return self._name
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together; 0 if neither setting nor server says."""
+        return self._context_length or (self._served.context_length if self._served else 0)
+
+    @property
+    def waiting(self) -> Waiting:
+        """Generations whose first token is not there yet; their tokens are in part estimated."""
+        return Waiting(len(self._waiting), sum(self._waiting.values()))
+
+    async def start(self) -> None:
+        """Look whether the server has the model. Raises FailedPreconditionError if it has not."""
+        require_installed()
+        await run_blocking(import_module, "groundwire_server.engines.openai_http")
+        from groundwire_server.engines.openai_http import OpenAiServer
+
+        self._server = OpenAiServer(self._url, self._api_key, silence_s=self._silence_s)
+        try:
+            await self._learn(self._server)
+        except (UnavailableError, ResourceExhaustedError) as error:
+            log.warning('"%s" is not there yet: %s', self._name, error)
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Stream the events of one generation; see `Engine`.
+
+        The server is asked once the request is taken, so what it alone finds wrong is raised
+        after `Accepted`; and asked again where that may help, until it has begun to answer. A
+        piece whose tokens it does not count is taken for one token.
+        """
+        server = self._started()
+        served = self._served or await self._learn(server)
+        prompt_tokens, max_tokens = await self._measured(request, server, served)
+        body = body_of(request, self._source, served.dialect, max_tokens)
+        yield Accepted(prompt_tokens)
+        streams = ChoiceStreams(request.sampling.n, counts_pieces=served.dialect.counts_pieces)
+        key = uuid.uuid4().hex
+        self._waiting[key] = prompt_tokens
+        try:
+            async with server.streamed(path_of(request), body, request.deadline) as answer:
+                async for told in answer:
+                    for event in streams.add(told):
+                        if isinstance(event, TextPiece):
+                            self._waiting.pop(key, None)
+                        yield event
+        finally:
+            self._waiting.pop(key, None)
+        yield streams.end()
+
+    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+        """Count by the server's tokenizer: exact with vLLM, while it is in reach.
+
+        The API itself counts nothing: with other servers, or none, this is an estimate.
+        """
+        server = self._started()
+        if self._served is None or not self._served.dialect.tokenize:
+            return estimated_tokens(content)
+        try:
+            return await self._counted(content, server, self._served, whole=False)
+        except (UnavailableError, ResourceExhaustedError):
+            return estimated_tokens(content)
+
+    async def check(self) -> None:
+        """Ask the server for its model, which takes no model. Raises what a request would."""
+        server = self._started()
+        if self._clock() < self._works_until:
+            return
+        served = await self._learn(server)
+        if served.dialect.health:
+            await server.get_root(served.dialect.health)
+        self._works_until = self._clock() + self._check_period_s
+
+    async def close(self) -> None:
+        """Close every connection, ending what still runs. Idempotent."""
+        if self._server is not None:
+            await self._server.close()
+
+    def _started(self) -> OpenAiServer:
+        if self._server is None:
+            raise UnavailableError(f'"{self._name}" has not been started', reason="STARTING")
+        return self._server
+
+    async def _learn(self, server: OpenAiServer) -> ServedModel:
+        from groundwire_server.engines.openai_models import served_model
+
+        self._served = await served_model(server, self._source, self._dialect)
+        return self._served
+
+    async def _measured(
+        self, request: EngineRequest, server: OpenAiServer, served: ServedModel
+    ) -> tuple[int, int]:
+        """Tokens of the prompt, about, and those that the answer may have.
+
+        The prompt is counted only where it may not leave room for as many as are wanted.
+        """
+        content = request.messages if request.prompt is None else request.prompt
+        wanted = request.sampling.max_tokens or self._max_tokens_default
+        context = self.context_length
+        fits = bytes_of(content) + _TEMPLATE_TOKENS + wanted <= context
+        if fits or not context or not served.dialect.tokenize:
+            return estimated_tokens(content), wanted
+        length = await self._counted(content, server, served, whole=True)
+        if length >= context:
+            raise self._too_long(length)
+        return length, min(wanted, context - length)
+
+    async def _counted(
+        self,
+        content: str | Sequence[Message],
+        server: OpenAiServer,
+        served: ServedModel,
+        *,
+        whole: bool,
+    ) -> int:
+        """``whole`` counts what is put around a text that is a prompt."""
+        special = {"add_special_tokens": whole} if isinstance(content, str) else {}
+        question = {"model": self._source, **content_of(content), **special}
+        answer = await server.post_root(served.dialect.tokenize, question)
+        return int(answer["count"])
+
+    def _too_long(self, length: int) -> LimitExceededError:
+        return LimitExceededError(
+            f"the prompt has {length:,} tokens; {self.context_length - 1:,} fit the context "
+            f'of "{self._name}" and leave room for an answer',
+            reason="PROMPT_TOO_LONG",
+            metadata={"prompt_tokens": str(length), "context_length": str(self.context_length)},
+        )
+
+
+def require_installed() -> None:
+    """Raise FailedPreconditionError, with what to install, if a library is missing."""
+    if find_spec("aiohttp") is None or find_spec("tenacity") is None:
+        raise FailedPreconditionError(
+            "openai_url needs aiohttp and tenacity: pip install 'groundwire[openai]'",
+            reason="OPENAI_CLIENT_MISSING",
+        )

@@ -1,0 +1,101 @@
+"""A request for text as the OpenAI API takes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from groundwire_index.errors import UnsupportedError
+
+from groundwire_server.engines.engine import EngineRequest, Message, Role
+from groundwire_server.engines.openai_dialect import Dialect
+
+CHAT = "/chat/completions"
+COMPLETIONS = "/completions"
+
+# vLLM adds the number of the choice to a seed, in 64 bits with a sign.
+_SEED_MASK = 2**62 - 1
+_SAME_IN_THE_API = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
+# What is carried of each part, or need not be: the grounded passages are in the messages too, and
+# what a request is to others is the business of the queue before the engine.
+_REQUEST = frozenset(
+    {"request_id", "sampling", "prompt", "messages", "grounded", "priority", "tenant", "deadline"}
+)
+_MESSAGE = frozenset({"role", "content", "name"})
+_SAMPLING = frozenset({*_SAME_IN_THE_API, "max_tokens", "stop", "n", "logprobs"})
+
+
+def path_of(request: EngineRequest) -> str:
+    """The endpoint that answers it."""
+    return CHAT if request.prompt is None else COMPLETIONS
+
+
+def body_of(
+    request: EngineRequest, model: str, dialect: Dialect, max_tokens: int
+) -> dict[str, Any]:
+    """The JSON to send. Raises UnsupportedError for a field that the server does not have."""
+    _require_carried(request, dialect)
+    sampling = request.sampling
+    given = {name: getattr(sampling, name) for name in (*_SAME_IN_THE_API, *dialect.sampling)}
+    if sampling.seed is not None:
+        given["seed"] = sampling.seed & _SEED_MASK
+    return {
+        "model": model,
+        **content_of(request.messages if request.prompt is None else request.prompt),
+        **{name: value for name, value in given.items() if value is not None},
+        **({"stop": list(sampling.stop)} if sampling.stop else {}),
+        **({"n": sampling.n} if sampling.n > 1 else {}),
+        **_logprobs(sampling.logprobs, request.prompt is None),
+        "max_tokens": max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True, **dialect.stream_options},
+    }
+
+
+def content_of(content: str | Sequence[Message]) -> dict[str, Any]:
+    """What is to be continued: a text, or messages."""
+    if isinstance(content, str):
+        return {"prompt": content}
+    return {"messages": [_chat_message(message) for message in content]}
+
+
+def _chat_message(message: Message) -> dict[str, str]:
+    converted = {"role": message.role.value, "content": message.content}
+    if message.name:
+        converted["tool_call_id" if message.role is Role.TOOL else "name"] = message.name
+    return converted
+
+
+def _logprobs(wanted: int | None, chat: bool) -> dict[str, Any]:
+    if wanted is None:
+        return {}
+    return {"logprobs": True, "top_logprobs": wanted} if chat else {"logprobs": wanted}
+
+
+def _require_carried(request: EngineRequest, dialect: Dialect) -> None:
+    lost = [
+        *_lost(request, _REQUEST, ""),
+        *(each for one in request.messages for each in _lost(one, _MESSAGE, "chat.messages.")),
+        *_lost(request.sampling, _SAMPLING | dialect.sampling, "sampling."),
+    ]
+    if lost:
+        raise UnsupportedError(
+            f"{lost[0]}: the model is served over the OpenAI API, which has no such field there; "
+            "leave it out (vLLM has more than others: openai_dialect)",
+            reason="FIELD_UNSUPPORTED",
+            metadata={"fields": ", ".join(lost)},
+        )
+
+
+def _lost(part: Any, carried: frozenset[str], path: str) -> Iterator[str]:
+    """The fields that are set and are not carried, also such as come to be later."""
+    for field in dataclasses.fields(part):
+        if field.name not in carried and getattr(part, field.name) != _default(field):
+            yield path + field.name
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

@@ -1,0 +1,69 @@
+"""vLLM's own HTTP server, in a process of its own, with the small model."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from tests.models import small_llama
+
+MODEL = "small"
+KEY = "sk-hunter2"
+_READY = "Application startup complete"
+# It ends its engine core itself, if it is given the time.
+_END_S = 30.0
+
+
+@contextmanager
+def vllm_http() -> Iterator[str]:
+    """Run it on loopback until the end; its address, e.g. ``http://127.0.0.1:12345``."""
+    port = _free_port()
+    command = [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", str(small_llama()), "--served-model-name", MODEL, "--api-key", KEY),
+        *("--host", "127.0.0.1", "--port", str(port), "--gpu-memory-utilization", "0.3"),
+        *("--enforce-eager", "--dtype", "float32", "--enable-prompt-tokens-details"),
+    ]
+    env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            _wait_until_ready(process)
+            # It writes of every request, and would wait for a reader.
+            threading.Thread(target=process.communicate, daemon=True).start()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            _end(process.pid)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if _READY in line:
+            return
+    raise AssertionError("vLLM did not start:\n" + "".join(lines[-40:]))
+
+
+def _end(pid: int) -> None:
+    if not psutil.pid_exists(pid):
+        return
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    for left in psutil.wait_procs(family, timeout=_END_S)[1]:
+        left.kill()
