@@ -19,6 +19,9 @@ from groundwire_server.services.validate import (
 # third of a thread's stack.
 MAX_FORM_BYTES = 16 * 2**10
 MAX_OPTIONS = 1000
+# Items are counted out one by one when a schema is compiled: a hundred million take minutes.
+MAX_ITEMS = 10_000
+_COUNTED = ("minItems", "maxItems")
 
 
 def constraint_of(message: generation_pb2.Constraint, field: str) -> Constraint:
@@ -32,7 +35,7 @@ def constraint_of(message: generation_pb2.Constraint, field: str) -> Constraint:
             _check_text(message.regex, f"{field}.regex")
             return Constraint(regex=message.regex)
         case "grammar":
-            _check_text(message.grammar, f"{field}.grammar")
+            _check_grammar(message.grammar, f"{field}.grammar")
             return Constraint(grammar=message.grammar)
         case "choice":
             options = tuple(message.choice.options)
@@ -50,6 +53,29 @@ def _check_json_schema(schema: str, field: str) -> None:
     except RecursionError as error:
         raise InvalidArgumentError(field, "is nested too deeply") from error
     require(isinstance(parsed, dict), field, "must be a JSON object, which describes a value")
+    _check_counts(parsed, field)
+
+
+def _check_counts(schema: object, field: str) -> None:
+    pending = [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += part.values()
+            for keyword in _COUNTED:
+                count = part.get(keyword)
+                require(
+                    not isinstance(count, int | float) or count <= MAX_ITEMS,
+                    field,
+                    f"{keyword} is {count}; at most {MAX_ITEMS:,} is allowed",
+                )
+
+
+def _check_grammar(grammar: str, field: str) -> None:
+    _check_text(grammar, field)
+    require("%json" not in grammar, field, "must not embed a schema (%json): use json_schema")
 
 
 def _check_text(text: str, field: str) -> None:

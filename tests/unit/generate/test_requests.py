@@ -285,6 +285,9 @@ def test_a_constraint_is_taken_as_it_is(sent: dict[str, Any], read_as: Constrain
         ({"json_schema": "[]"}, "constraint.json_schema"),
         ({"json_schema": "true"}, "constraint.json_schema"),
         ({"json_schema": '{"title": "%s"}' % ("a" * 16_384)}, "constraint.json_schema"),
+        ({"json_schema": '{"maxItems": 10001}'}, "constraint.json_schema"),
+        ({"json_schema": '{"anyOf": [{"minItems": 1e300}]}'}, "constraint.json_schema"),
+        ({"grammar": 'start: %json {"minItems": 100000000}'}, "constraint.grammar"),
         ({"regex": " "}, "constraint.regex"),
         ({"regex": "a\0b"}, "constraint.regex"),
         ({"regex": "a" * 16_385}, "constraint.regex"),
@@ -303,6 +306,7 @@ def test_a_constraint_has_a_form_within_its_limits(constraint: dict[str, Any], f
 
 def test_the_largest_constraints_are_allowed() -> None:
     read(constraint={"regex": "a" * 16_384})
+    read(constraint={"json_schema": '{"maxItems": 10000, "properties": {"minItems": {}}}'})
     read(constraint={"choice": {"options": ["a" * 16] * 1000}})
 
 

@@ -393,11 +393,11 @@ Global___SamplingParameters: _TypeAlias = SamplingParameters  # noqa: Y015
 
 @_typing.final
 class Constraint(_message.Message):
-    """A form that the whole output has, unless it is cut off: by `max_tokens`, the context or a stop
-    string. Each form is at most 16 KiB, without U+0000, and is compiled before the engine works;
-    one that does not compile, or asks for what the engine cannot hold an output to, is
-    INVALID_ARGUMENT, which says why. With `n` answers each has the form. Not together with
-    `tools` or `grounding`.
+    """A form that the whole output has, unless it is cut off: by `max_tokens`, the context, a stop
+    string, or an engine that can follow a form of very many states no further. Each form is at
+    most 16 KiB, without U+0000, and is compiled before the engine works; one that does not
+    compile, or asks for what the engine cannot hold an output to, is INVALID_ARGUMENT, which says
+    why. With `n` answers each has the form. Not together with `tools` or `grounding`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -408,7 +408,7 @@ class Constraint(_message.Message):
     CHOICE_FIELD_NUMBER: _builtins.int
     json_schema: _builtins.str
     """A JSON schema: a JSON object, as text, at most 64 objects and arrays deep. The output is
-    JSON that it admits.
+    JSON that it admits. `minItems` and `maxItems` are at most 10,000.
     """
     regex: _builtins.str
     """A regular expression that the whole output matches; without look-around, word boundaries
@@ -416,7 +416,7 @@ class Constraint(_message.Message):
     """
     grammar: _builtins.str
     """A context-free grammar in the EBNF of GBNF, with the rule `root` (`root ::= "yes" | "no"`),
-    or of Lark, with the rule `start`.
+    or of Lark, with the rule `start` and without `%json`.
     """
     @_builtins.property
     def choice(self) -> Global___Choice:
