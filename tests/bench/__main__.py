@@ -10,6 +10,7 @@ BENCHMARKS = (
     "startup",
     "unary",
     "first_token",
+    "generate",
     "embedding",
     "ingest",
     "search",

@@ -1,0 +1,50 @@
+"""vLLM's AsyncLLM in the process that asks: no transport at all."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Self
+
+from groundwire_server.engines.vllm_start import (
+    clean_up,
+    core_processes,
+    import_vllm,
+    start_vllm,
+)
+
+from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, Streamed
+from tests.models import small_llama
+
+SHUTDOWN_S = 15.0
+
+
+class AsyncLlm:
+    """Its `generate`, in deltas."""
+
+    name = "AsyncLLM in process"
+
+    async def __aenter__(self) -> Self:
+        import_vllm()
+        self._llm = await asyncio.to_thread(start_vllm, str(small_llama()), MODEL_ARGS)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._llm.output_handler.cancel()
+        cores = core_processes()
+        await asyncio.to_thread(self._llm.shutdown)
+        self._llm = None
+        await asyncio.to_thread(clean_up, cores, SHUTDOWN_S)
+
+    async def stream(self, prompt: str) -> Streamed:
+        """Generate."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = SamplingParams(
+            max_tokens=MAX_TOKENS, temperature=0.0, output_kind=RequestOutputKind.DELTA
+        )
+        streamed = Streamed()
+        async for output in self._llm.generate(prompt, sampling, uuid.uuid4().hex):
+            streamed.came(len(output.outputs[0].token_ids))
+        return streamed

@@ -1,0 +1,47 @@
+"""This server, in a process of its own: text, through all interceptors."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import grpc
+from groundwire.v1 import generate_service_pb2 as pb
+from groundwire.v1 import generate_service_pb2_grpc as pb_grpc
+from groundwire.v1.generation_pb2 import SamplingParameters
+
+from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, Streamed
+from tests.e2e.serving import ServerProcess
+from tests.models import small_llama
+
+
+class Groundwire:
+    """GenerateService with its generated stub."""
+
+    name = "groundwire"
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        flags = ("--vllm-model", str(small_llama()), "--vllm-args", json.dumps(MODEL_ARGS))
+        server = self._stack.enter_context(ServerProcess(folder / "data", *flags))
+        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(server.address))
+        self._stub = pb_grpc.GenerateServiceStub(channel)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def stream(self, prompt: str) -> Streamed:
+        """Generate."""
+        sampling = SamplingParameters(max_tokens=MAX_TOKENS, temperature=0.0)
+        streamed = Streamed()
+        async for event in self._stub.Generate(
+            pb.GenerateRequest(prompt=prompt, sampling=sampling)
+        ):
+            if event.HasField("text_delta"):
+                streamed.came(event.text_delta.token_count)
+        return streamed

@@ -1,0 +1,40 @@
+"""What can be measured: it answers prompts in streams, many at once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+MAX_TOKENS = 64
+MODEL_ARGS = {"dtype": "float32", "gpu_memory_utilization": 0.3}
+
+
+@dataclass(slots=True)
+class Streamed:
+    """One answer as it came."""
+
+    began: float = field(default_factory=time.perf_counter)
+    first_s: float | None = None
+    """Seconds to the first token."""
+    tokens: int = 0
+
+    def came(self, tokens: int) -> None:
+        """Some more tokens have come."""
+        if self.first_s is None and tokens:
+            self.first_s = time.perf_counter() - self.began
+        self.tokens += tokens
+
+
+class Target(Protocol):
+    """A server of the small model. Entered before it is asked; it cleans up when it is left."""
+
+    name: str
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+    async def stream(self, prompt: str) -> Streamed:
+        """Have a prompt continued greedily by at most ``MAX_TOKENS``, token by token."""
+        ...
