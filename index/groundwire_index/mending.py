@@ -24,6 +24,7 @@ from groundwire_index.storage.connections import Role, connect
 from groundwire_index.storage.databases import check_version
 from groundwire_index.storage.failures import damaged_file, doubtful
 from groundwire_index.storage.folders import sync_folder
+from groundwire_index.storage.looking import looking
 from groundwire_index.storage.page_sums import PAGE, PageSums
 from groundwire_index.storage.schema import (
     DATABASE,
@@ -51,7 +52,8 @@ def mended(files: Files) -> DataLossError | None:
 def _seen_to(database: Path, files: Files, pages: Sequence[int] | None) -> DataLossError | None:
     where = _where(pages)
     _log.warning("%s: %s", database, where)
-    with closing(connect(database, Role.READER)) as connection:
+    # The log stays where it is: its pages have no sums in their place yet.
+    with looking(database) as connection:
         check_version(connection, database, VERSION)
         rows = list(islice(damaged_rows(connection), 1))
         amiss = next(contradictions(connection, files), None)

@@ -59,13 +59,16 @@ class RecordCache:
         return found
 
     def put(self, owner: str, include: Include, records: Mapping[int, Remembered]) -> None:
-        """As `CollectionRecords.put`."""
+        """As `CollectionRecords.put`; what would fill half of the bytes by itself is not kept."""
+        shelf, size = _Shelf(owner, include), sum(one.size for one in records.values())
+        if size > self._most:
+            return
         with self._lock:
-            young = self._young.setdefault(_Shelf(owner, include), {})
+            if self._bytes + size > self._most:
+                self._turn()
+            young = self._young.setdefault(shelf, {})
             self._bytes += sum(one.size for row, one in records.items() if row not in young)
             young.update(records)
-            if self._bytes > self._most:
-                self._turn()
 
     def _turn(self) -> None:
         self._old, self._young, self._bytes = self._young, {}, 0

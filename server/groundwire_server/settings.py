@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     index_record_cache_bytes: int = Field(
         default=64 * 2**20,
         ge=0,
-        description="Memory for records that searches found lately, in bytes; about.",
+        description="Memory for records that searches found lately, in bytes, about; 0: none.",
     )
     index_gpu: str = Field(
         default="auto",

@@ -16,6 +16,8 @@ from groundwire_index.storage.page_sums import PageSums
 
 MAX_IDLE = 32
 _BUSY_TIMEOUT_S = 10.0
+# How long readers wait for a gap between them, and each other, where the log has become long.
+_GAP_S = 0.25
 _MAX_LOG_BYTES = 32 * 2**20
 
 
@@ -53,6 +55,7 @@ class ConnectionPool:
         self._lent: Counter[Path] = Counter()
         self._idle: OrderedDict[sqlite3.Connection, _Key] = OrderedDict()
         self._retired: set[Path] = set()
+        self._closed_to_others: set[Path] = set()
         self._sums: dict[Path, PageSums] = {}
         self._closed = False
 
@@ -67,13 +70,15 @@ class ConnectionPool:
             connection = self._take((path, role)) or connect(path, role)
             sound = False
             try:
+                if role is Role.WRITER:
+                    self.page_sums(path).begin(connection)
                 yield connection
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 sound = True
             finally:
                 if role is Role.WRITER:
-                    self.page_sums(path).follow(connection)
+                    self._follow(path, connection)
                 self._give_back(connection, (path, role), sound=sound)
 
     def retire(self, path: Path) -> None:
@@ -102,9 +107,32 @@ class ConnectionPool:
         """The checksums of the database at ``path``, which follow what is written here."""
         return self._sums.setdefault(path, PageSums(path))
 
+    def _follow(self, path: Path, writer: sqlite3.Connection) -> None:
+        sums = self.page_sums(path)
+        sums.follow(writer)
+        if sums.log_is_long():
+            # Readers that overlap keep the log from its place for ever: let there be a gap.
+            with self._alone(path):
+                sums.follow(writer, frames=0)
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        """Nobody else gets a connection to ``path``, and who has one has a moment to finish."""
+        with self._lock:
+            self._closed_to_others.add(path)
+            self._returned.wait_for(lambda: self._lent[path] == 1, _GAP_S)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._closed_to_others.discard(path)
+                self._returned.notify_all()
+
     @contextmanager
     def _counted(self, path: Path) -> Iterator[None]:
         with self._lock:
+            # Who has one already, and needs another one, is not kept waiting for long either.
+            self._returned.wait_for(lambda: path not in self._closed_to_others, 2 * _GAP_S)
             self._lent[path] += 1
         try:
             yield

@@ -28,6 +28,10 @@ import numpy as np
 PAGE = 4096
 # Frames of the log from which on each commit has SQLite write it to its place.
 CHECKPOINT_FRAMES = 1000
+# And so many that readers are to make room for that; if they do not, again when it is longer by
+# this share.
+_LONG_FRAMES = 8000
+_LONGER = 0.25
 _PIECE = 2**20
 # https://www.sqlite.org/fileformat2.html#walformat
 _LOG_HEADER, _SALTS = 32, slice(16, 24)
@@ -46,6 +50,8 @@ class PageSums:
         self._changing = threading.Lock()
         self._salts = b""
         self._frames = 0
+        self._long = _LONG_FRAMES
+        self._has_begun = False
         self._in_log: set[int] = set()
         # Those of them whose sums are not of what the log holds.
         self._due: set[int] = set()
@@ -67,6 +73,12 @@ class PageSums:
         lost = range(len(found) + 1, len(expected) + 1)
         return [page for page in (*wrong.tolist(), *lost) if page not in self._in_log]
 
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """A writer has come: what a kill has left of the log goes to its place first."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.follow(connection, frames=0)
+
     def follow(self, connection: sqlite3.Connection, frames: int = CHECKPOINT_FRAMES) -> None:
         """Something was committed; a log of at least so many frames is to go to its place.
 
@@ -77,6 +89,14 @@ class PageSums:
             self._follow()
             if self._frames >= frames and self._put_in_place(connection):
                 self._store()
+
+    def log_is_long(self) -> bool:
+        """Whether readers have kept the log from its place for too long; then not for a while."""
+        with self._changing:
+            if self._frames < self._long:
+                return False
+            self._long = round((1 + _LONGER) * self._frames)
+            return True
 
     def settle(self) -> None:
         """A connection was closed, and if it was the last, the log went to its place and away."""
@@ -109,7 +129,7 @@ class PageSums:
         """It was started over: what it held is in its place."""
         self._store()
         self._in_log.clear()
-        self._salts, self._frames = salts, 0
+        self._salts, self._frames, self._long = salts, 0, _LONG_FRAMES
 
     def _read(self, log: int) -> None:
         """Note the pages of the transactions that were added to the log."""
@@ -125,8 +145,12 @@ class PageSums:
 
     def _put_in_place(self, connection: sqlite3.Connection) -> bool:
         """Have SQLite write the log to its place; whether all that was read of it is there."""
-        found = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        return bool(found == (0, self._frames, self._frames))
+        busy, frames, placed = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if busy or placed < frames or frames > self._frames:
+            return False
+        # What a kill tore looks like frames, and is written over.
+        self._frames = frames
+        return True
 
     def _store(self) -> None:
         """Take the pages that are due as they are in the database now."""

@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -39,6 +40,8 @@ class SearchLanes:
     def __init__(self) -> None:
         # Of their own: whatever else is done in threads neither waits for searches nor delays them.
         self._threads = ThreadPoolExecutor(thread_name_prefix="search")
+        # One is there from the start: it comes to all that is asked for, should there be no more.
+        self._threads.submit(lambda: None)
         self._lanes: WeakKeyDictionary[CollectionBackend, _Lane] = WeakKeyDictionary()
 
     async def search(self, collection: CollectionBackend, asked: Search) -> pb.SearchResponse:
@@ -81,7 +84,9 @@ class _Lane:
 
     def _start(self, collection: CollectionBackend) -> None:
         self._working += 1
-        self._threads.submit(self._work, collection)
+        # It is in line even if the system has no thread for it.
+        with suppress(RuntimeError):
+            self._threads.submit(self._work, collection)
 
     def _work(self, collection: CollectionBackend) -> None:
         """In a thread: answer what waits, once."""

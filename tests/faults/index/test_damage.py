@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -193,6 +194,30 @@ def test_a_record_that_is_damaged_while_in_use_is_never_given_out(tmp_path: Path
             with pytest.raises(DataLossError, match=r'collection.db is damaged \(record "r5"'):
                 read()
         assert collection.get(["r6"]) != [None]
+
+
+def test_a_record_that_is_damaged_after_a_kill_costs_no_other_however_often_it_is_opened(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path)
+    killed = tmp_path / "killed"
+    with Index.open(tmp_path / "index") as index:
+        index.create_collection(TENANT, SPEC)
+        collection = index.collection(TENANT, "c")
+        collection.upsert([record(f"r{n}", vector(1, n, 0), f"word{n} " * 99) for n in range(99)])
+        collection.close(FailedPreconditionError("so that all is in its place"))
+    with Index.open(tmp_path / "index") as index:
+        collection = index.collection(TENANT, "c")
+        collection.upsert([record("new", vector(1, 1, 1), "word")])
+        shutil.copytree(tmp_path / "index", killed)
+        database = killed / collection._store.database.relative_to(tmp_path / "index")
+    flip(database, database.read_bytes().index(b"word50 word50"), 0)
+    for _ in range(3):
+        with Index.open(killed) as index:
+            collection = index.collection(TENANT, "c")
+            assert collection.get(["r1", "new"]) != [None, None]
+            with pytest.raises(DataLossError, match='record "r50"'):
+                collection.get(["r50"])
 
 
 @pytest.mark.parametrize("content", [b"word5", b"CREATE TABLE rows"])

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import struct
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from groundwire_index.storage import page_sums
 from groundwire_index.storage.connections import ConnectionPool, Role, connect
 from groundwire_index.storage.databases import create_database
 from groundwire_index.storage.page_sums import CHECKPOINT_FRAMES, PAGE, PageSums
@@ -181,6 +187,71 @@ def test_readers_that_take_turns_hold_up_the_log_and_no_sums(
     write(pool, database)
     assert frames_of(database) >= size > 2 * CHECKPOINT_FRAMES
     assert_sums_are_stored(database)
+
+
+def test_where_the_log_is_long_readers_leave_a_gap(
+    pool: ConnectionPool, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_sums, "_LONG_FRAMES", 10)
+    first_reads, second_comes, second_reads, done = (threading.Event() for _ in range(4))
+
+    def first() -> None:
+        with reading(pool, database):
+            first_reads.set()
+            while not (pool._closed_to_others or done.is_set()):
+                time.sleep(0.001)
+            # The writer waits for a gap. Another one comes before this one goes.
+            second_comes.set()
+            second_reads.wait(0.05)
+
+    def second() -> None:
+        assert second_comes.wait(10)
+        with reading(pool, database):
+            second_reads.set()
+            done.wait(10)
+
+    with ThreadPoolExecutor(2) as readers:
+        write(pool, database, rows=10)
+        readers.submit(first)
+        readers.submit(second)
+        try:
+            assert first_reads.wait(10)
+            write(pool, database)
+            assert second_reads.wait(2)
+            before = log_of(database).read_bytes()[:32]
+            write(pool, database, rows=1)
+            assert log_of(database).read_bytes()[:32] != before
+        finally:
+            done.set()
+    assert PageSums(database).differing() == []
+
+
+def test_frames_that_a_kill_tore_are_written_over(pool: ConnectionPool, database: Path) -> None:
+    write(pool, database)
+    pool.close()
+    with closing(connect(database, Role.WRITER)) as killed:
+        killed.execute("UPDATE t SET x = 'first' WHERE rowid = 1")
+        log = log_of(database)
+        whole = log.read_bytes()
+        # A transaction of twenty pages, of whose last only the header was written.
+        header = struct.pack(">II", 3, 0) + whole[16:24] + bytes(8)
+        torn = (header + bytes(PAGE)) * 19 + struct.pack(">II", 3, 500) + header[8:]
+        log.write_bytes(whole + torn)
+        copied = copy_of(database, "copy.db")
+    with closing(ConnectionPool()) as other:
+        for row in range(10, 400, 60):
+            with other.lend(copied, Role.WRITER) as connection:
+                connection.execute("UPDATE t SET x = x || 'later' WHERE rowid = ?", (row,))
+    assert not log_of(copied).exists()
+    assert PageSums(copied).differing() == []
+
+
+def copy_of(database: Path, name: str) -> Path:
+    """As a kill would leave it."""
+    for suffix in ("", "-wal", ".sums"):
+        source = database.with_name(f"{database.name}{suffix}")
+        shutil.copy(source, database.with_name(f"{name}{suffix}"))
+    return database.with_name(name)
 
 
 def test_a_transaction_that_was_given_up_is_passed_over(

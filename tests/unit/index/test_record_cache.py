@@ -72,6 +72,15 @@ def test_it_keeps_to_its_bytes() -> None:
     assert sorted(kept) == list(range(1000 - len(kept), 1000))
 
 
+def test_what_does_not_fit_is_not_kept() -> None:
+    cache, none = RecordCache(max_bytes=10_000), RecordCache(max_bytes=0)
+    remembered(cache, [1])
+    remembered(cache, list(range(2, 60)))
+    assert known(cache, list(range(60))) == [1]
+    remembered(none, [1])
+    assert known(none, [1]) == []
+
+
 def test_one_that_is_put_twice_counts_once() -> None:
     cache = RecordCache(max_bytes=10_000)
     for _ in range(1000):

@@ -190,3 +190,34 @@ async def test_a_slow_search_holds_up_the_others_for_a_moment_only(
     finally:
         ended.set()
     assert (await slow).hits[0].id == "r0"
+
+
+async def test_no_more_threads_search_at_once_than_may(corners: Served, gate: Gate) -> None:
+    first = await all_busy(corners, gate)
+    third = asyncio.create_task(search(corners, 2))
+    # Longer than anyone is patient.
+    await asyncio.sleep(3 * search_lanes._PATIENCE_S)
+    assert len(gate.sizes) == 2
+    gate.opened.set()
+    found = await asyncio.gather(*first, third)
+    assert [one.hits[0].id for one in found] == ["r0", "r1", "r2"]
+
+
+async def test_searches_are_answered_where_the_system_has_no_more_threads(
+    corners: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = search_lanes.SearchLanes()
+    collection = corners.index.collection("default", "c")
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name.startswith("search"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    async with asyncio.timeout(30):
+        found = await asyncio.gather(
+            *(lanes.search(collection, search_of(near(n), SearchMode.DENSE)) for n in range(5))
+        )
+    assert [one.hits[0].id for one in found] == [f"r{n}" for n in range(5)]
