@@ -24,7 +24,7 @@ def check_within(vectors: Matrix, fields: Sequence[str]) -> None:
     for number, at in np.argwhere(beyond):
         raise InvalidArgumentError(
             fields[number],
-            f"holds {vectors[number, at]!s} at [{at}]; the collection's vectors are of float16, "
+            f"holds {vectors[number, at]:.9g} at [{at}]; the collection's vectors are of float16, "
             f"whose numbers are -{LARGEST:,.0f} to {LARGEST:,.0f}: scale them, or use a "
             "collection of float32",
         )

@@ -36,8 +36,6 @@ def _check(kind: Any, name: str, value: Any) -> None:
         return
     try:
         kind(**{name: value})
-    except UnicodeError as error:
-        raise ValueError(f"{name}: {value!r:.100} is no text in Unicode.") from error
     except TypeError as error:
         raise TypeError(f"{name}: {value!r:.100} is of a type that it cannot have.") from error
 
