@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.02
 # What is killed ends when the system gets to it, whatever grace it was given before.
 _KILLED_S = 10.0
+_LET_GO_S = 1.0
 
 
 async def stop_leftover(folder: RedisFolder, *, grace_s: float) -> None:
@@ -31,9 +32,13 @@ async def stop_leftover(folder: RedisFolder, *, grace_s: float) -> None:
             break
     else:
         raise _still_there(folder, f"processes {await run_blocking(folder.running)}")
-    # One in another container has a process id that means nothing here.
-    if await _is_answered(folder):
-        raise _still_there(folder, "a process that this one cannot see")
+    # One in another container has a process id that means nothing here. One that was killed can
+    # be gone from the list before its last thread lets go of the socket.
+    deadline = time.monotonic() + _LET_GO_S
+    while await _is_answered(folder):
+        if time.monotonic() > deadline:
+            raise _still_there(folder, "a process that this one cannot see")
+        await asyncio.sleep(_POLL_S)
 
 
 async def _ended(folder: RedisFolder, stop: signal.Signals, patience_s: float) -> bool:
