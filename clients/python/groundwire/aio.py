@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -149,22 +149,21 @@ class AsyncTransport:
 
     async def client_stream(self, call: ClientStream[R]) -> R:
         """Send messages and wait for the answer, as long as something moves."""
-        method = self.channel.stream_stream(
-            call.path, request_serializer=serialized, response_deserializer=call.parse
-        )
-        silence = AsyncSilence(self.connection.deadline(call.timeout, generates=True))
-        sending = Sending(call.messages)
-        messages = aiter(sending) if call.messages.are_async else _on_thread(iter(sending))
-        responses: Any = method(silence.broken_by(messages), metadata=self._metadata)
-        try:
-            async with silence:
-                with sending.failures(), translated():
-                    return call.decode(await anext(answered(responses)))
-        finally:
-            responses.cancel()
+        async with self._sent(call) as (responses, _):
+            return call.decode(await anext(responses))
 
     async def exchange(self, call: Exchange[R]) -> AsyncIterator[R]:
         """Send messages and iterate over their answers, as long as something moves."""
+        async with self._sent(call) as (responses, silence):
+            async for response in silence.broken_by(responses):
+                with silence.put_off():
+                    yield call.decode(response)
+
+    @asynccontextmanager
+    async def _sent(
+        self, call: ClientStream[R] | Exchange[R]
+    ) -> AsyncIterator[tuple[AsyncIterator[Any], AsyncSilence]]:
+        """The answers to messages that are being sent, and the silence that would end them."""
         method = self.channel.stream_stream(
             call.path, request_serializer=serialized, response_deserializer=call.parse
         )
@@ -175,9 +174,7 @@ class AsyncTransport:
         try:
             async with silence:
                 with sending.failures(), translated():
-                    async for response in silence.broken_by(answered(responses)):
-                        with silence.put_off():
-                            yield call.decode(response)
+                    yield answered(responses), silence
         finally:
             responses.cancel()
 

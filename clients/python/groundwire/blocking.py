@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -138,6 +139,19 @@ class BlockingTransport:
 
     def client_stream(self, call: ClientStream[R]) -> R:
         """Send messages and wait for the answer, as long as something moves."""
+        with self._sent(call) as (responses, _):
+            return call.decode(next(responses))
+
+    def exchange(self, call: Exchange[R]) -> Iterator[R]:
+        """Send messages and iterate over their answers, as long as something moves."""
+        with self._sent(call) as (responses, silence):
+            for response in silence.broken_by(responses):
+                with silence.put_off():
+                    yield call.decode(response)
+
+    @contextmanager
+    def _sent(self, call: ClientStream[R] | Exchange[R]) -> Iterator[tuple[Iterator[Any], Silence]]:
+        """The answers to messages that are being sent, and the silence that would end them."""
         # As if many answers came: they can be waited for while the call is watched.
         method = self.channel.stream_stream(
             call.path, request_serializer=serialized, response_deserializer=call.parse
@@ -147,23 +161,7 @@ class BlockingTransport:
         responses: Any = method(silence.broken_by(iter(sending)), metadata=self._metadata)
         try:
             with silence.ends(responses.cancel), sending.failures(), translated():
-                return call.decode(next(responses))
-        finally:
-            responses.cancel()
-
-    def exchange(self, call: Exchange[R]) -> Iterator[R]:
-        """Send messages and iterate over their answers, as long as something moves."""
-        method = self.channel.stream_stream(
-            call.path, request_serializer=serialized, response_deserializer=call.parse
-        )
-        silence = Silence(self.connection.deadline(call.timeout, generates=True))
-        sending = Sending(call.messages)
-        responses: Any = method(silence.broken_by(iter(sending)), metadata=self._metadata)
-        try:
-            with silence.ends(responses.cancel), sending.failures(), translated():
-                for response in silence.broken_by(responses):
-                    with silence.put_off():
-                        yield call.decode(response)
+                yield responses, silence
         finally:
             responses.cancel()
 

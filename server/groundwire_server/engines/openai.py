@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from groundwire_index.errors import (
     FailedPreconditionError,
-    LimitExceededError,
     ResourceExhaustedError,
     UnavailableError,
 )
@@ -29,6 +28,7 @@ from groundwire_server.engines.openai_dialect import AUTO
 from groundwire_server.engines.openai_request import body_of, content_of, path_of
 from groundwire_server.engines.openai_stream import ChoiceStreams
 from groundwire_server.engines.openai_tokens import bytes_of, estimated_tokens
+from groundwire_server.engines.prompt_limit import prompt_too_long
 from groundwire_server.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class OpenAiEngine:
             return estimated_tokens(content), wanted
         length = await self._counted(content, server, served, whole=True)
         if length >= context:
-            raise self._too_long(length)
+            raise prompt_too_long(self._name, length, context)
         return length, min(wanted, context - length)
 
     async def _counted(
@@ -209,14 +209,6 @@ class OpenAiEngine:
         question = {"model": self._source, **content_of(content), **special}
         answer = await server.post_root(served.dialect.tokenize, question)
         return int(answer["count"])
-
-    def _too_long(self, length: int) -> LimitExceededError:
-        return LimitExceededError(
-            f"the prompt has {length:,} tokens; {self.context_length - 1:,} fit the context "
-            f'of "{self._name}" and leave room for an answer',
-            reason="PROMPT_TOO_LONG",
-            metadata={"prompt_tokens": str(length), "context_length": str(self.context_length)},
-        )
 
 
 def require_installed() -> None:

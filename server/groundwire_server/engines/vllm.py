@@ -13,7 +13,6 @@ from groundwire_index.errors import (
     FailedPreconditionError,
     GroundwireError,
     InvalidArgumentError,
-    LimitExceededError,
     UnavailableError,
 )
 
@@ -24,6 +23,7 @@ from groundwire_server.engines.engine import (
     EngineRequest,
     Message,
 )
+from groundwire_server.engines.prompt_limit import prompt_too_long
 from groundwire_server.engines.vllm_constraint import (
     require_compiles,
     require_kept,
@@ -213,15 +213,7 @@ class VllmEngine:
         length = len(prompt["prompt_token_ids"])
         room = self.context_length - length
         if room < 1:
-            raise LimitExceededError(
-                f"the prompt has {length:,} tokens; {self.context_length - 1:,} fit the context "
-                f'of "{self._name}" and leave room for an answer',
-                reason="PROMPT_TOO_LONG",
-                metadata={
-                    "prompt_tokens": str(length),
-                    "context_length": str(self.context_length),
-                },
-            )
+            raise prompt_too_long(self._name, length, self.context_length)
         return room
 
     async def _sampling(self, request: EngineRequest, room: int) -> Any:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import AsyncExitStack
 from typing import Self
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from smg_grpc_proto import vllm_engine_pb2 as pb
 from smg_grpc_proto import vllm_engine_pb2_grpc as pb_grpc
 
 from tests.bench.generate_targets.target import MAX_TOKENS, Streamed
-from tests.bench.generate_targets.vllm_server import vllm_server
+from tests.e2e.generate.vllm_servers import GRPC, vllm_server
 
 
 class GrpcServer:
@@ -22,9 +22,8 @@ class GrpcServer:
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        port = await self._stack.enter_async_context(
-            vllm_server("vllm.entrypoints.launchers.grpc_server", _is_up)
-        )
+        server = vllm_server(GRPC)
+        port = await asyncio.to_thread(self._stack.enter_context, server)
         channel = await self._stack.enter_async_context(
             grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         )
@@ -46,13 +45,3 @@ class GrpcServer:
         async for event in self._stub.Generate(asked):
             streamed.came(len(event.chunk.token_ids))
         return streamed
-
-
-async def _is_up(port: int) -> bool:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        health = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = await health.Check(health_pb2.HealthCheckRequest())
-        except grpc.aio.AioRpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

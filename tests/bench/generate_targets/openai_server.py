@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Self
 
 import aiohttp
 
 from tests.bench.generate_targets.target import MAX_TOKENS, Streamed
-from tests.bench.generate_targets.vllm_server import vllm_server
+from tests.e2e.generate.vllm_servers import HTTP, vllm_server
 from tests.models import small_llama
 
 
@@ -23,9 +24,9 @@ class OpenAiServer:
         self._http = await self._stack.enter_async_context(
             aiohttp.ClientSession(connector=connector)
         )
-        port = await self._stack.enter_async_context(
-            vllm_server("vllm.entrypoints.openai.api_server", self._is_up)
-        )
+        # It would write a line for each request.
+        server = vllm_server(HTTP, "--disable-uvicorn-access-log")
+        port = await asyncio.to_thread(self._stack.enter_context, server)
         self._url = f"http://127.0.0.1:{port}/v1/completions"
         return self
 
@@ -47,10 +48,3 @@ class OpenAiServer:
             async for chunk in answer.content.iter_any():
                 streamed.came(chunk.count(b'"text":'))
         return streamed
-
-    async def _is_up(self, port: int) -> bool:
-        try:
-            async with self._http.get(f"http://127.0.0.1:{port}/health") as answer:
-                return answer.ok
-        except aiohttp.ClientError:
-            return False

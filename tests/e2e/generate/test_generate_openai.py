@@ -32,7 +32,7 @@ from groundwire_index.errors import FailedPreconditionError
 from groundwire_server.engines.openai import OpenAiEngine
 
 from tests.e2e.generate.serving import ALICE, Serve, Serving, details_of, kinds, text_of
-from tests.e2e.generate.vllm_http import KEY, MODEL, vllm_http
+from tests.e2e.generate.vllm_servers import KEY, MODEL, vllm_http
 from tests.models import CONTEXT_LENGTH
 
 pytestmark = pytest.mark.vllm

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,92 +16,40 @@ from groundwire_index.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from groundwire_server.components import Components, State
 from groundwire_server.engines.engine import (
     Accepted,
     ChoiceEnd,
-    Constraint,
     EngineEvent,
-    EngineRequest,
     FinishReason,
     GenerationEnd,
-    Message,
-    Role,
     Sampling,
     TextPiece,
     Usage,
 )
-from groundwire_server.engines.openai import OpenAiEngine
-from groundwire_server.parts import RunningEngine
 from groundwire_server.waiting import Waiting
 
+from tests.faults.engines.asking import (
+    BUSY,
+    KEY,
+    events_into,
+    events_of,
+    failure,
+    remote,
+    request,
+    text_of,
+    told,
+)
 from tests.faults.engines.scripted_http import (
     DONE,
     HELLO,
-    MODEL,
     USAGE,
     Answer,
-    ScriptedHttp,
     answering,
     event,
     said,
     silent,
     streaming,
 )
-
-KEY = "sk-hunter2"
-CHAT = (Message(Role.USER, "Who is there?"),)
-BUSY = {"error": {"message": "too many", "code": "rate_limit"}}
-
-
-def told(message: str, **more: str) -> dict[str, Any]:
-    return {"error": {"message": message, **more}}
-
-
-@asynccontextmanager
-async def remote(
-    *answers: Answer, models: Answer | None = None, **options: Any
-) -> AsyncIterator[tuple[ScriptedHttp, OpenAiEngine]]:
-    async with (
-        ScriptedHttp(*answers, models=models) as server,
-        started(server.url, **options) as engine,
-    ):
-        yield server, engine
-
-
-@asynccontextmanager
-async def started(url: str, **options: Any) -> AsyncIterator[OpenAiEngine]:
-    engine = OpenAiEngine(url, MODEL, api_key=KEY, **options)
-    try:
-        await engine.start()
-        yield engine
-    finally:
-        await engine.close()
-
-
-def request(sampling: Sampling | None = None, **fields: Any) -> EngineRequest:
-    return EngineRequest("one", sampling or Sampling(), messages=CHAT, **fields)
-
-
-async def events_of(engine: OpenAiEngine, asked: EngineRequest | None = None) -> list[EngineEvent]:
-    return [event async for event in engine.generate(asked or request())]
-
-
-async def events_into(seen: list[EngineEvent], engine: OpenAiEngine) -> None:
-    async for happening in engine.generate(request()):
-        seen.append(happening)  # noqa: PERF401 - what came before an error counts
-
-
-def text_of(events: list[EngineEvent], choice: int = 0) -> str:
-    pieces = (event for event in events if isinstance(event, TextPiece))
-    return "".join(piece.text for piece in pieces if piece.choice == choice)
-
-
-async def failure(engine: OpenAiEngine, asked: EngineRequest | None = None) -> GroundwireError:
-    with pytest.raises(GroundwireError) as caught:
-        await events_of(engine, asked)
-    assert KEY not in str(caught.value)
-    return caught.value
 
 
 async def test_a_stream_becomes_the_events_of_an_engine() -> None:
@@ -325,171 +270,3 @@ async def test_closing_the_engine_ends_what_still_runs() -> None:
         with pytest.raises(UnavailableError):
             await anext(stream)
         await asyncio.wait_for(server.left.wait(), 1)
-
-
-async def test_what_has_no_token_yet_is_waiting() -> None:
-    async with remote(streaming(said(""), said("Hel"), hang=True)) as (server, engine):
-        stream = engine.generate(request())
-        await anext(stream)
-        piece = asyncio.ensure_future(anext(stream))
-        while not server.requests:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0)
-        assert engine.waiting.requests == 1
-        assert engine.waiting.tokens > 0
-        assert await piece == TextPiece("Hel", 1)
-        assert engine.waiting == Waiting()
-        await stream.aclose()
-
-
-@pytest.mark.parametrize(
-    ("asked", "field"),
-    [
-        (request(Sampling(top_k=5)), "sampling.top_k"),
-        (request(Sampling(min_p=0.0)), "sampling.min_p"),
-        (request(Sampling(repetition_penalty=1.1)), "sampling.repetition_penalty"),
-        (request(constraint=Constraint(regex="a+")), "constraint"),
-    ],
-)
-async def test_what_the_api_cannot_carry_is_refused_by_name(
-    asked: EngineRequest, field: str
-) -> None:
-    async with remote(HELLO) as (server, engine):
-        error = await failure(engine, asked)
-    assert isinstance(error, UnsupportedError)
-    assert error.message.startswith(field)
-    assert server.requests == []
-
-
-@dataclass(frozen=True, slots=True)
-class NewerSampling(Sampling):
-    """Sampling as it may come to be."""
-
-    thinking_tokens: int | None = None
-
-
-async def test_a_field_that_came_later_is_refused_rather_than_ignored() -> None:
-    async with remote(HELLO, HELLO) as (_, engine):
-        error = await failure(engine, request(NewerSampling(thinking_tokens=5)))
-        assert isinstance(error, UnsupportedError)
-        assert "sampling.thinking_tokens" in error.message
-        assert text_of(await events_of(engine, request(NewerSampling()))) == "Hello there"
-
-
-async def test_with_vllms_dialect_its_fields_are_sent() -> None:
-    sampling = Sampling(top_k=5, min_p=0.1, repetition_penalty=1.1)
-    async with remote(HELLO, dialect="vllm") as (server, engine):
-        await events_of(engine, request(sampling))
-    (sent,) = server.requests
-    names = ("top_k", "min_p", "repetition_penalty")
-    assert [sent[name] for name in names] == [5, 0.1, 1.1]
-
-
-async def test_without_a_tokenizer_tokens_are_estimated() -> None:
-    async with remote() as (_, engine):
-        assert await engine.count_tokens("") == 0
-        assert 3 <= await engine.count_tokens("The observatory") <= 8
-        assert await engine.count_tokens(CHAT) > await engine.count_tokens(CHAT[0].content)
-
-
-async def test_tokens_are_estimated_too_while_the_tokenizer_is_out_of_reach() -> None:
-    broken = answering(503, b"restarting")
-    async with remote(answering(200, {"count": 99}), *[broken] * 3, dialect="vllm") as (_, engine):
-        assert await engine.count_tokens("The observatory") == 99
-        assert 3 <= await engine.count_tokens("The observatory") <= 8
-
-
-async def test_a_key_that_is_quoted_in_the_midst_of_a_stream_is_masked() -> None:
-    quoted = streaming(said("Hel"), event(told(f"bad {KEY}")))
-    async with remote(quoted) as (_, engine):
-        error = await failure(engine)
-    assert "bad ***" in error.message
-
-
-async def test_the_context_length_may_be_set() -> None:
-    async with remote(context_length=4096) as (_, engine):
-        assert engine.context_length == 4096
-
-
-@pytest.mark.parametrize(
-    ("models", "words"),
-    [
-        (answering(401, {"error": {"message": KEY}}), "openai_api_key"),
-        (answering(404, b"not found"), "openai_url"),
-        (answering(200, {"data": [{"id": "other"}]}), '"other"'),
-    ],
-)
-async def test_what_waiting_cannot_mend_keeps_the_engine_from_starting(
-    models: Answer, words: str
-) -> None:
-    with pytest.raises(FailedPreconditionError, match=words) as caught:
-        async with remote(models=models):
-            pass
-    assert KEY not in str(caught.value)
-
-
-async def test_a_model_may_be_listed_with_its_default_version() -> None:
-    async with remote(HELLO, models=answering(200, {"data": [{"id": f"{MODEL}:latest"}]})) as (
-        _,
-        engine,
-    ):
-        await engine.check()
-        assert text_of(await events_of(engine)) == "Hello there"
-
-
-async def test_a_server_that_is_not_there_yet_serves_when_it_is() -> None:
-    async with remote(HELLO, models=answering(503, b"loading")) as (server, engine):
-        with pytest.raises(UnavailableError, match="loading"):
-            await engine.check()
-        error = await failure(engine)
-        assert isinstance(error, UnavailableError)
-        server.models = answering(200, {"data": [{"id": MODEL, "max_model_len": 99}]})
-        await engine.check()
-        assert text_of(await events_of(engine)) == "Hello there"
-        assert engine.context_length == 99
-
-
-async def test_a_server_that_has_gone_is_noticed_by_the_next_look() -> None:
-    async with ScriptedHttp() as server, started(server.url) as engine:
-        components = Components([RunningEngine(engine)])
-        await components.check()
-        assert components.condition_of("engine/openai").state is State.READY
-        await server.__aexit__(None, None, None)
-        began = time.monotonic()
-        await components.check()
-        assert time.monotonic() - began < 1
-        condition = components.condition_of("engine/openai")
-        assert condition.state is State.FAILED
-        assert "cannot be reached" in condition.detail
-        error = await failure(engine)
-        assert isinstance(error, UnavailableError)
-        assert await engine.count_tokens("The observatory") > 0
-
-
-async def test_a_server_that_hangs_is_noticed_within_the_time_of_a_look() -> None:
-    async with remote() as (server, engine):
-        server.models = silent
-        began = time.monotonic()
-        with pytest.raises(UnavailableError, match="did not answer"):
-            await engine.check()
-        assert time.monotonic() - began < 2
-
-
-async def test_what_a_look_found_holds_as_long_as_is_set() -> None:
-    now = 0.0
-    async with remote(check_period_s=30, clock=lambda: now) as (server, engine):
-        await engine.check()
-        asked = len(server.heads)
-        now = 29.0
-        await engine.check()
-        assert len(server.heads) == asked
-        now = 31.0
-        await engine.check()
-        assert len(server.heads) == asked + 1
-
-
-async def test_an_engine_that_was_not_started_is_unavailable() -> None:
-    engine = OpenAiEngine("http://127.0.0.1:1/v1", MODEL)
-    with pytest.raises(UnavailableError):
-        await engine.check()
-    assert isinstance(await failure(engine), UnavailableError)
-    await engine.close()

@@ -116,6 +116,28 @@ def test_sums_follow_over_many_rounds_of_the_log(pool: ConnectionPool, database:
     assert PageSums(database).differing() == []
 
 
+def test_sums_follow_two_large_transactions_of_one_loan(
+    pool: ConnectionPool, database: Path
+) -> None:
+    for row in range(2):
+        write(pool, database, row, rows=40 * CHECKPOINT_FRAMES)
+    pool.close()
+    with pool_of_one(database) as connection:
+        # Each is longer than what goes to its place at once, and of pages of its own.
+        for first in (1, 40 * CHECKPOINT_FRAMES + 1):
+            connection.execute(
+                "UPDATE t SET x = x || '!' WHERE rowid BETWEEN ? AND ?",
+                (first, first + 30 * CHECKPOINT_FRAMES),
+            )
+    assert PageSums(database).differing() == []
+
+
+@contextmanager
+def pool_of_one(database: Path) -> Iterator[sqlite3.Connection]:
+    with closing(ConnectionPool()) as pool, pool.lend(database, Role.WRITER) as connection:
+        yield connection
+
+
 def test_a_kill_right_after_the_log_was_started_over_matters_to_no_page(
     pool: ConnectionPool, database: Path
 ) -> None:

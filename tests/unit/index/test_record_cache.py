@@ -11,7 +11,7 @@ from groundwire_index.record_cache import RecordCache, Remembered
 from groundwire_index.records import Include, SearchQuery
 from groundwire_index.snapshot import Snapshot, StoredRow
 
-from tests.unit.index.samples import record, vector
+from tests.unit.index.samples import Clock, record, vector
 
 ALL, IDS, VECTORS = Include(), Include(text=False, metadata=False), Include(vector=True)
 QUERY = SearchQuery(vector(1, 0, 0), include=ALL)
@@ -127,3 +127,19 @@ def test_what_nobody_asks_for_between_two_purges_is_let_go(
     before = reads()
     collection.search(QUERY)
     assert reads() == before + 1
+
+
+def test_a_row_that_was_purged_since_the_view_is_looked_up_again(
+    index: Index, collection: Collection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.upsert([record("a", vector(1, 0, 0), "gone"), record("b", vector(1, 1, 0), "left")])
+    writer = collection._store.writer
+    views = [writer.latest()]
+    collection.delete_ids(["a"])
+    clock.advance(4000)
+    assert index.purge() == 1
+    latest = writer.latest
+    # A search that saw the vectors before all that, and comes to the rows after it.
+    monkeypatch.setattr(writer, "latest", lambda: views.pop() if views else latest())
+    assert found(collection) == [("b", "left", {})]
+    assert not views

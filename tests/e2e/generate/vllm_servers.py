@@ -1,4 +1,4 @@
-"""vLLM's own HTTP server, in a process of its own, with the small model."""
+"""vLLM's own servers, in processes of their own, with the small model."""
 
 from __future__ import annotations
 
@@ -16,30 +16,43 @@ from tests.models import small_llama
 
 MODEL = "small"
 KEY = "sk-hunter2"
-_READY = "Application startup complete"
+HTTP = "vllm.entrypoints.openai.api_server"
+GRPC = "vllm.entrypoints.launchers.grpc_server"
+# What each of them writes when it serves.
+_READY = {
+    HTTP: "Application startup complete",
+    GRPC: "Server is ready to accept requests",
+}
 # It ends its engine core itself, if it is given the time.
 _END_S = 30.0
 
 
 @contextmanager
 def vllm_http() -> Iterator[str]:
-    """Run it on loopback until the end; its address, e.g. ``http://127.0.0.1:12345``."""
+    """Run the one for the OpenAI API; its address, e.g. ``http://127.0.0.1:12345``."""
+    flags = ("--served-model-name", MODEL, "--api-key", KEY, "--enforce-eager")
+    with vllm_server(HTTP, *flags, "--enable-prompt-tokens-details") as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def vllm_server(module: str, *flags: str) -> Iterator[int]:
+    """Run ``python -m module`` on loopback until the end; its port."""
     port = _free_port()
     command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(small_llama()), "--served-model-name", MODEL, "--api-key", KEY),
+        *(sys.executable, "-m", module, "--model", str(small_llama()), "--dtype", "float32"),
         *("--host", "127.0.0.1", "--port", str(port), "--gpu-memory-utilization", "0.3"),
-        *("--enforce-eager", "--dtype", "float32", "--enable-prompt-tokens-details"),
+        *flags,
     ]
     env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            _wait_until_ready(process)
+            _wait_until_ready(process, _READY[module])
             # It writes of every request, and would wait for a reader.
             threading.Thread(target=process.communicate, daemon=True).start()
-            yield f"http://127.0.0.1:{port}"
+            yield port
         finally:
             _end(process.pid)
 
@@ -49,12 +62,12 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait_until_ready(process: subprocess.Popen[str]) -> None:
+def _wait_until_ready(process: subprocess.Popen[str], ready: str) -> None:
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if _READY in line:
+        if ready in line:
             return
     raise AssertionError("vLLM did not start:\n" + "".join(lines[-40:]))
 
