@@ -110,7 +110,8 @@ class _Answering:
         """Store the exchange, if there is one; give the last event."""
         last = self._last()
         if prepared.left_out:
-            offered = prepared.left_out + len(prepared.passages)
+            went_in = sum(len(passage.chunk_ids) for passage in prepared.passages)
+            offered = prepared.left_out + went_in
             reason = f"{prepared.left_out} of {offered} passages did not fit the prompt"
             last = replace(last, degraded_reason=reason)
         return replace(last, stored=await self._store(prepared))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from groundwire_index.records import ChunkPosition
+
 from groundwire_server.engines.engine import FinishReason, TokenLogprob, Usage
 
 
@@ -22,11 +24,12 @@ class StoreOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A numbered piece of a source."""
+    """A numbered piece of a source: a chunk, or several that follow each other."""
 
     number: int
     """From 1; what citations name."""
     chunk_id: str
+    """Of the first chunk."""
     document_id: str
     title: str
     text: str
@@ -36,6 +39,24 @@ class Passage:
     """0 to 1, comparable between answers; see `grounding.retrieve.relevance`."""
     page: int | None = None
     headings: tuple[str, ...] = ()
+    position: ChunkPosition | None = None
+    """Of a single chunk, if it has one."""
+    joined_ids: tuple[str, ...] = ()
+    """Chunks that follow the first in the text, in order."""
+    joined_headings: tuple[str, ...] = ()
+    """Above those."""
+    duplicate_ids: tuple[str, ...] = ()
+    """Chunks that were found too and say nothing else."""
+
+    @property
+    def chunk_ids(self) -> tuple[str, ...]:
+        """The chunks that the text is made of, in order."""
+        return (self.chunk_id, *self.joined_ids)
+
+    @property
+    def context(self) -> str:
+        """What the text stands under."""
+        return " ".join([self.title, *self.headings, *self.joined_headings])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ What must go in is counted first: instructions, question, and room for the answe
 goes in while there is room, in this order: the best passage; the newest exchange, without
 which a follow-up cannot be understood; the other passages by rank; the older exchanges,
 newest first. A passage that does not fit is passed over; the first exchange that does not
-fit ends the history, so that it never has holes.
+fit ends the history, so that it never has holes. Passages are single chunks until it is known
+which of them go in; then neighbours are joined, so that no long passage keeps out a short one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from groundwire_index.errors import LimitExceededError
 
 from groundwire_server.engines.engine import Engine, Message
+from groundwire_server.grounding.adjacent import joined
 from groundwire_server.grounding.conversation import Conversation, Exchange
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.prompt import plain_prompt_of, prompt_of, rendered
@@ -34,11 +36,11 @@ class Packed:
 
     messages: tuple[Message, ...]
     passages: tuple[Passage, ...]
-    """Those that went in, numbered from 1 by rank."""
+    """Those that went in, neighbours joined, numbered from 1 by rank."""
     max_tokens: int | None
     """Length of the answer that fits beside them; None without a limit."""
     left_out: int = 0
-    """Passages that did not fit."""
+    """Chunks that did not fit."""
 
 
 class Packer:
@@ -91,7 +93,8 @@ class Packer:
             if left is None or left >= 0 or not taken:
                 break
             taken.pop()
-        return Packed(messages, passages, self._answer_tokens(left), offered - len(passages))
+        went_in = sum(len(passage.chunk_ids) for passage in passages)
+        return Packed(messages, passages, self._answer_tokens(left), offered - went_in)
 
     async def _room_beside(self, messages: Sequence[Message]) -> int | None:
         left = await self._left_after(messages)
@@ -162,7 +165,7 @@ def _least(*limits: int | None) -> int | None:
 
 
 def _sorted_out(taken: Sequence[Piece]) -> tuple[tuple[Passage, ...], tuple[Exchange, ...]]:
-    passages = [piece for piece in taken if isinstance(piece, Passage)]
+    passages = joined([piece for piece in taken if isinstance(piece, Passage)])
     exchanges = [piece for piece in taken if not isinstance(piece, Passage)]
     numbered = tuple(replace(passage, number=at) for at, passage in enumerate(passages, start=1))
     return numbered, tuple(reversed(exchanges))

@@ -32,7 +32,7 @@ class Prepared:
     """What the user said; what a session keeps."""
     passages: tuple[Passage, ...] = ()
     left_out: int = 0
-    """Passages that did not fit the prompt."""
+    """Chunks that did not fit the prompt."""
     exchange: OpenExchange | None = None
 
 

@@ -18,6 +18,7 @@ from groundwire_index.records import (
 from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.embedder import Embedder, EmbedKind
 from groundwire_server.embedders.match import require_match
+from groundwire_server.grounding.duplicates import without_duplicates
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.request import Grounding
 from groundwire_server.grounding.stopwatch import Stopwatch
@@ -55,7 +56,10 @@ class SearchableCollection:
         self._embedder = embedder
 
     async def passages(self, query: str, grounding: Grounding, watch: Stopwatch) -> list[Passage]:
-        """The best passages, best first, numbered from 1; records without text are none."""
+        """The best passages, best first, numbered by rank from 1.
+
+        Records without text are none, nor are those that say nothing new after a better one.
+        """
         vector = None
         if self._mode is not SearchMode.LEXICAL:
             with watch.phase("embed"):
@@ -78,10 +82,10 @@ class SearchableCollection:
         documents = self._documents(hits)
         metric = self._collection.spec.metric
         readable = [hit for hit in hits if hit.record.text and not hit.record.text.isspace()]
-        return [
+        return without_duplicates(
             _passage(number, hit, documents.get(hit.record.document_id), metric)
             for number, hit in enumerate(readable, start=1)
-        ]
+        )
 
     def _documents(self, hits: Iterable[Hit]) -> dict[str, Document]:
         ids = {hit.record.document_id for hit in hits} - {""}
@@ -118,4 +122,5 @@ def _passage(number: int, hit: Hit, document: Document | None, metric: Metric) -
         relevance=relevance(hit, metric),
         page=position.page if position else None,
         headings=position.headings if position else (),
+        position=position,
     )

@@ -74,10 +74,7 @@ class GroundedTranscript(Transcript):
         super().__init__(choice)
         self._passages = {passage.number: passage for passage in passages}
         self._parser = CitationParser(
-            {
-                passage.number: Evidence(passage.text, " ".join([passage.title, *passage.headings]))
-                for passage in passages
-            }
+            {passage.number: Evidence(passage.text, passage.context) for passage in passages}
         )
         self._withheld: list[str] | None = [] if require_sources else None
 
@@ -85,7 +82,7 @@ class GroundedTranscript(Transcript):
     def cited_chunk_ids(self) -> tuple[str, ...]:
         """Chunks that the answer cites, in order of first citation."""
         cited = dict.fromkeys(citation.source for citation in self._parser.citations)
-        return tuple(self._passages[number].chunk_id for number in cited)
+        return tuple(chunk_id for number in cited for chunk_id in self._passages[number].chunk_ids)
 
     def add(self, piece: TextPiece) -> Iterator[AnswerEvent]:
         """Take the engine's next piece; give what the reader gets now."""

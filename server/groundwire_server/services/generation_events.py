@@ -131,6 +131,8 @@ def _passage_message(passage: Passage) -> generation_pb2.Passage:
         score=passage.score,
         page=passage.page,
         headings=passage.headings,
+        chunk_ids=passage.chunk_ids,
+        duplicate_chunk_ids=passage.duplicate_ids,
     )
 
 

@@ -26,8 +26,8 @@ from groundwire.v1.retrieve_service_pb2 import (
     SearchMode,
 )
 from groundwire_index import Index
-from groundwire_index.records import CollectionSpec, Metric
-from groundwire_server.embedders.embedder import Embedder
+from groundwire_index.records import ChunkPosition, CollectionSpec, Metric, Record
+from groundwire_server.embedders.embedder import Embedder, EmbedKind
 from groundwire_server.engines.engine import Role
 from groundwire_server.engines.extractive import ExtractiveEngine
 from groundwire_server.memory.redis_sessions import RedisSessions
@@ -308,3 +308,46 @@ def _create_empty(index: Index, embedder: Embedder) -> None:
     index.create_collection(
         "alice", CollectionSpec("empty", Metric.COSINE, fingerprint.dimension, fingerprint)
     )
+
+
+async def test_neighbours_are_one_source_and_what_is_said_twice_is_none(
+    serve: Serve, library: Index, embedder: Embedder
+) -> None:
+    texts = {
+        "guide#0": "The main mirror is 2.4 metres wide. It was cast in 1931.",
+        "guide#1": "It was cast in 1931. The main mirror weighs two tonnes.",
+        "twin#0": "THE MAIN MIRROR is 2.4 metres wide; it was cast in 1931!",
+    }
+    positions = [ChunkPosition(0, 0, 56, 3), ChunkPosition(1, 36, 92, 4), ChunkPosition(0, 0, 56)]
+    vectors = (await embedder.embed(list(texts.values()), EmbedKind.PASSAGE)).vectors
+    vectors[2] = vectors[0]
+    spec = CollectionSpec(
+        "guides", Metric.COSINE, embedder.fingerprint.dimension, embedder.fingerprint
+    )
+    library.create_collection("alice", spec)
+    library.collection("alice", "guides").upsert(
+        [
+            Record(name, vector, text, document_id=name.partition("#")[0], position=position)
+            for (name, text), vector, position in zip(
+                texts.items(), vectors, positions, strict=True
+            )
+        ]
+    )
+    engine = ScriptedEngine(saying("It is 2.4 metres wide [1]. The mirror weighs two tonnes [1]."))
+    async with serve(engine) as serving:
+        events = await ask(serving, about(MIRROR, collection="guides", mode=SEARCH_MODE_DENSE))
+    (passage,) = events[1].sources.passages
+    assert passage.text == f"{texts['guide#0']} The main mirror weighs two tonnes."
+    assert list(passage.chunk_ids) == ["guide#0", "guide#1"]
+    assert (passage.chunk_id, passage.page) == ("guide#0", 3)
+    assert list(passage.duplicate_chunk_ids) == ["twin#0"]
+    quotes = [
+        passage.text[event.citation.source_start : event.citation.source_end]
+        for event in events
+        if event.HasField("citation")
+    ]
+    assert quotes == [
+        "The main mirror is 2.4 metres wide.",
+        "The main mirror weighs two tonnes.",
+    ]
+    assert not events[-1].finished.degraded

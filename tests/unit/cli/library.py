@@ -24,6 +24,8 @@ TEXT = (
     "The dome opens at dusk. It closes at dawn, or as soon as the wind reaches 18 metres per "
     "second, whichever comes first."
 )
+# Of the chunk after it, which repeats how this one ends.
+NEXT_TEXT = f"{TEXT.partition('. ')[2]} The lamps are red."
 PASSAGE = generation_pb2.Passage(
     number=1, chunk_id="c1", document_id="guide.pdf", title="Guide", text=TEXT, page=3
 )
@@ -74,10 +76,13 @@ class Library(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         )
 
     def Get(self, request, context):  # noqa: N802
-        record = record_pb2.Record(id="c1", text=TEXT)
+        records = {
+            name: record_pb2.Record(id=name, text=text)
+            for name, text in (("c1", TEXT), ("c2", NEXT_TEXT))
+        }
         return retrieve_service_pb2.GetResponse(
             results=[
-                retrieve_service_pb2.GetResult(id=name, record=record if name == "c1" else None)
+                retrieve_service_pb2.GetResult(id=name, record=records.get(name))
                 for name in request.ids
             ]
         )

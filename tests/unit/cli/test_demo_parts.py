@@ -16,14 +16,15 @@ from groundwire_server.cli.local_server import CannotStartError, local_server
 from groundwire_server.cli.samples import handbook
 
 from tests.unit.cli.conftest import Platform
-from tests.unit.cli.library import TEXT
+from tests.unit.cli.library import NEXT_TEXT, TEXT
 
 
 def answer(
-    said: str = "The dome opens at dusk [1].", *, chunk_id: str = "c1", text: str = TEXT
+    said: str = "The dome opens at dusk [1].", *, chunks: tuple[str, ...] = (), text: str = TEXT
 ) -> Transcript:
     made = Transcript()
-    made.add(Sources((Passage(1, chunk_id, "guide.pdf", "Guide", text, 1.0, 3, ()),)))
+    first = chunks[0] if chunks else "c1"
+    made.add(Sources((Passage(1, first, "guide.pdf", "Guide", text, 1.0, 3, (), chunks),)))
     made.add(TextDelta(said, 5))
     return made
 
@@ -44,7 +45,20 @@ def test_a_citation_that_is_stored_and_said_holds(platform: Platform) -> None:
 
 
 def test_a_passage_that_is_not_stored_does_not_hold(platform: Platform) -> None:
-    assert not looked_up(platform, answer(chunk_id="c2")).holds
+    assert not looked_up(platform, answer(chunks=("c9",))).holds
+
+
+def test_a_passage_that_was_joined_is_looked_up_by_all_of_its_chunks(platform: Platform) -> None:
+    joined = f"{TEXT} The lamps are red."
+    assert looked_up(platform, answer(chunks=("c1", "c2"), text=joined)).holds
+    for chunks, text in (
+        (("c1", "c9"), joined),
+        (("c2", "c1"), joined),
+        (("c1",), joined),
+        (("c1", "c2"), f"{joined} So is the sky."),
+        (("c1", "c2"), TEXT + " It is so. " + NEXT_TEXT),
+    ):
+        assert not looked_up(platform, answer(chunks=chunks, text=text)).is_stored
 
 
 def test_a_passage_whose_text_was_changed_does_not_hold(platform: Platform) -> None:

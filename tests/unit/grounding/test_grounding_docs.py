@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from groundwire_server.grounding.confidence import CHECKED_ONLY, FULL_LENGTH_WORDS
+from groundwire_server.grounding.duplicates import SAME_RUNS
 from groundwire_server.grounding.events import StoreOutcome
 from groundwire_server.grounding.exchange import RECENT_TURNS
 from groundwire_server.grounding.question import LONGEST_CHAIN, SEARCH_CHARACTERS
@@ -26,6 +27,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         f"more than {SEARCH_CHARACTERS:,} characters the first and the last "
         f"{SEARCH_CHARACTERS // 2:,}",
         f"the last {RECENT_TURNS} turns",
+        f"{SAME_RUNS:.0%} of its runs of three words".replace("%", " %"),
     ):
         assert said in TEXT
 

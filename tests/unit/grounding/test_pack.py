@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from groundwire_index.errors import LimitExceededError
+from groundwire_index.records import ChunkPosition
 from groundwire_server.engines.engine import Message, Role
 from groundwire_server.grounding.conversation import Conversation
 from groundwire_server.grounding.events import Passage
@@ -157,3 +160,41 @@ async def test_without_passages_the_model_is_told_that_there_are_none() -> None:
     packed = await pack(2000, [], conversation())
     assert "there are none" in packed.messages[0].content
     assert packed.messages[-1].content == "How wide is it?"
+
+
+def neighbours(*sizes: int) -> list[Passage]:
+    """Chunks that follow each other in one document, the last found first."""
+    chunks, start = [], 0
+    for ordinal, size in enumerate(sizes):
+        text = f"n{ordinal} " * size
+        position = ChunkPosition(ordinal, start, start + len(text))
+        start += len(text)
+        chunks.append((f"n{ordinal}", text, position))
+    return [
+        Passage(rank, name, "doc", "", text, 1.0, 1.0, position=position)
+        for rank, (name, text, position) in enumerate(reversed(chunks), start=1)
+    ]
+
+
+async def test_neighbours_are_one_passage_of_the_prompt_in_order_of_reading() -> None:
+    packed = await pack(
+        4000, [*neighbours(20, 30), replace(passages(10)[0], number=3)], conversation()
+    )
+    first, second = packed.passages
+    assert (first.number, first.chunk_ids) == (1, ("n0", "n1"))
+    assert (second.number, second.chunk_ids) == (2, ("c1",))
+    prompt = packed.messages[-1].content
+    assert prompt.index("n0 ") < prompt.index("n1 ") < prompt.index("[2] ")
+    assert packed.left_out == 0
+
+
+async def test_a_neighbour_that_does_not_fit_keeps_no_other_out() -> None:
+    packed = await pack(600, neighbours(50, 2000, 50), conversation())
+    assert [one.chunk_ids for one in packed.passages] == [("n2",), ("n0",)]
+    assert packed.left_out == 1
+
+
+async def test_chunks_are_counted_where_some_of_the_joined_ones_did_not_fit() -> None:
+    packed = await pack(0, neighbours(40, 40, 40), conversation(), passage_tokens=110)
+    assert [one.chunk_ids for one in packed.passages] == [("n1", "n2")]
+    assert packed.left_out == 1

@@ -39,16 +39,21 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A numbered piece of a source."""
+    """A numbered piece of a source: a chunk, or several that follow each other in a document."""
 
     number: int
     chunk_id: str
+    """The first of `chunk_ids`."""
     document_id: str
     title: str
     text: str
     score: float
     page: int | None
     headings: tuple[str, ...]
+    chunk_ids: tuple[str, ...] = ()
+    """The chunks that the text is made of, in order."""
+    duplicate_chunk_ids: tuple[str, ...] = ()
+    """Chunks that were found too, and say nothing that this passage does not say."""
 
     def quote(self, citation: Citation) -> str:
         """The words of this passage that a citation of it rests on."""
@@ -190,6 +195,9 @@ def passage(message: generation_pb2.Passage) -> Passage:
         score=message.score,
         page=message.page if message.HasField("page") else None,
         headings=tuple(message.headings),
+        # A server from before they were joined does not name them.
+        chunk_ids=tuple(message.chunk_ids) or (message.chunk_id,),
+        duplicate_chunk_ids=tuple(message.duplicate_chunk_ids),
     )
 
 

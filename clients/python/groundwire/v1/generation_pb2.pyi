@@ -520,7 +520,7 @@ Global___Grounding: _TypeAlias = Grounding  # noqa: Y015
 
 @_typing.final
 class Passage(_message.Message):
-    """A numbered piece of a source."""
+    """A numbered piece of a source: a chunk, or several that follow each other in a document."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -532,9 +532,12 @@ class Passage(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     HEADINGS_FIELD_NUMBER: _builtins.int
+    CHUNK_IDS_FIELD_NUMBER: _builtins.int
+    DUPLICATE_CHUNK_IDS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1; the number that citations use."""
     chunk_id: _builtins.str
+    """The first of `chunk_ids`."""
     document_id: _builtins.str
     title: _builtins.str
     text: _builtins.str
@@ -543,7 +546,15 @@ class Passage(_message.Message):
     """Page of the first character, from 1; absent where the format has no pages."""
     @_builtins.property
     def headings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Headings above the passage, outermost first."""
+        """Headings above the first character, outermost first."""
+
+    @_builtins.property
+    def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The chunks that `text` is made of, in order; what two of them have in common is there once."""
+
+    @_builtins.property
+    def duplicate_chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Chunks that were found too, and left out because they say nothing that `text` does not say."""
 
     def __init__(
         self,
@@ -556,10 +567,12 @@ class Passage(_message.Message):
         score: _builtins.float = ...,
         page: _builtins.int | None = ...,
         headings: _abc.Iterable[_builtins.str] | None = ...,
+        chunk_ids: _abc.Iterable[_builtins.str] | None = ...,
+        duplicate_chunk_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_page", b"_page", "page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page", b"_page", "chunk_id", b"chunk_id", "document_id", b"document_id", "headings", b"headings", "number", b"number", "page", b"page", "score", b"score", "text", b"text", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page", b"_page", "chunk_id", b"chunk_id", "chunk_ids", b"chunk_ids", "document_id", b"document_id", "duplicate_chunk_ids", b"duplicate_chunk_ids", "headings", b"headings", "number", b"number", "page", b"page", "score", b"score", "text", b"text", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__page: _TypeAlias = _typing.Literal["page"]  # noqa: Y015
     _WhichOneofArgType__page: _TypeAlias = _typing.Literal["_page", b"_page"]  # noqa: Y015
