@@ -42,6 +42,7 @@ from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import CountTokens, RedisSessions
 from groundwire_server.observability.gpu import GpuReadings
 from groundwire_server.observability.metrics import Metrics
+from groundwire_server.observability.queues import ModelQueues
 from groundwire_server.parts import (
     InOrder,
     OpenIndex,
@@ -73,6 +74,7 @@ class Groundwire:
     def __init__(self, settings: Settings, admission: Admission, metrics: Metrics) -> None:
         self._settings = settings
         self._admission = admission
+        self._metrics = metrics
         self._start_time = datetime.now(UTC)
         self._running = RunningRequests()
         self._embedder = SentenceTransformersEmbedder(
@@ -82,8 +84,12 @@ class Groundwire:
             passage_prefix=settings.embedder_passage_prefix,
             shorter_dimensions=settings.embedder_dimensions,
             batch_tokens=settings.embedder_batch_tokens,
+            on_batch=metrics.embedder.on_batch,
         )
+        metrics.embedder.observe_queue(lambda: self._embedder.waiting)
         self._engines = _engines(settings, self._embedder)
+        admitted = [one for one in self._engines if isinstance(one, AdmittedEngine)]
+        metrics.registry.register(ModelQueues([one.queue for one in admitted]))
         self._sessions, session_store = _session_store(settings, self._engines.default.count_tokens)
         self._index = OpenIndex(lambda: _index(settings, metrics))
         # They are closed last to first: what others use comes before them.
@@ -125,7 +131,9 @@ class Groundwire:
             max_tokens=self._settings.max_tokens,
             passage_tokens=self._settings.grounding_tokens,
         )
-        return GenerateService(self._engines, Answers(preparation), self._running)
+        return GenerateService(
+            self._engines, Answers(preparation), self._running, self._metrics.generation
+        )
 
     def _retrieve(self) -> RetrieveService:
         spool_dir = self._settings.data_dir / "spool"
@@ -137,7 +145,7 @@ class Groundwire:
             chunk_overlap_tokens=self._settings.chunk_overlap_tokens,
             max_document_bytes=self._settings.max_document_bytes,
         )
-        return RetrieveService(self._index.index, self._embedder, documents)
+        return RetrieveService(self._index.index, self._embedder, documents, self._metrics.search)
 
     def _admin(self) -> AdminService:
         return AdminService(

@@ -57,7 +57,7 @@ class Status:
 
 def status_of(error: GroundwireError) -> Status:
     """The status, message and trailing metadata that tell a client of this error."""
-    return status(_code_of(type(error)), error.message, _details_of(error), _pushback_of(error))
+    return status(code_of(type(error)), error.message, _details_of(error), _pushback_of(error))
 
 
 def internal_status(incident: str) -> Status:
@@ -82,7 +82,8 @@ def status(
     return Status(code, clipped, (("grpc-status-details-bin", rich.SerializeToString()), *trailers))
 
 
-def _code_of(kind: type[GroundwireError]) -> grpc.StatusCode:
+def code_of(kind: type[GroundwireError]) -> grpc.StatusCode:
+    """The status code of a kind of error."""
     return next(STATUS_OF[base] for base in kind.__mro__ if base in STATUS_OF)
 
 

@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from groundwire_index.errors import UnavailableError
@@ -23,6 +25,19 @@ _WINDOW_BATCHES = 8
 _LATER_TURN = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch was, once it is done."""
+
+    texts: int
+    tokens: int
+    """Without padding."""
+    seconds: float
+    """That the model took."""
+    waited_s: tuple[float, ...]
+    """Seconds that each call waited of which this was the first batch."""
+
+
 class Batcher:
     """One thread that runs the model, and the queue before it.
 
@@ -32,8 +47,19 @@ class Batcher:
     the lower ones, which take turns at it. Texts of a caller that was cancelled are dropped.
     """
 
-    def __init__(self, encode: Encode, *, dimension: int, batch_tokens: int) -> None:
+    def __init__(
+        self,
+        encode: Encode,
+        *,
+        dimension: int,
+        batch_tokens: int,
+        on_batch: Callable[[Batch], object] = lambda _: None,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        """``on_batch`` is told of each batch that is done, in the thread."""
         self._encode = encode
+        self._on_batch = on_batch
+        self._clock = clock
         self._dimension = dimension
         self._limit = batch_tokens
         self._lanes = tuple(_Lane() for _ in Priority)
@@ -48,7 +74,7 @@ class Batcher:
 
         Raises what the model raised, or UnavailableError after `close`.
         """
-        job = _Job(len(texts), self._dimension)
+        job = _Job(len(texts), self._dimension, self._clock())
         with self._changed:
             if self._closed:
                 raise _stopped()
@@ -78,6 +104,7 @@ class Batcher:
 
     def _run(self) -> None:
         while batch := self._next_batch():
+            began = self._clock()
             try:
                 vectors = self._encode([item.tokens for item in batch])
             except Exception as error:  # noqa: BLE001 - theirs who wait for it, whatever it is
@@ -86,6 +113,7 @@ class Batcher:
                 continue
             for item, vector in zip(batch, vectors, strict=True):
                 item.job.fill(item.row, vector)
+            self._on_batch(_done(batch, began, self._clock() - began))
 
     def _next_batch(self) -> list[_Item]:
         """Wait for work; nothing once closed."""
@@ -111,12 +139,18 @@ class Batcher:
 class _Job:
     """The texts of one call."""
 
-    def __init__(self, count: int, dimension: int) -> None:
+    def __init__(self, count: int, dimension: int, came: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._missing = count
         self._vectors = np.empty((count, dimension), np.float32)
         self.result: asyncio.Future[NDArray[np.float32]] = self._loop.create_future()
         self.abandoned = False
+        self._came: float | None = came
+
+    def waited(self, now: float) -> float | None:
+        """Seconds until now, told once."""
+        came, self._came = self._came, None
+        return None if came is None else now - came
 
     def fill(self, row: int, vector: NDArray[np.float32]) -> None:
         """Put one vector in its place, and answer the caller with the last."""
@@ -203,6 +237,16 @@ def _fits(batch: list[_Item], tokens: Tokens, limit: int) -> bool:
         return True
     longest = batch[0].tokens
     return tokens.kind is longest.kind and (len(batch) + 1) * len(longest) <= limit
+
+
+def _done(batch: Sequence[_Item], began: float, seconds: float) -> Batch:
+    waits = (item.job.waited(began) for item in batch)
+    return Batch(
+        texts=len(batch),
+        tokens=sum(len(item.tokens) for item in batch),
+        seconds=seconds,
+        waited_s=tuple(waited for waited in waits if waited is not None),
+    )
 
 
 def _stopped() -> UnavailableError:

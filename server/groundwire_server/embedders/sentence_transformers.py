@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from groundwire_index.errors import UnavailableError
 from groundwire_index.records import Fingerprint
 
 from groundwire_server.blocking import run_blocking
-from groundwire_server.embedders.batcher import Batcher
+from groundwire_server.embedders.batcher import Batch, Batcher
 from groundwire_server.embedders.embedder import (
     Embeddings,
     EmbedKind,
@@ -43,17 +43,19 @@ class SentenceTransformersEmbedder:
         passage_prefix: str = "",
         shorter_dimensions: Sequence[int] = (),
         batch_tokens: int = 4096,
+        on_batch: Callable[[Batch], object] = lambda _: None,
     ) -> None:
         """Take a model by name or folder; ``batch_tokens`` bounds a batch, padding included.
 
         ``shorter_dimensions`` are lengths that its vectors may be cut to, where its
-        configuration does not say.
+        configuration does not say. ``on_batch`` is told of each batch, in the model's thread.
         """
         self._model = model
         self._options = EncoderOptions(
             precision, query_prefix, passage_prefix, tuple(shorter_dimensions)
         )
         self._batch_tokens = batch_tokens
+        self._on_batch = on_batch
         self._encoder: Encoder | None = None
         self._batcher: Batcher | None = None
 
@@ -88,6 +90,7 @@ class SentenceTransformersEmbedder:
             encoder.encode,
             dimension=encoder.fingerprint.dimension,
             batch_tokens=min(self._batch_tokens, encoder.efficient_tokens),
+            on_batch=self._on_batch,
         )
         self._encoder = encoder
 

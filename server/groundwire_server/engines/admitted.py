@@ -29,6 +29,11 @@ class AdmittedEngine:
         self._queue = FairQueue(engine.model, limits)
 
     @property
+    def queue(self) -> FairQueue:
+        """What is before the engine."""
+        return self._queue
+
+    @property
     def name(self) -> str:
         """Of the engine."""
         return self._engine.name

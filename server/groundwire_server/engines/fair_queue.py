@@ -22,6 +22,8 @@ from groundwire_server.waiting import Waiting
 # Of the seconds a request takes, how much the last one counts.
 _NEWEST = 0.1
 _LONGEST_RETRY_S = 60.0
+_FULL = "QUEUE_FULL"
+_OUT_OF_REACH = "DEADLINE_OUT_OF_REACH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,13 @@ class FairQueue:
         self._mean_s: float | None = None
         self.running = 0
         """Requests that have the model."""
+        self.refusals = dict.fromkeys((_FULL, _OUT_OF_REACH), 0)
+        """How many were refused, by reason."""
+
+    @property
+    def model(self) -> str:
+        """Whose queue this is."""
+        return self._model
 
     @property
     def waiting(self) -> Waiting:
@@ -187,7 +196,7 @@ class FairQueue:
         if self._now() + seconds > claim.deadline:
             raise self._refused(
                 f"it would begin in about {seconds:.1f} s, after its deadline",
-                "DEADLINE_OUT_OF_REACH",
+                _OUT_OF_REACH,
             )
 
     def _make_room(self, line: _Line, claim: Claim) -> None:
@@ -199,7 +208,7 @@ class FairQueue:
             last = max(giver.places)
             self._take(giver, last)
             last.turn.set_exception(
-                self._refused("its place went to a tenant that had less", "QUEUE_FULL")
+                self._refused("its place went to a tenant that had less", _FULL)
             )
 
     def _giver(self, line: _Line, claim: Claim) -> _Line | None:
@@ -218,10 +227,11 @@ class FairQueue:
         return self._refused(
             f"{waiting.requests:,} requests with {waiting.tokens:,} tokens wait, of at most "
             f"{limits.queued:,} and {limits.queued_tokens:,}",
-            "QUEUE_FULL",
+            _FULL,
         )
 
     def _refused(self, why: str, reason: str) -> ResourceExhaustedError:
+        self.refusals[reason] += 1
         return ResourceExhaustedError(
             f'"{self._model}" has too much to do: {why}',
             reason=reason,

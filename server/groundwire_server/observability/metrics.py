@@ -19,6 +19,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from groundwire_server.components import Condition, State
+from groundwire_server.observability.embedding import EmbedderMetrics
+from groundwire_server.observability.generation import GenerationMetrics
+from groundwire_server.observability.search import SearchMetrics
 
 # Seconds: a cached look-up at one end, a long answer at the other.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
@@ -54,6 +57,9 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self.embedder = EmbedderMetrics(self.registry)
+        self.search = SearchMetrics(self.registry)
+        self.generation = GenerationMetrics(self.registry)
         Info("groundwire_build", "This build of Groundwire.", registry=self.registry).info(
             {"version": version("groundwire")}
         )

@@ -11,6 +11,7 @@ from groundwire_index.records import CollectionSpec, Record
 
 from groundwire_server.embedders.embedder import Embedder, EmbedKind, Priority
 from groundwire_server.embedders.match import require_match
+from groundwire_server.observability.search import SearchMetrics
 from groundwire_server.services.search import Search
 
 
@@ -31,14 +32,18 @@ async def with_vectors(
 
 
 async def with_query_vectors(
-    searches: Sequence[Search], collection: CollectionBackend, embedder: Embedder
+    searches: Sequence[Search],
+    collection: CollectionBackend,
+    embedder: Embedder,
+    metrics: SearchMetrics,
 ) -> Sequence[Search]:
     """The searches, those by a text's meaning given its vector; all texts in one call."""
     texts = [search.text_to_embed for search in searches if search.text_to_embed]
     if not texts:
         return searches
     require_match(collection.spec.name, collection.spec.fingerprint, embedder.fingerprint)
-    vectors = iter((await embedder.embed(texts, EmbedKind.QUERY)).vectors)
+    with metrics.embedding():
+        vectors = iter((await embedder.embed(texts, EmbedKind.QUERY)).vectors)
     return [
         search.with_vector(next(vectors)) if search.text_to_embed else search for search in searches
     ]

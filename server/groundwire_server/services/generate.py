@@ -10,6 +10,7 @@ from dataclasses import replace
 from groundwire.v1 import generate_service_pb2, generate_service_pb2_grpc
 from groundwire_index.errors import InvalidArgumentError
 
+from groundwire_server.deadline import is_past_deadline
 from groundwire_server.engines.engine import Engine
 from groundwire_server.engines.registry import Engines
 from groundwire_server.grounding.answer import Answers
@@ -17,6 +18,7 @@ from groundwire_server.grounding.events import AnswerEvent
 from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.identity import current_identity
 from groundwire_server.interceptors.method import Context
+from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.coalesce import coalesced
 from groundwire_server.services.generation_events import Gathered, event_message
@@ -32,10 +34,19 @@ _DEADLINE_SLACK_S = 0.05
 class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
     """Answers with the engine that a request names."""
 
-    def __init__(self, engines: Engines, answers: Answers, running: RunningRequests) -> None:
+    def __init__(
+        self,
+        engines: Engines,
+        answers: Answers,
+        running: RunningRequests,
+        metrics: GenerationMetrics,
+    ) -> None:
         self._engines = engines
         self._answers = answers
         self._running = running
+        self._metrics = metrics
+        for engine in engines:
+            metrics.expect(engine.model)
 
     async def Generate(
         self, request: generate_service_pb2.GenerateRequest, context: Context
@@ -92,4 +103,7 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
             deadline = asyncio.get_running_loop().time() + remaining + _DEADLINE_SLACK_S
             asked = replace(asked, deadline=deadline)
         with self._running.register(asked.request_id, tenant) as aborted:
-            yield self._answers.answer(engine, asked, tenant, aborted)
+            answer = self._answers.answer(engine, asked, tenant, aborted)
+            yield self._metrics.observed(
+                answer, engine.model, is_late=lambda: is_past_deadline(context)
+            )

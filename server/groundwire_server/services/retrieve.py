@@ -16,6 +16,7 @@ from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.identity import current_identity
 from groundwire_server.ingestion import Destination, DocumentIngest, IngestEvent, NewCollection
 from groundwire_server.interceptors.method import Context
+from groundwire_server.observability.search import SearchMetrics
 from groundwire_server.services import reads, snapshots, writes
 from groundwire_server.services.collections import change_of, collection_message, spec_of
 from groundwire_server.services.documents import (
@@ -41,10 +42,17 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
     """Checks, converts and passes on. What takes long leaves the event loop, conversion of
     many records included."""
 
-    def __init__(self, index: IndexBackend, embedder: Embedder, documents: DocumentIngest) -> None:
+    def __init__(
+        self,
+        index: IndexBackend,
+        embedder: Embedder,
+        documents: DocumentIngest,
+        metrics: SearchMetrics,
+    ) -> None:
         self._index = index
         self._embedder = embedder
         self._documents = documents
+        self._metrics = metrics
         self._searches = SearchLanes()
 
     # --- collections ---
@@ -162,8 +170,9 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         search = search_of(request, self._index.text_mode)
         collection = await self._consistent(request.collection, request.consistency, context)
         require_model(collection.spec, request.embedding_model)
-        (complete,) = await with_query_vectors([search], collection, self._embedder)
-        return await self._searches.search(collection, complete)
+        (complete,) = await with_query_vectors([search], collection, self._embedder, self._metrics)
+        with self._metrics.searching():
+            return await self._searches.search(collection, complete)
 
     async def SearchBatch(
         self, request: pb.SearchBatchRequest, context: Context
@@ -175,8 +184,9 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
             with within(f"searches[{number}]"):
                 await self._wait(collection, search.consistency, context)
             require_model(collection.spec, search.embedding_model)
-        complete = await with_query_vectors(searches, collection, self._embedder)
-        return await run_blocking(reads.search_batch, collection, complete)
+        complete = await with_query_vectors(searches, collection, self._embedder, self._metrics)
+        with self._metrics.searching():
+            return await run_blocking(reads.search_batch, collection, complete)
 
     # --- documents ---
 

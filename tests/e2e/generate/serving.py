@@ -25,6 +25,7 @@ from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.methods import Methods
 from groundwire_server.memory.session import Sessions
+from groundwire_server.observability.metrics import Metrics
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.generate import GenerateService
 
@@ -41,6 +42,7 @@ class Serving:
     stub: GenerateServiceStub
     running: RunningRequests
     server: grpc.aio.Server
+    metrics: Metrics
 
 
 @asynccontextmanager
@@ -55,7 +57,10 @@ async def serving(
         Retriever(index, embedder), sessions, max_tokens=64, passage_tokens=passage_tokens
     )
     running = RunningRequests()
-    service = GenerateService(Engines(engines, engines[0].model), Answers(preparation), running)
+    metrics = Metrics()
+    service = GenerateService(
+        Engines(engines, engines[0].model), Answers(preparation), running, metrics.generation
+    )
     methods = Methods((errors, identity))
     add_GenerateServiceServicer_to_server(service, methods)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", 32 * 2**20)])
@@ -64,7 +69,7 @@ async def serving(
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Serving(GenerateServiceStub(channel), running, server)
+            yield Serving(GenerateServiceStub(channel), running, server, metrics)
     finally:
         await server.stop(None)
 

@@ -88,6 +88,23 @@ async def test_sources_come_before_the_text_and_citations_point_into_both(
     assert finished.timings.HasField("embed") == (mode != SEARCH_MODE_LEXICAL)
 
 
+async def test_an_answer_is_measured_from_its_question_to_its_citations(serve: Serve) -> None:
+    engine = ScriptedEngine(saying("It is 2.4 metres wide [1].", " It is pink [1]."))
+    async with serve(engine) as serving:
+        await ask(serving, about(MIRROR, mode=SEARCH_MODE_DENSE, top_k=1))
+
+        def value(name: str, **labels: str) -> float | None:
+            name, labels = f"groundwire_generation{name}", {"model": "scripted", **labels}
+            return serving.metrics.registry.get_sample_value(name, labels)
+
+        assert value("s_total", code="OK") == 1
+        assert value("_citations_total", verdict="kept") == 1
+        assert value("_citations_total", verdict="dropped") == 1
+        assert value("_completion_tokens_total") == 10
+        for phase in ("queue", "embed", "retrieve", "prefill", "decode"):
+            assert value("_phase_seconds_count", phase=phase) == 1
+
+
 async def test_the_model_reads_numbered_passages_and_the_question(serve: Serve) -> None:
     engine = ScriptedEngine(saying("So."))
     async with serve(engine) as serving:

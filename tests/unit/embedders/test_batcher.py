@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 from groundwire_index.errors import UnavailableError
-from groundwire_server.embedders.batcher import Batcher
+from groundwire_server.embedders.batcher import Batch, Batcher
 from groundwire_server.embedders.embedder import EmbedKind, Priority
 from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.waiting import Waiting
@@ -254,3 +254,37 @@ async def test_closing_ends_the_wait_of_those_in_the_queue(model: Model) -> None
         await waiting
     with pytest.raises(UnavailableError):
         await batcher.run(texts("later"), Priority.INTERACTIVE)
+
+
+async def test_each_batch_is_told_of_once_it_is_done(model: Model) -> None:
+    now = 0.0
+    told: list[Batch] = []
+    batcher = Batcher(
+        model.encode, dimension=2, batch_tokens=16, on_batch=told.append, clock=lambda: now
+    )
+    first = asyncio.create_task(batcher.run(texts("a", length=10), Priority.INTERACTIVE))
+    await model.busy()
+    # Two calls that wait; the second fills two batches, of which only the first is waited for.
+    second = asyncio.create_task(batcher.run(texts("b", length=5), Priority.INTERACTIVE))
+    third = asyncio.create_task(batcher.run(texts("c", "d", length=9), Priority.BULK))
+    await asyncio.sleep(0)
+    now = 3.0
+    model.go.set()
+    await asyncio.gather(first, second, third)
+    await asyncio.to_thread(batcher.close)
+    assert told == [
+        Batch(texts=1, tokens=10, seconds=3.0, waited_s=(0.0,)),
+        Batch(texts=1, tokens=5, seconds=0.0, waited_s=(3.0,)),
+        Batch(texts=1, tokens=9, seconds=0.0, waited_s=(3.0,)),
+        Batch(texts=1, tokens=9, seconds=0.0, waited_s=()),
+    ]
+
+
+async def test_a_batch_that_failed_is_not_told_of(model: Model) -> None:
+    told: list[Batch] = []
+    batcher = Batcher(model.encode, dimension=2, batch_tokens=16, on_batch=told.append)
+    model.go.set()
+    with pytest.raises(ValueError, match="breaks"):
+        await batcher.run(texts("poison"), Priority.INTERACTIVE)
+    await asyncio.to_thread(batcher.close)
+    assert told == []

@@ -23,6 +23,7 @@ from groundwire_server.ingestion import DocumentIngest
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.methods import Methods
+from groundwire_server.observability.metrics import Metrics
 from groundwire_server.services.retrieve import RetrieveService
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Served:
     stub: RetrieveServiceAsyncStub
     server: grpc.aio.Server
     index: Index
+    metrics: Metrics
 
     async def create(self, name: str = "c", **fields: Any) -> None:
         await self.stub.CreateCollection(pb.CreateCollectionRequest(name=name, **fields))
@@ -85,7 +87,9 @@ async def serving(
     )
     with Index.open(folder / "index") as index:
         methods = Methods([errors, identity])
-        add_RetrieveServiceServicer_to_server(RetrieveService(index, embedder, documents), methods)  # type: ignore[arg-type]
+        metrics = Metrics()
+        service = RetrieveService(index, embedder, documents, metrics.search)
+        add_RetrieveServiceServicer_to_server(service, methods)  # type: ignore[arg-type]
         options = [("grpc.max_receive_message_length", 32 * 2**20), ("grpc.so_reuseport", 0)]
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((methods,))
@@ -95,7 +99,7 @@ async def serving(
             async with grpc.aio.insecure_channel(
                 f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", 32 * 2**20)]
             ) as channel:
-                yield Served(RetrieveServiceStub(channel), server, index)
+                yield Served(RetrieveServiceStub(channel), server, index, metrics)
         finally:
             await server.stop(None)
 

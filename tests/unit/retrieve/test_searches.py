@@ -64,6 +64,21 @@ async def test_a_lexical_query_needs_no_embedder(filled: Served, embedder: Lette
     assert embedder.calls == []
 
 
+async def test_the_phases_of_a_search_are_measured(filled: Served) -> None:
+    def count(phase: str) -> float | None:
+        name, labels = "groundwire_search_phase_seconds_count", {"phase": phase}
+        return filled.metrics.registry.get_sample_value(name, labels)
+
+    assert (count("embed"), count("search")) == (0, 0)
+    await filled.stub.Search(search(text="banana"))
+    assert (count("embed"), count("search")) == (1, 1)
+    await filled.stub.Search(search(text="banana", mode=pb.SEARCH_MODE_LEXICAL))
+    assert (count("embed"), count("search")) == (1, 2)
+    batch = [search(text="banana"), search(text="cocoa")]
+    await filled.stub.SearchBatch(pb.SearchBatchRequest(collection="c", searches=batch))
+    assert (count("embed"), count("search")) == (2, 3)
+
+
 async def test_a_record_query_is_by_its_vector_and_leaves_it_out(filled: Served) -> None:
     found = await filled.stub.Search(search(record_id="banana"))
     assert set(ids_of(found.hits)) == {"abba", "cocoa"}

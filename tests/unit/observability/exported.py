@@ -1,0 +1,21 @@
+"""Every metric that a server exports, composed as it is but not started."""
+
+from __future__ import annotations
+
+from groundwire_server.app import Groundwire
+from groundwire_server.interceptors.admission import Admission
+from groundwire_server.observability.gpu import GpuReadings
+from groundwire_server.observability.metrics import Metrics
+from groundwire_server.settings import Settings
+from prometheus_client import CollectorRegistry
+
+from tests.unit.server.test_gpu import TwoGpus
+
+
+def registry() -> CollectorRegistry:
+    """The metrics of a server with a model that has a queue, on a machine with GPUs."""
+    metrics = Metrics()
+    metrics.registry.register(GpuReadings(TwoGpus()))
+    application = Groundwire(Settings(vllm_model="small"), Admission(1), metrics)
+    metrics.observe_components(lambda: application.components.conditions)
+    return metrics.registry
