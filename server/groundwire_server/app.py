@@ -132,7 +132,11 @@ class Groundwire:
             passage_tokens=self._settings.grounding_tokens,
         )
         return GenerateService(
-            self._engines, Answers(preparation), self._running, self._metrics.generation
+            self._engines,
+            Answers(preparation),
+            self._running,
+            self._metrics.generation,
+            reader_patience_s=self._settings.reader_patience_s,
         )
 
     def _retrieve(self) -> RetrieveService:

@@ -76,6 +76,7 @@ class Server:
         self._methods = Methods(
             [Telemetry(metrics), errors, identity, admission],
             max_message_bytes=settings.max_message_bytes,
+            reader_patience_s=settings.reader_patience_s,
         )
         self._health = HealthService(names)
         self._grpc = grpc_server(

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     max_concurrent_calls: int = Field(
         default=1024, ge=1, description="Calls in progress; one more gets RESOURCE_EXHAUSTED."
     )
+    reader_patience_s: Seconds = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds for which a client may leave a stream unread; then it is cut off.",
+    )
 
     # --- stopping ---
     stop_delay_s: Seconds = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from groundwire_index.errors import GroundwireError
 from groundwire_server.deadline import is_past_deadline
 from groundwire_server.errors import Status, internal_status, status, status_of
 from groundwire_server.interceptors.method import Call, Context, Method
+from groundwire_server.slow_reader import SlowReaderError
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ def errors(method: Method, call: Call) -> Call:
         except (grpc.aio.AbortError, grpc.aio.InternalError):
             # The status has been sent; or the client has gone, and nobody is left to be told.
             raise
+        except SlowReaderError as error:
+            await _leave_word(context, status_of(error))
         except GroundwireError as error:
             await _end(context, status_of(error))
         except TimeoutError:
@@ -46,6 +50,18 @@ def _incident(method: Method) -> Status:
 
 async def _end(context: Context, end: Status) -> NoReturn:
     await context.abort(end.code, end.message, end.trailers)
+
+
+async def _leave_word(context: Context, end: Status) -> NoReturn:
+    """Send a status that comes after what the client has not read, if it ever reads that.
+
+    The call is over for this server, as if the client had left.
+    """
+    try:
+        async with asyncio.timeout(0):
+            await _end(context, end)
+    except TimeoutError:
+        raise asyncio.CancelledError from None
 
 
 _DEADLINE_EXCEEDED = status(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -18,6 +19,7 @@ from groundwire_server.interceptors.decoding import (
     decoder,
 )
 from groundwire_server.interceptors.method import Call, Context, Interceptor, Method
+from groundwire_server.interceptors.patience import DEFAULT_S, Patience
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # Generic in the stubs only.
 
@@ -34,10 +36,15 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
         interceptors: Sequence[Interceptor],
         *,
         max_message_bytes: int = LARGEST_MESSAGE_BYTES,
+        reader_patience_s: float = DEFAULT_S,
     ) -> None:
-        """Take the interceptors, outermost first, and the size of the largest request."""
+        """Take the interceptors, outermost first, and the size of the largest request.
+
+        A client that does not take a streamed response for ``reader_patience_s`` is cut off.
+        """
         self._interceptors = tuple(interceptors)
         self._max_message_bytes = max_message_bytes
+        self._reader_patience_s = reader_patience_s
         self._handlers: dict[str, Handler] = {}
 
     @property
@@ -69,7 +76,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
 
     def _folded(self, method: Method, handler: Handler) -> Handler:
         behaviour, kind = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
-        call = _called(method, getattr(handler, behaviour))
+        call = self._called(method, getattr(handler, behaviour))
         decode = decoder(handler.request_deserializer, self._max_message_bytes)
         # Decoded in here rather than by gRPC, for bytes that are refused to become a status like
         # any other error.
@@ -80,6 +87,14 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # Generic in th
             call = interceptor(method, call)
         return kind(call, None, handler.response_serializer)
 
+    def _called(self, method: Method, behaviour: Callable[[Any, Context], Any]) -> Call:
+        if inspect.iscoroutinefunction(behaviour):
+            return behaviour
+        if inspect.isasyncgenfunction(behaviour):
+            return _writing(behaviour, self._reader_patience_s)
+        # Of our servicers only what they inherit is neither.
+        return _unimplemented(method)
+
 
 def _expected(method: MethodDescriptor) -> Handler:
     async def absent(request: Any, context: Context) -> None:  # noqa: ARG001 - as of any method
@@ -89,22 +104,20 @@ def _expected(method: MethodDescriptor) -> Handler:
     return kind(absent, bytes, bytes)
 
 
-def _called(method: Method, behaviour: Callable[[Any, Context], Any]) -> Call:
-    if inspect.iscoroutinefunction(behaviour):
-        return behaviour
-    if inspect.isasyncgenfunction(behaviour):
-        return _writing(behaviour)
-    # Of our servicers only what they inherit is neither.
-    return _unimplemented(method)
-
-
-def _writing(behaviour: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> Call:
+def _writing(
+    behaviour: Callable[[Any, Context], AsyncGenerator[Any, None]], reader_patience_s: float
+) -> Call:
     """Turn an async generator into a call that writes, and always closes the generator."""
 
     async def call(request: Any, context: Context) -> None:
-        async with aclosing(behaviour(request, context)) as responses:
-            async for response in responses:
-                await context.write(response)
+        now = asyncio.get_running_loop().time
+        write = context.write
+        with Patience(reader_patience_s) as patience:
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    patience.since = now()
+                    await write(response)
+                    patience.since = None
 
     return call
 

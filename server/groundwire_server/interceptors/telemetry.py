@@ -33,7 +33,7 @@ class Telemetry:
             try:
                 return await call(request, context)
             except asyncio.CancelledError:
-                code = "DEADLINE_EXCEEDED" if is_past_deadline(context) else "CANCELLED"
+                code = _code_of_cancelled(context)
                 raise
             except grpc.aio.AbortError:
                 code = context.code().name
@@ -47,6 +47,13 @@ class Telemetry:
                 ended[code].inc()
 
         return measured
+
+
+def _code_of_cancelled(context: Context) -> str:
+    # One that was cut off because it did not read has been given a status.
+    if context.done():
+        return context.code().name
+    return "DEADLINE_EXCEEDED" if is_past_deadline(context) else "CANCELLED"
 
 
 class _Ended(dict[str, Counter]):

@@ -1,41 +1,63 @@
-"""Joining text that waits for a slow reader, so that an engine never waits for one."""
+"""Joining text that waits for a slow reader, so that an engine does not wait for one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from groundwire_server.grounding.events import AnswerEvent, TextDelta
+from groundwire_server.grounding.events import AnswerEvent
+from groundwire_server.services.backlog import Backlog
+from groundwire_server.slow_reader import SlowReaderError
+
+# What may wait of one answer, in bytes, before its engine has to: a text as long as a book, or
+# some hundred tokens of sixteen choices with every alternative.
+MOST_WAITING_BYTES = 4 * 2**20
 
 
 async def coalesced(
     events: AsyncGenerator[AnswerEvent, None],
+    *,
+    patience_s: float,
+    most_waiting_bytes: int = MOST_WAITING_BYTES,
 ) -> AsyncGenerator[AnswerEvent, None]:
-    """The same events; text deltas that wait behind one another come as one.
+    """The same events; text deltas of one choice that wait behind one another come as one.
 
     Events are read as fast as they are made, by a task of its own that ends with this
-    generator. What waits is bounded by the length of the answer. A delta with nothing before
-    it is given at once.
+    generator. A delta with nothing before it is given at once. No more than
+    ``most_waiting_bytes`` wait; if the reader has not made room after ``patience_s``,
+    SlowReaderError comes after what is there, and the engine is free by then.
     """
-    waiting: deque[AnswerEvent] = deque()
+    backlog = Backlog()
     changed = asyncio.Event()
+    room = asyncio.Event()
 
     async def read() -> None:
         async with aclosing(events):
             async for event in events:
-                waiting.append(event)
+                backlog.add(event)
                 changed.set()
+                if backlog.bytes > most_waiting_bytes:
+                    await make_room()
+
+    async def make_room() -> None:
+        room.clear()
+        try:
+            async with asyncio.timeout(patience_s):
+                await room.wait()
+        except TimeoutError:
+            raise SlowReaderError(patience_s) from None
 
     reader = asyncio.create_task(read())
     reader.add_done_callback(lambda _: changed.set())
     try:
-        while not reader.done() or waiting:
+        while not reader.done() or backlog:
             await changed.wait()
             changed.clear()
-            while waiting:
-                yield _next(waiting)
+            while backlog:
+                yield backlog.take()
+                if backlog.bytes <= most_waiting_bytes:
+                    room.set()
         reader.result()
     finally:
         reader.cancel()
@@ -43,23 +65,3 @@ async def coalesced(
         if not reader.cancelled():
             # Retrieved, so that nothing is reported twice.
             reader.exception()
-
-
-def _next(waiting: deque[AnswerEvent]) -> AnswerEvent:
-    first = waiting.popleft()
-    if not isinstance(first, TextDelta):
-        return first
-    run = [first]
-    while waiting and isinstance(event := waiting[0], TextDelta) and event.choice == first.choice:
-        run.append(event)
-        waiting.popleft()
-    return first if len(run) == 1 else _joined(run)
-
-
-def _joined(run: Sequence[TextDelta]) -> TextDelta:
-    return TextDelta(
-        text="".join(delta.text for delta in run),
-        token_count=sum(delta.token_count for delta in run),
-        choice=run[0].choice,
-        logprobs=tuple(logprob for delta in run for logprob in delta.logprobs),
-    )

@@ -40,11 +40,14 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         answers: Answers,
         running: RunningRequests,
         metrics: GenerationMetrics,
+        *,
+        reader_patience_s: float,
     ) -> None:
         self._engines = engines
         self._answers = answers
         self._running = running
         self._metrics = metrics
+        self._reader_patience_s = reader_patience_s
         for engine in engines:
             metrics.expect(engine.model)
 
@@ -55,7 +58,8 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         asked = answer_request_of(request)
         engine = self._engines.get(request.model)
         with self._answering(engine, asked, context) as answer:
-            async with aclosing(coalesced(answer)) as events:
+            joined = coalesced(answer, patience_s=self._reader_patience_s)
+            async with aclosing(joined) as events:
                 async for event in events:
                     yield event_message(event)
 

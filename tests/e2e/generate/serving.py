@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
+from groundwire_server.interceptors.method import Interceptor
 from groundwire_server.interceptors.methods import Methods
 from groundwire_server.memory.session import Sessions
 from groundwire_server.observability.metrics import Metrics
@@ -43,6 +44,7 @@ class Serving:
     running: RunningRequests
     server: grpc.aio.Server
     metrics: Metrics
+    address: str
 
 
 @asynccontextmanager
@@ -52,6 +54,8 @@ async def serving(
     embedder: Embedder,
     sessions: Sessions,
     passage_tokens: int = 2048,
+    reader_patience_s: float = 30.0,
+    interceptors: Sequence[Interceptor] = (errors, identity),
 ) -> AsyncIterator[Serving]:
     preparation = Preparation(
         Retriever(index, embedder), sessions, max_tokens=64, passage_tokens=passage_tokens
@@ -59,17 +63,21 @@ async def serving(
     running = RunningRequests()
     metrics = Metrics()
     service = GenerateService(
-        Engines(engines, engines[0].model), Answers(preparation), running, metrics.generation
+        Engines(engines, engines[0].model),
+        Answers(preparation),
+        running,
+        metrics.generation,
+        reader_patience_s=reader_patience_s,
     )
-    methods = Methods((errors, identity))
+    methods = Methods(interceptors, reader_patience_s=reader_patience_s)
     add_GenerateServiceServicer_to_server(service, methods)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", 32 * 2**20)])
     server.add_generic_rpc_handlers((methods,))
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Serving(GenerateServiceStub(channel), running, server, metrics)
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield Serving(GenerateServiceStub(channel), running, server, metrics, address)
     finally:
         await server.stop(None)
 

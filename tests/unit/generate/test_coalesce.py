@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from groundwire_server.engines.engine import FinishReason
+from groundwire_server.engines.engine import FinishReason, TokenLogprob
 from groundwire_server.grounding.events import (
     AnswerEvent,
     CitationAdded,
@@ -16,6 +16,7 @@ from groundwire_server.grounding.events import (
     TextDelta,
 )
 from groundwire_server.services.coalesce import coalesced
+from groundwire_server.slow_reader import SlowReaderError
 
 STARTED = Started("r", "m", "e")
 CITATION = CitationAdded(1, 0, 1, 0, 1)
@@ -28,7 +29,8 @@ class Feed:
     def __init__(self) -> None:
         self._events: asyncio.Queue[AnswerEvent | Exception | None] = asyncio.Queue()
         self._hungry = asyncio.Event()
-        self.closed = False
+        self._taken = asyncio.Event()
+        self._closed = asyncio.Event()
 
     def push(self, *events: AnswerEvent | Exception | None) -> None:
         for event in events:
@@ -39,6 +41,18 @@ class Feed:
         self._hungry.clear()
         await self._hungry.wait()
 
+    async def left(self, count: int) -> None:
+        """Wait until only so many events have not been given; the reader then does nothing."""
+        while self._events.qsize() != count:
+            await self._taken.wait()
+            self._taken.clear()
+        await asyncio.sleep(0)
+        assert self._events.qsize() == count
+
+    async def let_go(self) -> None:
+        """Wait until nobody reads this any more."""
+        await self._closed.wait()
+
     async def events(self) -> AsyncGenerator[AnswerEvent, None]:
         try:
             while (event := await self._next()) is not None:
@@ -46,18 +60,28 @@ class Feed:
                     raise event
                 yield event
         finally:
-            self.closed = True
+            self._closed.set()
             self._hungry.set()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
 
     async def _next(self) -> AnswerEvent | Exception | None:
         if self._events.empty():
             self._hungry.set()
-        return await self._events.get()
+        event = await self._events.get()
+        self._taken.set()
+        return event
+
+
+def reading(feed: Feed) -> AsyncGenerator[AnswerEvent, None]:
+    return coalesced(feed.events(), patience_s=30)
 
 
 async def test_a_reader_that_keeps_up_gets_every_delta_as_it_is_made() -> None:
     feed = Feed()
-    async with aclosing(coalesced(feed.events())) as events:
+    async with aclosing(reading(feed)) as events:
         for text in ("The", " dome", " opens"):
             feed.push(TextDelta(text, 1))
             assert await anext(events) == TextDelta(text, 1)
@@ -67,7 +91,7 @@ async def test_a_reader_that_keeps_up_gets_every_delta_as_it_is_made() -> None:
 
 async def test_deltas_behind_a_pending_write_come_as_one() -> None:
     feed = Feed()
-    async with aclosing(coalesced(feed.events())) as events:
+    async with aclosing(reading(feed)) as events:
         feed.push(TextDelta("The", 1))
         assert await anext(events) == TextDelta("The", 1)
         feed.push(TextDelta(" dome", 1), TextDelta(" opens", 2), CITATION, TextDelta(".", 1))
@@ -82,18 +106,77 @@ async def test_deltas_behind_a_pending_write_come_as_one() -> None:
         ]
 
 
-async def test_choices_are_never_mixed() -> None:
+async def test_each_choice_is_joined_to_itself_up_to_what_else_it_says() -> None:
     feed = Feed()
-    deltas = [TextDelta("a", 1, 0), TextDelta("b", 1, 1), TextDelta("c", 1, 0)]
-    feed.push(STARTED, *deltas, None)
-    async with aclosing(coalesced(feed.events())) as events:
-        assert [event async for event in events] == [STARTED, *deltas]
+    ended = Finished(FinishReason.STOP, choice=1)
+    feed.push(STARTED, TextDelta("a", 1, 0), TextDelta("x", 1, 1), TextDelta("b", 2, 0))
+    feed.push(CITATION, TextDelta("y", 1, 1), TextDelta("c", 1, 0), ended, FINISHED, None)
+    async with aclosing(reading(feed)) as events:
+        assert [event async for event in events] == [
+            STARTED,
+            TextDelta("ab", 3, 0),
+            TextDelta("xy", 2, 1),
+            CITATION,
+            TextDelta("c", 1, 0),
+            ended,
+            FINISHED,
+        ]
+
+
+async def test_logprobs_of_joined_tokens_keep_their_order() -> None:
+    feed = Feed()
+    first, second = TokenLogprob("a", -0.5, (("b", -1.5),)), TokenLogprob("c", -0.25)
+    feed.push(STARTED, TextDelta("a", 1, 0, (first,)), TextDelta("c", 1, 0, (second,)), None)
+    async with aclosing(reading(feed)) as events:
+        *_, joined = [event async for event in events]
+    assert joined == TextDelta("ac", 2, 0, (first, second))
+
+
+async def test_what_is_joined_is_not_longer_than_a_message_may_well_be() -> None:
+    feed = Feed()
+    page = TextDelta("x" * 40_000, 1)
+    feed.push(STARTED, *[page] * 5, None)
+    async with aclosing(reading(feed)) as events:
+        assert [event async for event in events] == [
+            STARTED,
+            *[TextDelta("x" * 80_000, 2)] * 2,
+            page,
+        ]
+
+
+async def test_the_engine_waits_while_too_much_does_and_goes_on_when_there_is_room() -> None:
+    feed = Feed()
+    pages = [TextDelta(letter * 1000, 1) for letter in "abc"]
+    events = coalesced(feed.events(), patience_s=30, most_waiting_bytes=1500)
+    async with aclosing(events):
+        feed.push(STARTED)
+        assert await anext(events) == STARTED
+        feed.push(*pages, None)
+        # Two are over the limit: the third is not taken before the reader comes back.
+        await feed.left(2)
+        assert [event async for event in events] == [
+            TextDelta("a" * 1000 + "b" * 1000, 2),
+            pages[2],
+        ]
+
+
+async def test_a_reader_that_makes_no_room_is_told_so_when_it_reads_on() -> None:
+    feed = Feed()
+    events = coalesced(feed.events(), patience_s=0.05, most_waiting_bytes=1500)
+    async with aclosing(events):
+        feed.push(STARTED)
+        assert await anext(events) == STARTED
+        feed.push(*[TextDelta("x" * 1000, 1)] * 3)
+        await feed.let_go()
+        assert await anext(events) == TextDelta("x" * 2000, 2)
+        with pytest.raises(SlowReaderError, match=r"not read for 0\.05 s"):
+            await anext(events)
 
 
 async def test_an_error_comes_after_what_was_before_it() -> None:
     feed = Feed()
     feed.push(STARTED, TextDelta("The", 1), ConnectionError("gone"))
-    async with aclosing(coalesced(feed.events())) as events:
+    async with aclosing(reading(feed)) as events:
         assert [await anext(events), await anext(events)] == [STARTED, TextDelta("The", 1)]
         with pytest.raises(ConnectionError, match="gone"):
             await anext(events)
@@ -103,7 +186,7 @@ async def test_an_error_comes_after_what_was_before_it() -> None:
 async def test_closing_it_closes_what_it_reads(begun: bool) -> None:
     feed = Feed()
     feed.push(STARTED)
-    async with aclosing(coalesced(feed.events())) as events:
+    async with aclosing(reading(feed)) as events:
         await anext(events)
         if begun:
             feed.push(TextDelta("The", 1), ConnectionError("too late to matter"))

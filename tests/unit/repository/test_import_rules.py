@@ -25,6 +25,7 @@ ROWS: tuple[frozenset[str], ...] = (
             "deadline",
             "identity",
             "running",
+            "slow_reader",
             "waiting",
             "words",
         }

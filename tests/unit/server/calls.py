@@ -58,16 +58,20 @@ CODECS = (StringValue.FromString, StringValue.SerializeToString)
 
 @asynccontextmanager
 async def serving(
-    interceptors: Sequence[Interceptor], handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
+    interceptors: Sequence[Interceptor],
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]],
+    *,
+    options: Sequence[tuple[str, int]] = (),
+    reader_patience_s: float = 30.0,
 ) -> AsyncIterator[Calls]:
-    """Serve the handlers behind the interceptors."""
-    methods = Methods(interceptors)
+    """Serve the handlers behind the interceptors, to a client with these options."""
+    methods = Methods(interceptors, reader_patience_s=reader_patience_s)
     methods.add_registered_method_handlers(SERVICE, handlers)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((methods,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         yield Calls(channel)
     await server.stop(None)
 
