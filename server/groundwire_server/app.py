@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import grpc
@@ -25,19 +25,18 @@ from groundwire_index.milvus import MilvusIndex
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
-from groundwire_server.engines.admitted import AdmittedEngine
-from groundwire_server.engines.engine import Engine
 from groundwire_server.engines.extractive import ExtractiveEngine
 from groundwire_server.engines.fair_queue import Limits
+from groundwire_server.engines.models import Models
 from groundwire_server.engines.openai import OpenAiEngine
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.ingestion import DocumentIngest
 from groundwire_server.interceptors.admission import Admission
-from groundwire_server.lifecycle import Server
+from groundwire_server.lifecycle import Needs, Server
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import CountTokens, RedisSessions
 from groundwire_server.observability.gpu import GpuReadings
@@ -47,8 +46,8 @@ from groundwire_server.parts import (
     InOrder,
     OpenIndex,
     RunningEmbedder,
-    RunningEngine,
-    engine_component,
+    RunningModel,
+    model_component,
 )
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.admin import AdminService
@@ -87,10 +86,11 @@ class Groundwire:
             on_batch=metrics.embedder.on_batch,
         )
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
-        self._engines = _engines(settings, self._embedder)
-        admitted = [one for one in self._engines if isinstance(one, AdmittedEngine)]
-        metrics.registry.register(ModelQueues([one.queue for one in admitted]))
-        self._sessions, session_store = _session_store(settings, self._engines.default.count_tokens)
+        self._models = _models(settings, self._embedder)
+        metrics.registry.register(ModelQueues([model.queue for model in self._models]))
+        self._sessions, session_store = _session_store(
+            settings, self._models.default.heaviest.count_tokens
+        )
         self._index = OpenIndex(lambda: _index(settings, metrics))
         # They are closed last to first: what others use comes before them.
         self.components = Components(
@@ -98,19 +98,19 @@ class Groundwire:
                 session_store,
                 InOrder("index", [self._index, IndexUpkeep(lambda: self._index.index.purge())]),
                 RunningEmbedder(self._embedder),
-                *map(RunningEngine, self._engines),
+                *map(RunningModel, self._models),
             ]
         )
 
     @property
-    def services(self) -> Mapping[ServiceDescriptor, Sequence[str]]:
-        """Each service, and the names of the components without which it cannot serve."""
-        engine = engine_component(self._engines.default)
+    def services(self) -> Mapping[ServiceDescriptor, Needs]:
+        """Each service, and what it needs to serve."""
+        generate = [model_component(model) for model in self._models.default.answering]
         return {
-            generate_pb.DESCRIPTOR.services_by_name["GenerateService"]: [engine],
-            embed_pb.DESCRIPTOR.services_by_name["EmbedService"]: ["embedder"],
-            retrieve_pb.DESCRIPTOR.services_by_name["RetrieveService"]: ["index", "embedder"],
-            memory_pb.DESCRIPTOR.services_by_name["MemoryService"]: ["sessions"],
+            generate_pb.DESCRIPTOR.services_by_name["GenerateService"]: [generate],
+            embed_pb.DESCRIPTOR.services_by_name["EmbedService"]: [["embedder"]],
+            retrieve_pb.DESCRIPTOR.services_by_name["RetrieveService"]: [["index"], ["embedder"]],
+            memory_pb.DESCRIPTOR.services_by_name["MemoryService"]: [["sessions"]],
             admin_pb.DESCRIPTOR.services_by_name["AdminService"]: [],
         }
 
@@ -120,7 +120,7 @@ class Groundwire:
         embed_grpc.add_EmbedServiceServicer_to_server(EmbedService(self._embedder), registry)
         retrieve_grpc.add_RetrieveServiceServicer_to_server(self._retrieve(), registry)
         memory_grpc.add_MemoryServiceServicer_to_server(
-            MemoryService(self._sessions, self._engines), registry
+            MemoryService(self._sessions, self._models), registry
         )
         admin_grpc.add_AdminServiceServicer_to_server(self._admin(), registry)
 
@@ -132,7 +132,7 @@ class Groundwire:
             passage_tokens=self._settings.grounding_tokens,
         )
         return GenerateService(
-            self._engines,
+            self._models,
             Answers(preparation),
             self._running,
             self._metrics.generation,
@@ -155,7 +155,7 @@ class Groundwire:
         return AdminService(
             start_time=self._start_time,
             components=self.components,
-            engines=self._engines,
+            models=self._models,
             embedder=self._embedder,
             admission=self._admission,
             running=self._running,
@@ -183,14 +183,15 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
     )
 
 
-def _engines(settings: Settings, embedder: Embedder) -> Engines:
-    """Every engine there is; the last is the default unless a setting names another."""
+def _models(settings: Settings, embedder: Embedder) -> Models:
+    """Every model there is; the last is the default unless a setting names another."""
     limits = Limits(
         settings.running_generations, settings.queued_generations, settings.queued_tokens
     )
-    engines: list[Engine] = [ExtractiveEngine(embedder)]
+    extractive = ServedModel(ExtractiveEngine(embedder))
+    models = [extractive]
     if settings.openai_url:
-        engines.append(AdmittedEngine(_openai_engine(settings), limits))
+        models.append(ServedModel(_openai_engine(settings), limits))
     if settings.vllm_model:
         vllm = VllmEngine(
             settings.vllm_model,
@@ -198,8 +199,10 @@ def _engines(settings: Settings, embedder: Embedder) -> Engines:
             args=settings.vllm_args,
             max_tokens_default=settings.max_tokens,
         )
-        engines.append(AdmittedEngine(vllm, limits))
-    return Engines(engines, settings.default_model or engines[-1].model)
+        models.append(ServedModel(vllm, limits))
+    return Models(
+        models, default=settings.default_model or models[-1].model, last_resort=extractive
+    )
 
 
 def _openai_engine(settings: Settings) -> OpenAiEngine:

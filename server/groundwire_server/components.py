@@ -20,7 +20,7 @@ class Component(Protocol):
 
     @property
     def name(self) -> str:
-        """For people and for metrics, e.g. "index", "engine/vllm"."""
+        """For people and for metrics, e.g. "index", "engine/mixtral"."""
         ...
 
     async def start(self) -> None:
@@ -71,9 +71,9 @@ class Components:
         """What was found when this one was last looked at."""
         return self._conditions[name]
 
-    def are_ready(self, names: Iterable[str]) -> bool:
-        """Whether all of these worked when they were last looked at."""
-        return all(self._conditions[name].state is State.READY for name in names)
+    def is_any_ready(self, names: Iterable[str]) -> bool:
+        """Whether one of these worked when they were last looked at."""
+        return any(self._conditions[name].state is State.READY for name in names)
 
     async def start(self) -> None:
         """Start all at once. When one fails the others are cancelled and its error raised."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+# Of callers that do not say who they are.
+ANYBODY = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The caller, as established by the identity interceptor."""
 
-    tenant: str = "default"
-    subject: str = "default"
+    tenant: str = ANYBODY
+    subject: str = ANYBODY
     scopes: frozenset[str] = frozenset()
 
 

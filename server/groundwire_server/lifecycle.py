@@ -34,6 +34,9 @@ CHECK_PERIOD_S = 1.0
 # Calls that were cut off get this long to let go of what they hold.
 LET_GO_S = 5.0
 
+Needs = Sequence[Sequence[str]]
+"""Names of components, of each group of which one must work."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,8 +49,8 @@ class Application(Protocol):
         ...
 
     @property
-    def services(self) -> Mapping[ServiceDescriptor, Sequence[str]]:
-        """Each service, and the names of the components without which it cannot serve."""
+    def services(self) -> Mapping[ServiceDescriptor, Needs]:
+        """Each service, and what it needs to serve."""
         ...
 
     def register(self, registry: grpc.aio.Server) -> None:
@@ -146,7 +149,8 @@ class Server:
 
     def _report_health(self) -> None:
         for service, needed in self._application.services.items():
-            self._health.set(service.full_name, self._components.are_ready(needed))
+            serves = all(map(self._components.is_any_ready, needed))
+            self._health.set(service.full_name, serves)
 
     async def _stop(self) -> None:
         self._health.stop()

@@ -10,7 +10,7 @@ from groundwire_index.errors import UnavailableError
 from groundwire_server.blocking import run_blocking
 from groundwire_server.components import Component
 from groundwire_server.embedders.embedder import Embedder
-from groundwire_server.engines.engine import Engine
+from groundwire_server.engines.served_model import ServedModel
 
 
 class OpenIndex:
@@ -59,14 +59,14 @@ class RunningEmbedder:
         _ = self._embedder.fingerprint
 
 
-class RunningEngine:
-    """An engine as a component."""
+class RunningModel:
+    """A model that generates text as a component."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.name = engine_component(engine)
-        self.start = engine.start
-        self.check = engine.check
-        self.close = engine.close
+    def __init__(self, model: ServedModel) -> None:
+        self.name = model_component(model)
+        self.start = model.start
+        self.check = model.check
+        self.close = model.close
 
 
 class InOrder:
@@ -92,6 +92,6 @@ class InOrder:
             await component.close()
 
 
-def engine_component(engine: Engine) -> str:
-    """The name of an engine as a component, e.g. "engine/vllm"."""
-    return f"engine/{engine.name}"
+def model_component(model: ServedModel) -> str:
+    """The name of a model's engine as a component, e.g. "engine/mixtral"."""
+    return f"engine/{model.model}"

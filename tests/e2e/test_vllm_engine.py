@@ -15,6 +15,7 @@ from groundwire_index.errors import (
 )
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -67,9 +68,10 @@ def core_is_idle(engine: VllmEngine) -> bool:
 
 
 async def test_an_answer_streams_in_pieces_and_ends_with_its_usage(engine: VllmEngine) -> None:
-    first, *pieces, end, last = await events_of(engine, request())
+    first, second, *pieces, end, last = await events_of(engine, request())
 
     assert isinstance(first, Accepted)
+    assert second == Begun()
     assert len(pieces) > 1
     assert all(isinstance(piece, TextPiece) for piece in pieces)
     assert end == ChoiceEnd(FinishReason.LENGTH)
@@ -225,6 +227,7 @@ async def test_requests_carry_a_priority(engine: VllmEngine) -> None:
 async def test_closing_the_stream_frees_the_request_while_it_decodes(engine: VllmEngine) -> None:
     stream = engine.generate(request(Sampling(max_tokens=400, seed=1)))
     assert isinstance(await anext(stream), Accepted)
+    assert await anext(stream) == Begun()
     assert isinstance(await anext(stream), TextPiece)
 
     await stream.aclose()
@@ -291,7 +294,7 @@ async def test_a_dead_engine_core_is_unavailable_but_for_counting_and_leaves_no_
     await engine.start()
     (core,) = children() - before
     stream = engine.generate(request(Sampling(max_tokens=400, seed=1)))
-    assert isinstance([await anext(stream) for _ in range(2)][-1], TextPiece)
+    assert isinstance([await anext(stream) for _ in range(3)][-1], TextPiece)
     workers = psutil.Process(core).children()
 
     psutil.Process(core).kill()

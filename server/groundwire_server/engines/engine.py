@@ -130,6 +130,11 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """The engine works on the request: from here on, what goes wrong ends the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextPiece:
     """The next text of one choice. Never repeats, never splits a code point."""
 
@@ -165,7 +170,7 @@ class GenerationEnd:
     """Seconds the request waited in the engine before it was scheduled."""
 
 
-EngineEvent = Accepted | TextPiece | ChoiceEnd | GenerationEnd
+EngineEvent = Accepted | Begun | TextPiece | ChoiceEnd | GenerationEnd
 
 
 class Engine(Protocol):
@@ -173,9 +178,10 @@ class Engine(Protocol):
 
     Safe for any number of concurrent requests on one event loop. Every generation begins with
     one `Accepted`, before the engine works on it; what is wrong with a request is raised in its
-    place, and what goes wrong later where it does. Closing the generator that
-    ``generate`` returned (``aclose``) frees everything the request holds, at any point,
-    without waiting for a further token. Raises the exceptions of `groundwire_index.errors`:
+    place. When it is asked for more, it works, and one `Begun` says so: what raises before that
+    may be given to another engine. What goes wrong later is raised where it does. Closing the
+    generator that ``generate`` returned (``aclose``) frees everything the request holds, at any
+    point, without waiting for a further token. Raises the exceptions of `groundwire_index.errors`:
     LimitExceededError for a prompt longer than the context (before any work), UnavailableError
     when the engine is down, FailedPreconditionError and UnsupportedError for what it cannot do.
     """

@@ -12,6 +12,7 @@ from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -74,6 +75,7 @@ class ExtractiveEngine:
         """
         grounded = _grounded(request)
         yield Accepted()
+        yield Begun()
         said = "\n".join(one.content for one in request.messages if one.role is Role.ASSISTANT)
         quoted = await self._answer(grounded, said)
         text = _marked(quoted) if quoted else NO_ANSWER

@@ -19,6 +19,7 @@ from groundwire_index.errors import (
 from groundwire_server.blocking import run_blocking
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     EngineEvent,
     EngineRequest,
     Message,
@@ -117,8 +118,8 @@ class OpenAiEngine:
         """Stream the events of one generation; see `Engine`.
 
         The server is asked once the request is taken, so what it alone finds wrong is raised
-        after `Accepted`; and asked again where that may help, until it has begun to answer. A
-        piece whose tokens it does not count is taken for one token.
+        between `Accepted` and `Begun`; and asked again where that may help, until it has begun to
+        answer. A piece whose tokens it does not count is taken for one token.
         """
         server = self._started()
         served = self._served or await self._learn(server)
@@ -127,10 +128,14 @@ class OpenAiEngine:
         yield Accepted(prompt_tokens)
         streams = ChoiceStreams(request.sampling.n, counts_pieces=served.dialect.counts_pieces)
         key = uuid.uuid4().hex
+        begun = False
         self._waiting[key] = prompt_tokens
         try:
             async with server.streamed(path_of(request), body, request.deadline) as answer:
                 async for told in answer:
+                    if not begun:
+                        begun = True
+                        yield Begun()
                     for event in streams.add(told):
                         if isinstance(event, TextPiece):
                             self._waiting.pop(key, None)

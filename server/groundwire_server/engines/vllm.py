@@ -19,6 +19,7 @@ from groundwire_index.errors import (
 from groundwire_server.blocking import run_blocking
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     EngineEvent,
     EngineRequest,
     Message,
@@ -110,12 +111,15 @@ class VllmEngine:
         )
         sampling = await self._sampling(request, self._room(prompt))
         yield Accepted(len(prompt["prompt_token_ids"]))
+        # It may have died while the request waited for its turn.
+        self._alive()
         streams = ChoiceStreams(request.sampling.n)
         # Ours, because the ids of two tenants may be equal.
         request_id = uuid.uuid4().hex
         self._running.add(request_id)
         self._waiting[request_id] = len(prompt["prompt_token_ids"])
         try:
+            yield Begun()
             with self._errors():
                 outputs = vllm.generate(prompt, sampling, request_id, priority=request.priority)
                 async with contextlib.aclosing(outputs):

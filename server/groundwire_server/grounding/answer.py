@@ -9,24 +9,27 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from groundwire_server.engines.engine import (
-    Accepted,
     ChoiceEnd,
-    Engine,
     EngineEvent,
     FinishReason,
     GenerationEnd,
     TextPiece,
     Usage,
 )
+from groundwire_server.engines.fair_queue import Claim
+from groundwire_server.engines.models import Candidates
+from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.grounding.abort import cancelled_by, was_aborted
+from groundwire_server.grounding.beginning import Beginning, begun
 from groundwire_server.grounding.events import (
     AnswerEvent,
     Finished,
+    Passage,
     Sources,
     Started,
     StoreOutcome,
 )
-from groundwire_server.grounding.prepare import Preparation, Prepared
+from groundwire_server.grounding.prepare import Material, Preparation
 from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
@@ -40,7 +43,11 @@ class Answers:
         self._clock = clock
 
     async def answer(
-        self, engine: Engine, request: AnswerRequest, tenant: str, aborted: asyncio.Event
+        self,
+        candidates: Candidates,
+        request: AnswerRequest,
+        tenant: str,
+        aborted: asyncio.Event,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """The events of one answer; see `grounding.events` for their order.
 
@@ -48,14 +55,16 @@ class Answers:
         deadline (TimeoutError) let go of the engine at any point, and nothing is stored. When
         ``aborted`` is set the answer ends with FinishReason.ABORTED.
         """
-        answering = _Answering(engine, request, Stopwatch(self._clock))
+        answering = _Answering(candidates, request, Stopwatch(self._clock))
         async with asyncio.timeout_at(request.deadline):
             try:
                 with cancelled_by(aborted):
-                    prepared = await self._preparation.prepare(
-                        engine, request, tenant, answering.watch
+                    # Known before there is any work.
+                    candidates.first.require_room(
+                        Claim(tenant, 0, 1, request.priority, request.deadline)
                     )
-                    async with aclosing(answering.generated(prepared)) as events:
+                    material = await self._preparation.gather(request, tenant, answering.watch)
+                    async with aclosing(answering.generated(material)) as events:
                         async for event in events:
                             yield event
             except asyncio.CancelledError:
@@ -64,93 +73,106 @@ class Answers:
                 for event in answering.aborted():
                     yield event
                 return
-            yield await answering.stored(prepared)
+            yield await answering.stored(material)
 
 
 class _Answering:
     """What is known of one answer while it is given."""
 
-    def __init__(self, engine: Engine, request: AnswerRequest, watch: Stopwatch) -> None:
+    def __init__(self, candidates: Candidates, request: AnswerRequest, watch: Stopwatch) -> None:
         self.watch = watch
-        self._engine = engine
+        self._candidates = candidates
         self._request = request
         self._started = False
         self._transcripts: dict[int, Transcript] = {}
         self._ended: list[Finished] = []
         self._end: GenerationEnd | None = None
+        self._degraded: list[str] = []
 
-    async def generated(self, prepared: Prepared) -> AsyncGenerator[AnswerEvent, None]:
+    async def generated(self, material: Material) -> AsyncGenerator[AnswerEvent, None]:
         """Every event but the last `Finished`."""
-        self._transcripts = {
-            choice: self._transcript(prepared, choice) for choice in range(self._request.sampling.n)
-        }
-        if self._nothing_to_answer_from(prepared):
-            for event in self._start(prepared):
+        if self._nothing_to_answer_from(material):
+            self._transcripts = self._transcripts_over(())
+            for event in self._start(self._candidates.first, ()):
                 yield event
             for choice in self._transcripts:
                 for event in self._choice_end(ChoiceEnd(FinishReason.NO_SOURCES, choice)):
                     yield event
             return
-        self.watch.engine_started()
-        async with aclosing(self._engine.generate(prepared.engine_request)) as happenings:
-            async for happening in happenings:
-                for event in self._on(happening, prepared):
+        async with begun(self._candidates, material, self.watch) as beginning:
+            self._transcripts = self._transcripts_over(beginning.prepared.passages)
+            self._note_degraded(beginning)
+            for event in self._start(beginning.model, beginning.prepared.passages):
+                yield event
+            async for happening in beginning.events:
+                for event in self._on(happening):
                     yield event
 
     def aborted(self) -> Iterator[AnswerEvent]:
         """What is left to say when the answer was ended from outside."""
-        yield from self._start(None)
+        if not self._started:
+            yield self._start_of(self._candidates.first)
         over = {finished.choice for finished in self._ended}
         running = [choice for choice in range(self._request.sampling.n) if choice not in over]
         for choice in running:
             yield from self._finish(Finished(FinishReason.ABORTED, choice=choice))
         yield self._last()
 
-    async def stored(self, prepared: Prepared) -> Finished:
+    async def stored(self, material: Material) -> Finished:
         """Store the exchange, if there is one; give the last event."""
-        last = self._last()
-        if prepared.left_out:
-            went_in = sum(len(passage.chunk_ids) for passage in prepared.passages)
-            offered = prepared.left_out + went_in
-            reason = f"{prepared.left_out} of {offered} passages did not fit the prompt"
-            last = replace(last, degraded_reason=reason)
-        return replace(last, stored=await self._store(prepared))
+        last = replace(self._last(), degraded_reason="; ".join(self._degraded))
+        return replace(last, stored=await self._store(material))
 
-    async def _store(self, prepared: Prepared) -> StoreOutcome | None:
+    async def _store(self, material: Material) -> StoreOutcome | None:
         transcript = self._transcripts[0]
-        if prepared.exchange is None or not transcript.text:
+        if material.exchange is None or not transcript.text:
             return None
-        return await prepared.exchange.store(
+        return await material.exchange.store(
             self._request.request_id,
-            prepared.question,
+            material.asked,
             transcript.text,
             transcript.cited_chunk_ids,
         )
 
-    def _transcript(self, prepared: Prepared, choice: int) -> Transcript:
+    def _transcripts_over(self, passages: tuple[Passage, ...]) -> dict[int, Transcript]:
+        return {
+            choice: self._transcript(passages, choice) for choice in range(self._request.sampling.n)
+        }
+
+    def _transcript(self, passages: tuple[Passage, ...], choice: int) -> Transcript:
         grounding = self._request.grounding
         if grounding is None:
             return Transcript(choice)
         return GroundedTranscript(
-            prepared.passages, require_sources=grounding.require_sources, choice=choice
+            passages, require_sources=grounding.require_sources, choice=choice
         )
 
-    def _nothing_to_answer_from(self, prepared: Prepared) -> bool:
+    def _nothing_to_answer_from(self, material: Material) -> bool:
         grounding = self._request.grounding
-        return grounding is not None and grounding.require_sources and not prepared.passages
+        return grounding is not None and grounding.require_sources and not material.found
 
-    def _start(self, prepared: Prepared | None) -> Iterator[AnswerEvent]:
-        if self._started:
-            return
+    def _note_degraded(self, beginning: Beginning) -> None:
+        prepared = beginning.prepared
+        if beginning.instead_of:
+            self._degraded.append(beginning.instead_of)
+        if prepared.left_out:
+            went_in = sum(len(passage.chunk_ids) for passage in prepared.passages)
+            offered = prepared.left_out + went_in
+            self._degraded.append(
+                f"{prepared.left_out} of {offered} passages did not fit the prompt"
+            )
+
+    def _start(self, model: ServedModel, passages: tuple[Passage, ...]) -> Iterator[AnswerEvent]:
+        yield self._start_of(model)
+        if self._request.grounding is not None:
+            yield Sources(passages)
+
+    def _start_of(self, model: ServedModel) -> Started:
         self._started = True
-        yield Started(self._request.request_id, self._engine.model, self._engine.name)
-        if prepared and self._request.grounding is not None:
-            yield Sources(prepared.passages)
+        return Started(self._request.request_id, model.model, model.name)
 
-    def _on(self, event: EngineEvent, prepared: Prepared) -> Iterator[AnswerEvent]:
+    def _on(self, event: EngineEvent) -> Iterator[AnswerEvent]:
         match event:
-            case Accepted():
-                yield from self._start(prepared)
             case TextPiece():
                 self.watch.token()
                 yield from self._transcripts[event.choice].add(event)

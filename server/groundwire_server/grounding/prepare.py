@@ -10,14 +10,15 @@ from groundwire_server.engines.engine import (
     GroundedQuestion,
     Message,
     Role,
+    Sampling,
     SourcePassage,
 )
-from groundwire_server.grounding.conversation import conversation_of
+from groundwire_server.grounding.conversation import Conversation, conversation_of
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.exchange import OpenExchange, open_exchange
 from groundwire_server.grounding.pack import Packed, Packer
-from groundwire_server.grounding.question import question_of
-from groundwire_server.grounding.request import AnswerRequest, Grounding
+from groundwire_server.grounding.question import Question, question_of
+from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.grounding.stopwatch import Stopwatch
 from groundwire_server.memory.session import Sessions
@@ -25,19 +26,16 @@ from groundwire_server.memory.session import Sessions
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request ready for its engine."""
+    """A request ready for one engine."""
 
     engine_request: EngineRequest
-    question: str
-    """What the user said; what a session keeps."""
     passages: tuple[Passage, ...] = ()
     left_out: int = 0
     """Chunks that did not fit the prompt."""
-    exchange: OpenExchange | None = None
 
 
 class Preparation:
-    """Makes requests ready. What is wrong with a request shows here, before the engine works."""
+    """Makes requests ready. What is wrong with a request shows here, before an engine works."""
 
     def __init__(
         self, retriever: Retriever, sessions: Sessions, *, max_tokens: int, passage_tokens: int
@@ -48,97 +46,105 @@ class Preparation:
         self._max_tokens = max_tokens
         self._passage_tokens = passage_tokens
 
-    async def prepare(
-        self, engine: Engine, request: AnswerRequest, tenant: str, watch: Stopwatch
-    ) -> Prepared:
-        """Read the session, find the passages, pack the prompt.
+    async def gather(self, request: AnswerRequest, tenant: str, watch: Stopwatch) -> Material:
+        """Read the session and find the passages.
 
         Raises NotFoundError for the session before it looks at the collection, and for the
-        collection before anything is embedded; LimitExceededError if the prompt cannot fit.
+        collection before anything is embedded.
         """
-        prepared = await self._prepared(engine, request, tenant, watch)
-        engine_request = replace(prepared.engine_request, tenant=tenant, deadline=request.deadline)
-        return replace(prepared, engine_request=engine_request)
-
-    async def _prepared(
-        self, engine: Engine, request: AnswerRequest, tenant: str, watch: Stopwatch
-    ) -> Prepared:
+        material = Material(request, tenant, self._max_tokens, self._passage_tokens)
         if request.grounding is None and not request.session_id:
-            return _as_it_is(request)
+            return material
         exchange = None
         if request.session_id:
             exchange = await open_exchange(self._sessions, tenant, request.session_id)
+        earlier = exchange.history if exchange else ()
+        conversation = conversation_of(_messages_of(request), earlier=earlier)
+        material = replace(material, exchange=exchange, conversation=conversation)
+        if request.grounding is None:
+            return material
+        question = question_of(conversation, request.grounding.query)
+        collection = await self._retriever.open(tenant, request.grounding)
+        found = await collection.passages(question.search, request.grounding, watch)
+        return replace(material, question=question, found=tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a request is answered from, whichever engine does it."""
+
+    request: AnswerRequest
+    tenant: str
+    max_tokens: int
+    passage_tokens: int
+    exchange: OpenExchange | None = None
+    conversation: Conversation | None = None
+    """None for what goes to the engine as it is."""
+    question: Question | None = None
+    """What is asked of passages; None without grounding."""
+    found: tuple[Passage, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """What the user said; what a session keeps."""
+        return self.conversation.question if self.conversation else ""
+
+    async def packed_for(self, engine: Engine) -> Prepared:
+        """Pack the prompt for an engine. Raises LimitExceededError if it cannot fit."""
+        if self.conversation is None:
+            return Prepared(
+                self._engine_request(
+                    self.request.sampling, self.request.messages, prompt=self.request.prompt
+                )
+            )
         packer = Packer(
             engine,
-            max_tokens=request.sampling.max_tokens,
-            default_tokens=self._max_tokens,
-            passage_tokens=self._passage_tokens,
+            max_tokens=self.request.sampling.max_tokens,
+            default_tokens=self.max_tokens,
+            passage_tokens=self.passage_tokens,
         )
-        if request.grounding is None:
-            return await self._in_session(request, packer, exchange)
-        return await self._grounded(request, request.grounding, tenant, packer, exchange, watch)
+        if self.question is None:
+            packed = await packer.plain(self.conversation)
+        else:
+            packed = await packer.grounded(self.conversation, self.found)
+        sampling = replace(self.request.sampling, max_tokens=packed.max_tokens)
+        return Prepared(
+            self._engine_request(sampling, packed.messages, grounded=self._grounded(packed)),
+            packed.passages,
+            packed.left_out,
+        )
 
-    async def _in_session(
-        self, request: AnswerRequest, packer: Packer, exchange: OpenExchange | None
-    ) -> Prepared:
-        earlier = exchange.history if exchange else ()
-        conversation = conversation_of(_messages_of(request), earlier=earlier)
-        packed = await packer.plain(conversation)
-        return Prepared(_engine_request(request, packed), conversation.question, exchange=exchange)
-
-    async def _grounded(
-        self,
-        request: AnswerRequest,
-        grounding: Grounding,
-        tenant: str,
-        packer: Packer,
-        exchange: OpenExchange | None,
-        watch: Stopwatch,
-    ) -> Prepared:
-        earlier = exchange.history if exchange else ()
-        conversation = conversation_of(_messages_of(request), earlier=earlier)
-        question = question_of(conversation, grounding.query)
-        collection = await self._retriever.open(tenant, grounding)
-        found = await collection.passages(question.search, grounding, watch)
-        packed = await packer.grounded(conversation, found)
+    def _grounded(self, packed: Packed) -> GroundedQuestion | None:
+        if self.question is None:
+            return None
         sources = tuple(
             SourcePassage(passage.number, passage.text, passage.title)
             for passage in packed.passages
         )
-        engine_request = replace(
-            _engine_request(request, packed),
-            grounded=GroundedQuestion(question.asked, sources, question.subject),
-        )
-        return Prepared(
-            engine_request, conversation.question, packed.passages, packed.left_out, exchange
-        )
+        return GroundedQuestion(self.question.asked, sources, self.question.subject)
 
-
-def _as_it_is(request: AnswerRequest) -> Prepared:
-    return Prepared(
-        EngineRequest(
-            request.request_id,
-            request.sampling,
-            prompt=request.prompt,
-            messages=request.messages,
-            constraint=request.constraint,
-            priority=request.priority,
-        ),
-        question="",
-    )
+    def _engine_request(
+        self,
+        sampling: Sampling,
+        messages: tuple[Message, ...],
+        *,
+        prompt: str | None = None,
+        grounded: GroundedQuestion | None = None,
+    ) -> EngineRequest:
+        return EngineRequest(
+            self.request.request_id,
+            sampling,
+            prompt=prompt,
+            messages=messages,
+            grounded=grounded,
+            constraint=self.request.constraint,
+            priority=self.request.priority,
+            tenant=self.tenant,
+            deadline=self.request.deadline,
+        )
 
 
 def _messages_of(request: AnswerRequest) -> tuple[Message, ...]:
     if request.prompt is None:
         return request.messages
     return (Message(Role.USER, request.prompt),)
-
-
-def _engine_request(request: AnswerRequest, packed: Packed) -> EngineRequest:
-    return EngineRequest(
-        request.request_id,
-        replace(request.sampling, max_tokens=packed.max_tokens),
-        messages=packed.messages,
-        constraint=request.constraint,
-        priority=request.priority,
-    )

@@ -13,12 +13,12 @@ from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 from groundwire_server.blocking import run_blocking
 from groundwire_server.components import Components, Condition, State
 from groundwire_server.embedders.embedder import Embedder
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.models import Models
 from groundwire_server.identity import current_identity
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.method import Context
 from groundwire_server.observability.metrics import resident_bytes
-from groundwire_server.parts import RunningEmbedder, engine_component
+from groundwire_server.parts import RunningEmbedder, model_component
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.validate import require
 from groundwire_server.services.vectors import fingerprint_message
@@ -32,7 +32,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         *,
         start_time: datetime,
         components: Components,
-        engines: Engines,
+        models: Models,
         embedder: Embedder,
         admission: Admission,
         running: RunningRequests,
@@ -40,7 +40,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         self._start_time = Timestamp()
         self._start_time.FromDatetime(start_time)
         self._components = components
-        self._engines = engines
+        self._models = models
         self._embedder = embedder
         self._admission = admission
         self._running = running
@@ -54,7 +54,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
             version=self._version,
             start_time=self._start_time,
             components=map(_component, self._components.conditions),
-            default_model=self._engines.default.model,
+            default_model=self._models.default.name,
             default_embedder=self._embedder.fingerprint.model,
         )
 
@@ -72,7 +72,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
 
     async def GetLoad(self, request: pb.GetLoadRequest, context: Context) -> pb.GetLoadResponse:
         """Count calls in progress, this one not included, what waits for a model, and memory."""
-        waiting = [self._embedder.waiting, *(engine.waiting for engine in self._engines)]
+        waiting = [self._embedder.waiting, *(model.waiting for model in self._models)]
         return pb.GetLoadResponse(
             running_requests=self._admission.running - 1,
             queued_requests=sum(one.requests for one in waiting),
@@ -81,14 +81,14 @@ class AdminService(pb_grpc.AdminServiceServicer):
         )
 
     def _generating(self) -> Iterator[pb.Model]:
-        for engine in self._engines:
+        for model in self._models:
             yield pb.Model(
-                name=engine.model,
+                name=model.model,
                 task=pb.MODEL_TASK_GENERATE,
-                engine=engine.name,
-                default=engine is self._engines.default,
-                context_length=engine.context_length,
-                state=self._state_of(engine_component(engine)),
+                engine=model.name,
+                default=model.model == self._models.default.name,
+                context_length=model.context_length,
+                state=self._state_of(model_component(model)),
             )
 
     def _embedding(self) -> pb.Model:

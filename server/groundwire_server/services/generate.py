@@ -11,12 +11,11 @@ from groundwire.v1 import generate_service_pb2, generate_service_pb2_grpc
 from groundwire_index.errors import InvalidArgumentError
 
 from groundwire_server.deadline import is_past_deadline
-from groundwire_server.engines.engine import Engine
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.models import Candidates, Models
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.events import AnswerEvent
 from groundwire_server.grounding.request import AnswerRequest
-from groundwire_server.identity import current_identity
+from groundwire_server.identity import ANYBODY, current_identity
 from groundwire_server.interceptors.method import Context
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.running import RunningRequests
@@ -32,32 +31,32 @@ _DEADLINE_SLACK_S = 0.05
 
 
 class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
-    """Answers with the engine that a request names."""
+    """Answers with the model that a request names, or with what stands in for it."""
 
     def __init__(
         self,
-        engines: Engines,
+        models: Models,
         answers: Answers,
         running: RunningRequests,
         metrics: GenerationMetrics,
         *,
         reader_patience_s: float,
     ) -> None:
-        self._engines = engines
+        self._models = models
         self._answers = answers
         self._running = running
         self._metrics = metrics
         self._reader_patience_s = reader_patience_s
-        for engine in engines:
-            metrics.expect(engine.model)
+        for model in models:
+            metrics.expect(model.model)
 
     async def Generate(
         self, request: generate_service_pb2.GenerateRequest, context: Context
     ) -> AsyncGenerator[generate_service_pb2.GenerateResponse, None]:
         """Stream one answer as typed events."""
         asked = answer_request_of(request)
-        engine = self._engines.get(request.model)
-        with self._answering(engine, asked, context) as answer:
+        candidates = self._candidates(request.model, asked)
+        with self._answering(candidates, asked, context) as answer:
             joined = coalesced(answer, patience_s=self._reader_patience_s)
             async with aclosing(joined) as events:
                 async for event in events:
@@ -70,8 +69,8 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         gathered = Gathered()
         with within("request"):
             asked = answer_request_of(request.request)
-            engine = self._engines.get(request.request.model)
-            with self._answering(engine, asked, context) as answer:
+            candidates = self._candidates(request.request.model, asked)
+            with self._answering(candidates, asked, context) as answer:
                 async with aclosing(answer):
                     async for event in answer:
                         gathered.add(event)
@@ -84,21 +83,28 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         match request.WhichOneof("input"):
             case "text":
                 require_bytes(request.text, "text", max_bytes=MAX_TEXT_BYTES)
-                engine = self._engines.get(request.model)
-                count = await engine.count_tokens(request.text)
+                model = self._models.get(request.model)
+                count = await model.count_tokens(request.text)
             case "chat":
                 messages = messages_of(request.chat.messages, "chat.messages")
-                engine = self._engines.get(request.model)
-                count = await engine.count_tokens(messages)
+                model = self._models.get(request.model)
+                count = await model.count_tokens(messages)
             case _:
                 raise InvalidArgumentError("input", "set text or chat")
         return generate_service_pb2.CountTokensResponse(
-            token_count=count, model=engine.model, context_length=engine.context_length
+            token_count=count, model=model.model, context_length=model.context_length
         )
+
+    def _candidates(self, model: str, asked: AnswerRequest) -> Candidates:
+        """The models for a request: in the same order for all of a session, or of a subject."""
+        caller = current_identity.get()
+        subject = "" if caller.subject == ANYBODY else caller.subject
+        key = asked.session_id or subject or asked.request_id
+        return self._models.route(model).candidates(f"{caller.tenant}\0{key}")
 
     @contextmanager
     def _answering(
-        self, engine: Engine, asked: AnswerRequest, context: Context
+        self, candidates: Candidates, asked: AnswerRequest, context: Context
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
         """The events of an answer, which can be aborted while they are read."""
         tenant = current_identity.get().tenant
@@ -107,7 +113,7 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
             deadline = asyncio.get_running_loop().time() + remaining + _DEADLINE_SLACK_S
             asked = replace(asked, deadline=deadline)
         with self._running.register(asked.request_id, tenant) as aborted:
-            answer = self._answers.answer(engine, asked, tenant, aborted)
+            answer = self._answers.answer(candidates, asked, tenant, aborted)
             yield self._metrics.observed(
-                answer, engine.model, is_late=lambda: is_past_deadline(context)
+                answer, candidates.first.model, is_late=lambda: is_past_deadline(context)
             )

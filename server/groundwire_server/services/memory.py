@@ -5,7 +5,7 @@ from __future__ import annotations
 from groundwire.v1 import memory_service_pb2 as pb
 from groundwire.v1 import memory_service_pb2_grpc
 
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.models import Models
 from groundwire_server.identity import current_identity
 from groundwire_server.interceptors.method import Context
 from groundwire_server.memory.context import build_context
@@ -30,9 +30,9 @@ from groundwire_server.services.validate import (
 class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
     """Checks, converts and passes on. The RPCs that are not here are UNIMPLEMENTED."""
 
-    def __init__(self, sessions: Sessions, engines: Engines) -> None:
+    def __init__(self, sessions: Sessions, models: Models) -> None:
         self._sessions = sessions
-        self._engines = engines
+        self._models = models
 
     async def CreateSession(
         self, request: pb.CreateSessionRequest, context: Context
@@ -118,7 +118,7 @@ class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
             query=request.query,
             budget_tokens=request.budget_tokens,
             system_prompt=request.system_prompt,
-            count_messages=self._engines.get(request.model).count_tokens,
+            count_messages=self._models.get(request.model).count_tokens,
         )
         return context_message(built)
 

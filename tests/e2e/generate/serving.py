@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -17,7 +17,8 @@ from groundwire.v1.generate_service_pb2_grpc import (
 from groundwire_index import Index
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.engines.engine import Engine
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.models import Models
+from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
@@ -49,7 +50,7 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    *engines: Engine,
+    *engines: Engine | Models,
     index: Index,
     embedder: Embedder,
     sessions: Sessions,
@@ -63,7 +64,7 @@ async def serving(
     running = RunningRequests()
     metrics = Metrics()
     service = GenerateService(
-        Engines(engines, engines[0].model),
+        models_of(*engines),
         Answers(preparation),
         running,
         metrics.generation,
@@ -80,6 +81,17 @@ async def serving(
             yield Serving(GenerateServiceStub(channel), running, server, metrics, address)
     finally:
         await server.stop(None)
+
+
+def models_of(*engines: Engine | Models) -> Models:
+    """The models that are given, or that serve these engines; the first is the default."""
+    if isinstance(engines[0], Models):
+        return engines[0]
+    models = [
+        each if isinstance(each, ServedModel) else ServedModel(cast(Engine, each))
+        for each in engines
+    ]
+    return Models(models, default=models[0].model)
 
 
 async def rest_of(call: Any) -> list[GenerateResponse]:

@@ -8,9 +8,10 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from groundwire.v1.generate_service_pb2 import CompleteRequest, GenerateRequest
-from groundwire_server.engines.admitted import AdmittedEngine
+from groundwire.v1.generation_pb2 import Grounding
 from groundwire_server.engines.engine import TextPiece
 from groundwire_server.engines.fair_queue import Limits
+from groundwire_server.engines.served_model import ServedModel
 
 from tests.e2e.generate.serving import ALICE, BOB, Serve, Serving, details_of, kinds, text_of
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
@@ -24,7 +25,7 @@ class Busy:
     def __init__(self, *, queued: int = 10) -> None:
         self.hold = asyncio.Event()
         self.inner = ScriptedEngine([TextPiece("So", 1), self.hold, *saying(" be it")])
-        self.engine = AdmittedEngine(self.inner, Limits(1, queued, 1000))
+        self.engine = ServedModel(self.inner, Limits(1, queued, 1000))
 
     async def begin(self, serving: Serving) -> asyncio.Task[str]:
         """Have the first answer under way."""
@@ -66,6 +67,18 @@ async def test_the_seconds_in_the_queue_are_told(serve: Serve) -> None:
         busy.hold.set()
         queued = (await call).finished.timings.queue
         assert queued.ToTimedelta().total_seconds() >= 0.05
+        await first
+
+
+async def test_a_full_queue_refuses_before_anything_is_looked_up(serve: Serve) -> None:
+    busy = Busy(queued=0)
+    grounded = GenerateRequest(prompt="Why?", grounding=Grounding(collection="none"))
+    async with serve(busy.engine) as serving:
+        first = await busy.begin(serving)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await serving.stub.Complete(CompleteRequest(request=grounded), metadata=ALICE)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        busy.hold.set()
         await first
 
 

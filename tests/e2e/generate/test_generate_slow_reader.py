@@ -12,6 +12,7 @@ from groundwire.v1.generate_service_pb2_grpc import GenerateServiceStub
 from groundwire.v1.generation_pb2 import SamplingParameters
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     EngineEvent,
     EngineRequest,
     TextPiece,
@@ -41,6 +42,7 @@ class Endless(ScriptedEngine):
         self.running += 1
         try:
             yield Accepted()
+            yield Begun()
             while True:
                 for choice in range(request.sampling.n):
                     self.said += 1

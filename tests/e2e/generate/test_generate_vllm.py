@@ -21,6 +21,7 @@ from groundwire.v1.generation_pb2 import (
 )
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     EngineEvent,
     EngineRequest,
     GenerationEnd,
@@ -168,6 +169,7 @@ async def test_a_generation_waits_until_its_first_token(engine: WatchedEngine) -
     request = EngineRequest("r", Sampling(max_tokens=8), prompt="The dome opens.")
     async with aclosing(engine.generate(request)) as events:
         accepted = await anext(events)
+        assert await anext(events) == Begun()
         first = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)  # Let it reach the engine.
         waiting = engine.waiting

@@ -14,13 +14,15 @@ from groundwire_index.errors import (
 )
 from groundwire_server.components import Components, State
 from groundwire_server.engines.engine import (
+    Begun,
     Constraint,
     EngineRequest,
     Sampling,
     TextPiece,
 )
 from groundwire_server.engines.openai import OpenAiEngine
-from groundwire_server.parts import RunningEngine
+from groundwire_server.engines.served_model import ServedModel
+from groundwire_server.parts import RunningModel
 from groundwire_server.waiting import Waiting
 
 from tests.faults.engines.asking import (
@@ -51,12 +53,13 @@ async def test_what_has_no_token_yet_is_waiting() -> None:
     async with remote(streaming(said(""), said("Hel"), hang=True)) as (server, engine):
         stream = engine.generate(request())
         await anext(stream)
-        piece = asyncio.ensure_future(anext(stream))
+        begun = asyncio.ensure_future(anext(stream))
         while not server.requests:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0)
         assert engine.waiting.requests == 1
         assert engine.waiting.tokens > 0
-        assert await piece == TextPiece("Hel", 1)
+        assert await begun == Begun()
+        assert await anext(stream) == TextPiece("Hel", 1)
         assert engine.waiting == Waiting()
         await stream.aclose()
 
@@ -170,14 +173,14 @@ async def test_a_server_that_is_not_there_yet_serves_when_it_is() -> None:
 
 async def test_a_server_that_has_gone_is_noticed_by_the_next_look() -> None:
     async with ScriptedHttp() as server, started(server.url) as engine:
-        components = Components([RunningEngine(engine)])
+        components = Components([RunningModel(ServedModel(engine))])
         await components.check()
-        assert components.condition_of("engine/openai").state is State.READY
+        assert components.condition_of(f"engine/{engine.model}").state is State.READY
         await server.__aexit__(None, None, None)
         began = time.monotonic()
         await components.check()
         assert time.monotonic() - began < 1
-        condition = components.condition_of("engine/openai")
+        condition = components.condition_of(f"engine/{engine.model}")
         assert condition.state is State.FAILED
         assert "cannot be reached" in condition.detail
         error = await failure(engine)

@@ -18,6 +18,7 @@ from groundwire_index.errors import (
 )
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     ChoiceEnd,
     EngineEvent,
     FinishReason,
@@ -56,6 +57,7 @@ async def test_a_stream_becomes_the_events_of_an_engine() -> None:
     async with remote(HELLO) as (server, engine):
         assert await events_of(engine) == [
             Accepted(prompt_tokens=11),
+            Begun(),
             TextPiece("Hello", 1),
             TextPiece(" there", 1),
             ChoiceEnd(FinishReason.STOP),
@@ -240,6 +242,7 @@ async def test_the_server_is_not_asked_before_a_request_has_its_turn() -> None:
         stream = engine.generate(request())
         assert isinstance(await anext(stream), Accepted)
         assert server.requests == []
+        assert await anext(stream) == Begun()
         assert await anext(stream) == TextPiece("Hello", 1)
         await stream.aclose()
 
@@ -256,6 +259,7 @@ async def test_closing_the_generator_drops_the_connection_without_a_further_toke
     async with remote(streaming(said("Hel"), hang=True)) as (server, engine):
         stream = engine.generate(request())
         assert isinstance(await anext(stream), Accepted)
+        assert await anext(stream) == Begun()
         assert await anext(stream) == TextPiece("Hel", 1)
         await stream.aclose()
         await asyncio.wait_for(server.left.wait(), 1)
@@ -265,6 +269,7 @@ async def test_closing_the_engine_ends_what_still_runs() -> None:
     async with remote(streaming(said("Hel"), hang=True)) as (server, engine):
         stream = engine.generate(request())
         assert isinstance(await anext(stream), Accepted)
+        assert await anext(stream) == Begun()
         assert await anext(stream) == TextPiece("Hel", 1)
         await engine.close()
         with pytest.raises(UnavailableError):

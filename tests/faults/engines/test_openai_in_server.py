@@ -56,7 +56,7 @@ async def test_health_follows_the_remote_and_the_key_is_nowhere(tmp_path: Path) 
         info = await AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest())
         assert info.default_model == "far"
         states = {component.name: component.state for component in info.components}
-        assert states["engine/openai"] == COMPONENT_STATE_READY
+        assert states["engine/far"] == COMPONENT_STATE_READY
         asked = CompleteRequest(request=GenerateRequest(prompt="Who is there?"))
         answer = await GenerateServiceStub(channel).Complete(asked)
         assert (answer.text, answer.engine, answer.model) == ("Hello there", "openai", "far")

@@ -83,10 +83,10 @@ class Application:
         self.components = Components([self.store, self.engine])
 
     @property
-    def services(self) -> Mapping[ServiceDescriptor, Sequence[str]]:
+    def services(self) -> Mapping[ServiceDescriptor, Sequence[Sequence[str]]]:
         return {
-            generate_pb.DESCRIPTOR.services_by_name["GenerateService"]: ["engine/slow"],
-            memory_pb.DESCRIPTOR.services_by_name["MemoryService"]: ["sessions"],
+            generate_pb.DESCRIPTOR.services_by_name["GenerateService"]: [["engine/slow"]],
+            memory_pb.DESCRIPTOR.services_by_name["MemoryService"]: [["sessions"]],
         }
 
     def register(self, registry: grpc.aio.Server) -> None:

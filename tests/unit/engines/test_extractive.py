@@ -10,6 +10,7 @@ from groundwire_index.errors import FailedPreconditionError, UnavailableError, U
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     ChoiceEnd,
     Constraint,
     EngineEvent,
@@ -217,7 +218,7 @@ async def test_the_text_ends_before_a_stop_string(extractive: ExtractiveEngine) 
 
 async def test_closing_the_stream_early_is_fine(extractive: ExtractiveEngine) -> None:
     stream = extractive.generate(request("Who is the safety officer?"))
-    assert [type(await anext(stream)) for _ in range(2)] == [Accepted, TextPiece]
+    assert [type(await anext(stream)) for _ in range(3)] == [Accepted, Begun, TextPiece]
 
     await stream.aclose()
 

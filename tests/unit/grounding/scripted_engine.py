@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from groundwire_server.engines.engine import (
     Accepted,
+    Begun,
     ChoiceEnd,
     EngineEvent,
     EngineRequest,
@@ -53,6 +54,7 @@ class ScriptedEngine:
         try:
             if not (self.script and isinstance(self.script[0], Exception)):
                 yield Accepted()
+                yield Begun()
             for step in self.script:
                 if isinstance(step, Exception):
                     raise step

@@ -17,7 +17,8 @@ from groundwire_index.errors import (
     NotFoundError,
 )
 from groundwire_server.engines.engine import Engine, Message
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.models import Models
+from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.identity import Identity, current_identity
 from groundwire_server.interceptors.method import Context
 from groundwire_server.memory.redis_sessions import RedisSessions
@@ -45,7 +46,7 @@ class WordEngine:
 @pytest.fixture
 def service(sessions: RedisSessions) -> MemoryService:
     engines = [cast(Engine, WordEngine("small", 1)), cast(Engine, WordEngine("large", 10))]
-    return MemoryService(sessions, Engines(engines, "small"))
+    return MemoryService(sessions, Models([*map(ServedModel, engines)], default="small"))
 
 
 @pytest.fixture(autouse=True)

@@ -19,12 +19,13 @@ from groundwire_server.embedders.embedder import EmbedKind, Priority
 from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.extractive import ExtractiveEngine
-from groundwire_server.engines.registry import Engines
+from groundwire_server.engines.models import Models
+from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.methods import Methods
-from groundwire_server.parts import RunningEmbedder, RunningEngine
+from groundwire_server.parts import RunningEmbedder, RunningModel
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.admin import AdminService
 from groundwire_server.waiting import Waiting
@@ -55,15 +56,15 @@ class Admin:
         self, embedder: SmallEmbedder | None = None, engine: ExtractiveEngine | None = None
     ) -> None:
         embedder = embedder or SmallEmbedder("small")
-        engine = engine or FailingEngine(embedder)
-        self.components = Components([RunningEmbedder(embedder), RunningEngine(engine)])
+        model = ServedModel(engine or FailingEngine(embedder))
+        self.components = Components([RunningEmbedder(embedder), RunningModel(model)])
         self.running = RunningRequests()
         self.admission = Admission(8)
         self.admission.open()
         self.service = AdminService(
             start_time=STARTED,
             components=self.components,
-            engines=Engines([engine], engine.model),
+            models=Models([model], default=model.model),
             embedder=embedder,
             admission=self.admission,
             running=self.running,
