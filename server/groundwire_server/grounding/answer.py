@@ -61,7 +61,7 @@ class Answers:
                 with cancelled_by(aborted):
                     # Known before there is any work.
                     candidates.first.require_room(
-                        Claim(tenant, 0, 1, request.priority, request.deadline)
+                        Claim(tenant, priority=request.priority, deadline=request.deadline)
                     )
                     material = await self._preparation.gather(request, tenant, answering.watch)
                     async with aclosing(answering.generated(material)) as events:
