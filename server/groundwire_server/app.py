@@ -19,6 +19,7 @@ from groundwire.v1 import retrieve_service_pb2 as retrieve_pb
 from groundwire.v1 import retrieve_service_pb2_grpc as retrieve_grpc
 from groundwire_index import Index
 from groundwire_index.backend import IndexBackend
+from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.gpu import Gpus, NoGpus, open_gpus
 from groundwire_index.milvus import MilvusIndex
 
@@ -36,6 +37,7 @@ from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.ingestion import DocumentIngest
 from groundwire_server.interceptors.admission import Admission
+from groundwire_server.interceptors.tracing import CallTracing, NoTracing, Tracing
 from groundwire_server.lifecycle import Needs, Server
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import CountTokens, RedisSessions
@@ -64,7 +66,13 @@ def server(settings: Settings) -> Server:
     admission = Admission(settings.max_concurrent_calls)
     metrics = Metrics()
     metrics.registry.register(GpuReadings())
-    return Server(settings, Groundwire(settings, admission, metrics), admission, metrics)
+    return Server(
+        settings,
+        Groundwire(settings, admission, metrics),
+        admission,
+        metrics,
+        tracing=_tracing(settings),
+    )
 
 
 class Groundwire:
@@ -160,6 +168,19 @@ class Groundwire:
             admission=self._admission,
             running=self._running,
         )
+
+
+def _tracing(settings: Settings) -> CallTracing:
+    if not settings.trace_endpoint:
+        return NoTracing()
+    try:
+        from groundwire_server.observability.otel import OtlpTracer
+    except ImportError as error:
+        raise FailedPreconditionError(
+            f"trace_endpoint needs OpenTelemetry: pip install 'groundwire[otel]' ({error})",
+            reason="OPENTELEMETRY_MISSING",
+        ) from error
+    return Tracing(OtlpTracer(settings.trace_endpoint, settings.trace_sample_ratio))
 
 
 def _index(settings: Settings, metrics: Metrics) -> IndexBackend:

@@ -21,6 +21,7 @@ from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.methods import Methods
 from groundwire_server.interceptors.telemetry import Telemetry
+from groundwire_server.interceptors.tracing import CallTracing, NoTracing
 from groundwire_server.observability.endpoint import HttpMetrics, MetricsEndpoint, NoMetrics
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.ready_file import NoReadyFile, ReadyFile
@@ -33,6 +34,8 @@ from groundwire_server.transport import bind, channel_options, grpc_server
 CHECK_PERIOD_S = 1.0
 # Calls that were cut off get this long to let go of what they hold.
 LET_GO_S = 5.0
+# The collector of traces gets this long to take what is left for it.
+HAND_ON_S = 5.0
 
 Needs = Sequence[Sequence[str]]
 """Names of components, of each group of which one must work."""
@@ -68,16 +71,18 @@ class Server:
         admission: Admission,
         metrics: Metrics,
         *,
+        tracing: CallTracing | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._application = application
         self._components = application.components
         self._admission = admission
+        self._tracing = tracing or NoTracing()
         self._sleep = sleep
         names = [service.full_name for service in application.services]
         self._methods = Methods(
-            [Telemetry(metrics), errors, identity, admission],
+            [Telemetry(metrics), self._tracing, errors, identity, admission],
             max_message_bytes=settings.max_message_bytes,
             reader_patience_s=settings.reader_patience_s,
         )
@@ -159,6 +164,7 @@ class Server:
         await self._drain()
         await self._grpc.stop(None)
         await self._admission.wait_idle(LET_GO_S)
+        await self._tracing.close(min(HAND_ON_S, self._settings.stop_grace_s))
         await self._components.close()
         await run_blocking(self._endpoint.close)
         self._ready_file.remove()

@@ -70,6 +70,18 @@ class Settings(BaseSettings):
         default="auto", description="Log lines for people or programs; auto: console on a terminal."
     )
 
+    # --- traces ---
+    trace_endpoint: str = Field(
+        default="",
+        description="OpenTelemetry collector, e.g. http://HOST:4317 (docs/tracing.md); or empty.",
+    )
+    trace_sample_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the calls without a trace of their caller's that are traced.",
+    )
+
     # --- limits of a call ---
     max_message_bytes: int = Field(
         default=32 * 2**20, ge=2**20, le=2**30, description="Largest gRPC message, in bytes."
@@ -278,6 +290,16 @@ class Settings(BaseSettings):
         if self.index == "milvus" and self.index_gpu not in ("auto", NO_GPU):
             raise ValueError("index_gpu is only for index embedded")
         return self
+
+    @field_validator("trace_endpoint")
+    @classmethod
+    def _check_trace_endpoint(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must start with http:// or https://, and name a host")
+        if "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("must be http://HOST:PORT or https://HOST:PORT alone")
+        return value
 
     @field_validator("openai_url")
     @classmethod

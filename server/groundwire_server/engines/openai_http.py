@@ -16,6 +16,7 @@ from groundwire_index.errors import GroundwireError, ResourceExhaustedError, Una
 
 from groundwire_server.engines.openai_errors import BrokenError, Refusal, error_of
 from groundwire_server.engines.openai_sse import ServerSentEvents
+from groundwire_server.tracing import current_span
 
 # A server that can be reached takes a connection within so many seconds,
 _CONNECT_S = 5.0
@@ -86,7 +87,12 @@ class OpenAiServer:
         """The answer to one request, of which only the status has been read."""
         self.require_open()
         with self.errors():
-            response = await self._session.post(self.url + path, json=body, allow_redirects=False)
+            response = await self._session.post(
+                self.url + path,
+                json=body,
+                headers=current_span.get().headers,
+                allow_redirects=False,
+            )
             try:
                 await self._require_success(response)
             except BaseException:

@@ -39,6 +39,7 @@ from groundwire_server.engines.vllm_start import (
     require_in_place,
     start_vllm,
 )
+from groundwire_server.tracing import current_span
 from groundwire_server.waiting import Waiting
 
 # The engine core gets so long to let go of its memory before it is killed.
@@ -121,7 +122,13 @@ class VllmEngine:
         try:
             yield Begun()
             with self._errors():
-                outputs = vllm.generate(prompt, sampling, request_id, priority=request.priority)
+                outputs = vllm.generate(
+                    prompt,
+                    sampling,
+                    request_id,
+                    priority=request.priority,
+                    trace_headers=self._trace_headers(),
+                )
                 async with contextlib.aclosing(outputs):
                     async for output in outputs:
                         self._waiting.pop(request_id, None)
@@ -173,6 +180,12 @@ class VllmEngine:
         self._vllm = vllm = None
         del starting
         await run_blocking(clean_up, core_processes() - self._other_cores, _SHUTDOWN_S)
+
+    def _trace_headers(self) -> Mapping[str, str] | None:
+        """For spans of its own, where it is told to send some."""
+        if self._vllm.observability_config.otlp_traces_endpoint is None:
+            return None
+        return current_span.get().headers or None
 
     def _started(self) -> Any:
         if self._vllm is None:

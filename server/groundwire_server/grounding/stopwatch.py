@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from groundwire_server.grounding.events import Timings
+from groundwire_server.tracing import part
 
 Clock = Callable[[], float]
 
@@ -25,7 +26,8 @@ class Stopwatch:
         """Time a phase: "embed" or "retrieve"."""
         start = self._clock()
         try:
-            yield
+            with part(name):
+                yield
         finally:
             self._phases[name] = self._phases.get(name, 0.0) + self._clock() - start
 

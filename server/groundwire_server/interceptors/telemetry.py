@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 from typing import Any
 
-import grpc
 from prometheus_client import Counter
 
-from groundwire_server.deadline import is_past_deadline
 from groundwire_server.interceptors.method import Call, Context, Method
+from groundwire_server.interceptors.outcome import code_of_failure
 from groundwire_server.observability.metrics import Metrics
 
 
@@ -32,14 +30,8 @@ class Telemetry:
             code = "OK"
             try:
                 return await call(request, context)
-            except asyncio.CancelledError:
-                code = _code_of_cancelled(context)
-                raise
-            except grpc.aio.AbortError:
-                code = context.code().name
-                raise
-            except BaseException:
-                code = "UNKNOWN"
+            except BaseException as error:
+                code = code_of_failure(error, context).name
                 raise
             finally:
                 in_flight.dec()
@@ -47,13 +39,6 @@ class Telemetry:
                 ended[code].inc()
 
         return measured
-
-
-def _code_of_cancelled(context: Context) -> str:
-    # One that was cut off because it did not read has been given a status.
-    if context.done():
-        return context.code().name
-    return "DEADLINE_EXCEEDED" if is_past_deadline(context) else "CANCELLED"
 
 
 class _Ended(dict[str, Counter]):

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 
-from groundwire_index.errors import GroundwireError
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from groundwire_server.engines.engine import FinishReason
-from groundwire_server.errors import code_of
 from groundwire_server.grounding.events import (
     AnswerEvent,
     CitationAdded,
     Finished,
-    Sources,
     Started,
     StoreOutcome,
-    TextDelta,
 )
 
 # Seconds of an answer: a quotation at one end, thousands of tokens at the other.
@@ -87,42 +81,9 @@ class GenerationMetrics:
         """Report a model before its first answer, too. Only those that are served are expected."""
         self._of(model)
 
-    async def observed(
-        self,
-        events: AsyncGenerator[AnswerEvent, None],
-        model: str,
-        *,
-        is_late: Callable[[], bool],
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        """The same events, measured, closed with this generator.
-
-        ``model`` is whom the request goes to unless `Started` says another. ``is_late`` tells
-        whether an answer that was cut off had no time left.
-        """
-        answer = _Answer(self._of, model, self._clock)
-        code = "CANCELLED"
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    # Of thousands of deltas only the first has something to say.
-                    if not answer.has_text or not isinstance(event, TextDelta):
-                        answer.on(event)
-                    yield event
-            code = "OK"
-        except asyncio.CancelledError:
-            code = "DEADLINE_EXCEEDED" if is_late() else "CANCELLED"
-            raise
-        except TimeoutError:
-            code = "DEADLINE_EXCEEDED" if is_late() else "INTERNAL"
-            raise
-        except GroundwireError as error:
-            code = code_of(type(error)).name
-            raise
-        except Exception:
-            code = "INTERNAL"
-            raise
-        finally:
-            answer.end(code)
+    def answer(self, model: str) -> AnswerMetrics:
+        """Measure an answer from now on, by this model unless `Started` says another."""
+        return AnswerMetrics(self._of, model, self._clock)
 
     def _of(self, model: str) -> _OfModel:
         found = self._models.get(model)
@@ -163,13 +124,12 @@ class _OfModel:
         self.ended[code].inc()
 
 
-class _Answer:
-    """One answer while it is given."""
+class AnswerMetrics:
+    """What is measured of one answer."""
 
     def __init__(
         self, of: Callable[[str], _OfModel], model: str, clock: Callable[[], float]
     ) -> None:
-        self.has_text = False
         self._find = of
         self._of = of(model)
         self._clock = clock
@@ -179,8 +139,12 @@ class _Answer:
         self._aborted = False
         self._degraded = False
 
+    def on_text(self) -> None:
+        """The first text."""
+        self._of.first_token.observe(self._clock() - self._began)
+
     def on(self, event: AnswerEvent) -> None:
-        """Take note of an event."""
+        """Take note of an event that is no text."""
         match event:
             case Started():
                 self._of = self._find(event.model)
@@ -188,11 +152,6 @@ class _Answer:
                 self._of.kept.inc()
             case Finished():
                 self._on_finished(event)
-            case Sources():
-                pass
-            case _ if not self.has_text:
-                self.has_text = True
-                self._of.first_token.observe(self._clock() - self._began)
 
     def end(self, code: str) -> None:
         """Count the answer, and what its last event tells of all of it."""

@@ -7,7 +7,9 @@ import sys
 from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from groundwire_server.tracing import current_span
 
 
 def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
@@ -21,6 +23,7 @@ def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _add_trace,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
@@ -41,6 +44,13 @@ def configure(level: str, style: str, stream: TextIO = sys.stderr) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)
+
+
+def _add_trace(_: object, __: str, line: EventDict) -> EventDict:
+    """Lines that are written for a call that is traced say of which trace it is."""
+    if trace_id := current_span.get().trace_id:
+        line["trace_id"] = trace_id
+    return line
 
 
 def _for_people(stream: TextIO) -> list[Processor]:

@@ -8,6 +8,8 @@ from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from groundwire_server.tracing import part
+
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -29,12 +31,14 @@ class SearchMetrics:
     def embedding(self) -> Iterator[None]:
         """Time what turns texts into vectors, waiting included, unless it fails."""
         began = perf_counter()
-        yield
+        with part("embed"):
+            yield
         self._embed.observe(perf_counter() - began)
 
     @contextmanager
     def searching(self) -> Iterator[None]:
         """Time what finds records, waiting for a thread included, unless it fails."""
         began = perf_counter()
-        yield
+        with part("retrieve"):
+            yield
         self._search.observe(perf_counter() - began)

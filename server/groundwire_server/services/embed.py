@@ -13,6 +13,7 @@ from groundwire_server.services.embed_options import embed_options_of, embedded
 from groundwire_server.services.embed_stream import EmbedStream
 from groundwire_server.services.validate import require_count, require_text
 from groundwire_server.services.vectors import fingerprint_message, vector_message
+from groundwire_server.tracing import part
 
 MAX_INPUTS = 2048
 
@@ -30,9 +31,10 @@ class EmbedService(embed_service_pb2_grpc.EmbedServiceServicer):
         options = embed_options_of(request, self._embedder)
         _require_texts(request)
         texts = [one.text for one in request.inputs]
-        embeddings = await embedded(
-            self._embedder, texts, options, field=lambda position: f"inputs[{position}].text"
-        )
+        with part("embed"):
+            embeddings = await embedded(
+                self._embedder, texts, options, field=lambda position: f"inputs[{position}].text"
+            )
         return embed_service_pb2.EmbedResponse(
             embeddings=map(vector_message, embeddings.vectors),
             fingerprint=fingerprint_message(options.fingerprint),

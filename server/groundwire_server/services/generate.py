@@ -17,6 +17,8 @@ from groundwire_server.grounding.events import AnswerEvent
 from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.identity import ANYBODY, current_identity
 from groundwire_server.interceptors.method import Context
+from groundwire_server.observability.answer_span import AnswerSpan
+from groundwire_server.observability.answers import observed
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.coalesce import coalesced
@@ -113,7 +115,9 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
             deadline = asyncio.get_running_loop().time() + remaining + _DEADLINE_SLACK_S
             asked = replace(asked, deadline=deadline)
         with self._running.register(asked.request_id, tenant) as aborted:
-            answer = self._answers.answer(candidates, asked, tenant, aborted)
-            yield self._metrics.observed(
-                answer, candidates.first.model, is_late=lambda: is_past_deadline(context)
+            model = candidates.first.model
+            yield observed(
+                self._answers.answer(candidates, asked, tenant, aborted),
+                (self._metrics.answer(model), AnswerSpan(asked, model)),
+                is_late=lambda: is_past_deadline(context),
             )

@@ -18,6 +18,7 @@ from groundwire_server.grounding.events import (
     TextDelta,
     Timings,
 )
+from groundwire_server.observability.answers import observed
 from groundwire_server.observability.generation import GenerationMetrics
 from prometheus_client import CollectorRegistry
 
@@ -41,8 +42,13 @@ class Measured:
         self, *steps: Step, model: str = "small", late: bool = False
     ) -> list[AnswerEvent]:
         """Events are given, errors raised, and so many seconds pass."""
-        observed = self.metrics.observed(self._steps(steps), model, is_late=lambda: late)
-        return [event async for event in observed]
+        return [event async for event in self.events(*steps, model=model, late=late)]
+
+    def events(
+        self, *steps: Step, model: str = "small", late: bool = False
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        watches = [self.metrics.answer(model)]
+        return observed(self._steps(steps), watches, is_late=lambda: late)
 
     def value(self, name: str, **labels: str) -> float | None:
         labels.setdefault("model", "small")
@@ -159,9 +165,7 @@ async def test_an_answer_that_is_cut_off_is_counted_by_why(
 
 
 async def test_a_reader_that_leaves_has_cancelled(measured: Measured) -> None:
-    events = measured.metrics.observed(
-        measured._steps([STARTED, WORD, END]), "small", is_late=lambda: False
-    )
+    events = measured.events(STARTED, WORD, END)
     await anext(events)
     await events.aclose()
     assert measured.closed

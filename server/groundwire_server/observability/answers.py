@@ -1,0 +1,72 @@
+"""Answers while they are given, seen from around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from groundwire_index.errors import GroundwireError
+
+from groundwire_server.errors import code_of
+from groundwire_server.grounding.events import AnswerEvent, TextDelta
+
+
+class AnswerWatch(Protocol):
+    """Whoever wants to know of one answer."""
+
+    def on_text(self) -> None:
+        """The first text has come."""
+        ...
+
+    def on(self, event: AnswerEvent) -> None:
+        """An event that is no text has come."""
+        ...
+
+    def end(self, code: str) -> None:
+        """Nothing more will come; how it ended, by the name of a status code."""
+        ...
+
+
+async def observed(
+    events: AsyncGenerator[AnswerEvent, None],
+    watches: Sequence[AnswerWatch],
+    *,
+    is_late: Callable[[], bool],
+) -> AsyncGenerator[AnswerEvent, None]:
+    """The same events; those who watch are told of them. Closed with this generator.
+
+    ``is_late`` tells whether an answer that was cut off had no time left.
+    """
+    has_text = False
+    code = "CANCELLED"
+    try:
+        async with aclosing(events):
+            async for event in events:
+                # There may be thousands of these, and only the first has something to say.
+                if isinstance(event, TextDelta):
+                    if not has_text:
+                        has_text = True
+                        for watch in watches:
+                            watch.on_text()
+                else:
+                    for watch in watches:
+                        watch.on(event)
+                yield event
+        code = "OK"
+    except asyncio.CancelledError:
+        code = "DEADLINE_EXCEEDED" if is_late() else "CANCELLED"
+        raise
+    except TimeoutError:
+        code = "DEADLINE_EXCEEDED" if is_late() else "INTERNAL"
+        raise
+    except GroundwireError as error:
+        code = code_of(type(error)).name
+        raise
+    except Exception:
+        code = "INTERNAL"
+        raise
+    finally:
+        for watch in watches:
+            watch.end(code)
