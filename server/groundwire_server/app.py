@@ -43,7 +43,7 @@ from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import CountTokens, RedisSessions
 from groundwire_server.observability.gpu import GpuReadings
 from groundwire_server.observability.metrics import Metrics
-from groundwire_server.observability.queues import ModelQueues
+from groundwire_server.observability.models import ModelReadings
 from groundwire_server.parts import (
     InOrder,
     OpenIndex,
@@ -95,7 +95,7 @@ class Groundwire:
         )
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
         self._models = _models(settings, self._embedder)
-        metrics.registry.register(ModelQueues([model.queue for model in self._models]))
+        metrics.registry.register(ModelReadings(self._models))
         self._sessions, session_store = _session_store(
             settings, self._models.default.heaviest.count_tokens
         )
