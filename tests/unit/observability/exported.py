@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from groundwire_server.app import Groundwire
+from groundwire_server.engines.served_model import Targets
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.observability.gpu import GpuReadings
 from groundwire_server.observability.metrics import Metrics
@@ -13,9 +14,11 @@ from tests.unit.server.test_gpu import TwoGpus
 
 
 def registry() -> CollectorRegistry:
-    """The metrics of a server with a model that has a queue, on a machine with GPUs."""
+    """The metrics of a server of whose models something is expected, on a machine with GPUs."""
     metrics = Metrics()
     metrics.registry.register(GpuReadings(TwoGpus()))
     application = Groundwire(Settings(vllm_model="small"), Admission(1), metrics)
+    for model in application._models:
+        model.targets = Targets(latency_s=1.0, throughput=1.0)
     metrics.observe_components(lambda: application.components.conditions)
     return metrics.registry
