@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 # Part of the folder's name: change it with anything below.
@@ -33,13 +34,18 @@ def small_llama(folder: Path | None = None) -> Path:
     It is made once: in ``folder``, or in a folder of the system's temporary one that all test
     processes share.
     """
-    home = folder or Path(tempfile.gettempdir()) / f"groundwire-small-llama-{VERSION}"
+    return made_once(f"small-llama-{VERSION}", _make, folder)
+
+
+def made_once(name: str, make: Callable[[Path], None], folder: Path | None = None) -> Path:
+    """What ``make`` writes into an empty folder: ``folder``, or one that all processes share."""
+    home = folder or Path(tempfile.gettempdir()) / f"groundwire-{name}"
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not home.is_dir():
             unfinished = Path(tempfile.mkdtemp(dir=home.parent))
-            _make(unfinished)
+            make(unfinished)
             unfinished.rename(home)
     return home
 
@@ -48,7 +54,7 @@ def _make(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _tokenizer()
+    tokenizer = new_tokenizer(CHAT_TEMPLATE, CONTEXT_LENGTH)
     tokenizer.save_pretrained(folder)
     config = LlamaConfig(
         vocab_size=512,
@@ -67,7 +73,8 @@ def _make(folder: Path) -> None:
         LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def _tokenizer():
+def new_tokenizer(chat_template: str, context_length: int):
+    """A byte-level tokenizer of 512 tokens, with its template and its longest input."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -85,6 +92,6 @@ def _tokenizer():
         tokenizer_object=tokenizer,
         bos_token=SPECIAL_TOKENS[0],
         eos_token=SPECIAL_TOKENS[1],
-        chat_template=CHAT_TEMPLATE,
-        model_max_length=CONTEXT_LENGTH,
+        chat_template=chat_template,
+        model_max_length=context_length,
     )

@@ -218,6 +218,8 @@ def _models(settings: Settings, embedder: Embedder) -> Models:
             settings.vllm_model,
             name=settings.vllm_name,
             args=settings.vllm_args,
+            tool_parser=settings.vllm_tool_parser,
+            reasoning_parser=settings.vllm_reasoning_parser,
             max_tokens_default=settings.max_tokens,
         )
         models.append(ServedModel(vllm, limits))

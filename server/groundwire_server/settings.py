@@ -121,6 +121,13 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Further engine arguments of vLLM as JSON, e.g. {"max_model_len": 8192}.',
     )
+    vllm_tool_parser: str = Field(
+        default="",
+        description="vLLM's parser for the calls of tools that the model writes, e.g. hermes.",
+    )
+    vllm_reasoning_parser: str = Field(
+        default="", description="vLLM's parser for the reasoning that the model writes, e.g. qwen3."
+    )
     openai_url: str = Field(
         default="",
         description="OpenAI-compatible API, e.g. http://HOST:8000/v1 (docs/openai.md); or empty.",

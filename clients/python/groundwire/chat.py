@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from groundwire.v1.filter_pb2 import Filter
 from groundwire.values import JSON
@@ -15,11 +16,23 @@ SearchMode: TypeAlias = Literal["dense", "lexical", "hybrid"]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool; ``arguments`` is a JSON object."""
+    """A call of a tool; ``arguments`` is a JSON object, as far as the model wrote one."""
 
     id: str
     name: str
     arguments: str
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """The arguments by name. Raises ValueError if they are no JSON object."""
+        arguments = json.loads(self.arguments)
+        if not isinstance(arguments, dict):
+            raise ValueError(f"The arguments of {self.name} are no JSON object: {self.arguments}")
+        return arguments
+
+    def result(self, content: str) -> Message:
+        """The message that gives the model what the tool returned."""
+        return Message("tool", content, name=self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Protocol
 
+from groundwire_server.engines.tools import ToolCall, ToolUse
 from groundwire_server.waiting import Waiting
 
 
@@ -36,6 +37,8 @@ class Message:
     role: Role
     content: str
     name: str = ""
+    """Of the speaker; of a tool's message, the id of the call that it answers."""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,10 @@ class EngineRequest:
     messages: tuple[Message, ...] = ()
     grounded: GroundedQuestion | None = None
     constraint: Constraint | None = None
+    tools: ToolUse | None = None
+    """Only with ``messages``, and without ``constraint``."""
+    adapter: str = ""
+    """One of `Engine.adapters`; empty for the model as it is."""
     priority: int = 0
     """Lower begins first."""
     tenant: str = ""
@@ -145,6 +152,32 @@ class TextPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningPiece:
+    """The next text of one choice's reasoning, which is not part of its answer."""
+
+    text: str
+    token_count: int
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPiece:
+    """The next piece of one choice's call of a tool.
+
+    Calls are numbered from 0, and the pieces of one do not come after those of the next.
+    """
+
+    index: int
+    id: str
+    """Set, like ``name``, in the first piece of a call only."""
+    name: str
+    arguments: str
+    """The pieces of a call together are a JSON object, as far as the model wrote one."""
+    token_count: int
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one request, by the engine's tokenizer."""
 
@@ -170,7 +203,9 @@ class GenerationEnd:
     """Seconds the request waited in the engine before it was scheduled."""
 
 
-EngineEvent = Accepted | Begun | TextPiece | ChoiceEnd | GenerationEnd
+EngineEvent = (
+    Accepted | Begun | TextPiece | ReasoningPiece | ToolCallPiece | ChoiceEnd | GenerationEnd
+)
 
 
 class Engine(Protocol):

@@ -70,8 +70,8 @@ class ExtractiveEngine:
         """Stream the answer word by word.
 
         Ends with FinishReason.NO_SOURCES, after saying so, if no sentence answers. Raises
-        FailedPreconditionError without ``grounded``, UnsupportedError for a constraint, n > 1 and
-        logprobs.
+        FailedPreconditionError without ``grounded``, UnsupportedError for a constraint, tools,
+        n > 1 and logprobs.
         """
         grounded = _grounded(request)
         yield Accepted()
@@ -125,6 +125,12 @@ def _grounded(request: EngineRequest) -> GroundedQuestion:
             'constraint: the model "extractive" only quotes; leave it out, or configure a '
             "language model with vllm_model",
             reason="CONSTRAINT_UNSUPPORTED",
+        )
+    if request.tools is not None:
+        raise UnsupportedError(
+            'tools: the model "extractive" only quotes; leave them out, or configure a language '
+            "model: vllm_model or openai_url",
+            reason="TOOLS_UNSUPPORTED",
         )
     if request.grounded is None:
         raise FailedPreconditionError(

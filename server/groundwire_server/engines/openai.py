@@ -23,13 +23,17 @@ from groundwire_server.engines.engine import (
     EngineEvent,
     EngineRequest,
     Message,
+    ReasoningPiece,
     TextPiece,
+    ToolCallPiece,
 )
 from groundwire_server.engines.openai_dialect import AUTO
+from groundwire_server.engines.openai_messages import tool_message
 from groundwire_server.engines.openai_request import body_of, content_of, path_of
 from groundwire_server.engines.openai_stream import ChoiceStreams
-from groundwire_server.engines.openai_tokens import bytes_of, estimated_tokens
+from groundwire_server.engines.openai_tokens import bytes_of, estimated_tokens, tool_bytes
 from groundwire_server.engines.prompt_limit import prompt_too_long
+from groundwire_server.engines.tools import ToolUse
 from groundwire_server.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -137,7 +141,7 @@ class OpenAiEngine:
                         begun = True
                         yield Begun()
                     for event in streams.add(told):
-                        if isinstance(event, TextPiece):
+                        if isinstance(event, TextPiece | ReasoningPiece | ToolCallPiece):
                             self._waiting.pop(key, None)
                         yield event
         finally:
@@ -193,10 +197,11 @@ class OpenAiEngine:
         content = request.messages if request.prompt is None else request.prompt
         wanted = request.sampling.max_tokens or self._max_tokens_default
         context = self.context_length
-        fits = bytes_of(content) + _TEMPLATE_TOKENS + wanted <= context
+        size = bytes_of(content) + tool_bytes(request.tools)
+        fits = size + _TEMPLATE_TOKENS + wanted <= context
         if fits or not context or not served.dialect.tokenize:
-            return estimated_tokens(content), wanted
-        length = await self._counted(content, server, served, whole=True)
+            return estimated_tokens(content, request.tools), wanted
+        length = await self._counted(content, server, served, whole=True, use=request.tools)
         if length >= context:
             raise prompt_too_long(self._name, length, context)
         return length, min(wanted, context - length)
@@ -208,10 +213,12 @@ class OpenAiEngine:
         served: ServedModel,
         *,
         whole: bool,
+        use: ToolUse | None = None,
     ) -> int:
         """``whole`` counts what is put around a text that is a prompt."""
         special = {"add_special_tokens": whole} if isinstance(content, str) else {}
-        question = {"model": self._source, **content_of(content), **special}
+        offered = {"tools": [tool_message(tool) for tool in use.tools]} if use else {}
+        question = {"model": self._source, **content_of(content), **offered, **special}
         answer = await server.post_root(served.dialect.tokenize, question)
         return int(answer["count"])
 

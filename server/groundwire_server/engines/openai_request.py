@@ -8,8 +8,10 @@ from typing import Any
 
 from groundwire_index.errors import UnsupportedError
 
-from groundwire_server.engines.engine import EngineRequest, Message, Role
+from groundwire_server.engines.engine import EngineRequest, Message
 from groundwire_server.engines.openai_dialect import Dialect
+from groundwire_server.engines.openai_messages import chat_message, tool_message
+from groundwire_server.engines.tools import ToolUse
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
@@ -20,9 +22,19 @@ _SAME_IN_THE_API = ("temperature", "top_p", "presence_penalty", "frequency_penal
 # What is carried of each part, or need not be: the grounded passages are in the messages too, and
 # what a request is to others is the business of the queue before the engine.
 _REQUEST = frozenset(
-    {"request_id", "sampling", "prompt", "messages", "grounded", "priority", "tenant", "deadline"}
+    {
+        "request_id",
+        "sampling",
+        "prompt",
+        "messages",
+        "tools",
+        "grounded",
+        "priority",
+        "tenant",
+        "deadline",
+    }
 )
-_MESSAGE = frozenset({"role", "content", "name"})
+_MESSAGE = frozenset({"role", "content", "name", "tool_calls"})
 _SAMPLING = frozenset({*_SAME_IN_THE_API, "max_tokens", "stop", "n", "logprobs"})
 
 
@@ -47,6 +59,7 @@ def body_of(
         **({"stop": list(sampling.stop)} if sampling.stop else {}),
         **({"n": sampling.n} if sampling.n > 1 else {}),
         **_logprobs(sampling.logprobs, request.prompt is None),
+        **_tools(request.tools),
         "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True, **dialect.stream_options},
@@ -57,14 +70,16 @@ def content_of(content: str | Sequence[Message]) -> dict[str, Any]:
     """What is to be continued: a text, or messages."""
     if isinstance(content, str):
         return {"prompt": content}
-    return {"messages": [_chat_message(message) for message in content]}
+    return {"messages": [chat_message(message) for message in content]}
 
 
-def _chat_message(message: Message) -> dict[str, str]:
-    converted = {"role": message.role.value, "content": message.content}
-    if message.name:
-        converted["tool_call_id" if message.role is Role.TOOL else "name"] = message.name
-    return converted
+def _tools(use: ToolUse | None) -> dict[str, Any]:
+    if use is None:
+        return {}
+    choice: Any = "required" if use.required else "auto"
+    if use.name:
+        choice = {"type": "function", "function": {"name": use.name}}
+    return {"tools": [tool_message(tool) for tool in use.tools], "tool_choice": choice}
 
 
 def _logprobs(wanted: int | None, chat: bool) -> dict[str, Any]:

@@ -12,15 +12,19 @@ from groundwire_server.engines.engine import (
     EngineEvent,
     FinishReason,
     GenerationEnd,
+    ReasoningPiece,
     TextPiece,
     TokenLogprob,
+    ToolCallPiece,
     Usage,
 )
+from groundwire_server.engines.forced_calls import new_call_id
 
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "repetition": FinishReason.STOP,
     "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
 }
 
 
@@ -76,7 +80,7 @@ class ChoiceStreams:
 
 
 class _ChoiceStream:
-    """One choice."""
+    """One choice. The tokens of its reasoning and its calls have no log probabilities here."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -85,25 +89,56 @@ class _ChoiceStream:
         self._told = 0
         self._half = ""
         self._logprobs: list[TokenLogprob] = []
+        self._is_text = True
+        self._calls: set[int] = set()
 
     def add(self, choice: Mapping[str, Any], total: int | None) -> Iterator[EngineEvent]:
         """``total`` is how many tokens it has by now, where the server says."""
         logprobs = list(_logprobs(choice.get("logprobs") or {}))
         self._logprobs += logprobs
+        delta = choice.get("delta") or {}
+        reasoning = delta.get("reasoning") or delta.get("reasoning_content") or ""
+        calls = delta.get("tool_calls") or ()
         text = self._whole(_text_of(choice))
-        counted = len(logprobs) or int(bool(text))
+        counted = len(logprobs) or int(bool(text or reasoning or calls))
         self.tokens = max(self.tokens, total) if total is not None else self.tokens + counted
         reason = choice.get("finish_reason")
-        if text or (reason and self._logprobs):
+        if reasoning:
+            yield ReasoningPiece(reasoning, self._aside(), self.number)
+        for call in calls:
+            yield self._call(call)
+        if text or (reason and self._logprobs and self._is_text):
             yield self._piece(text)
         if reason and not self.ended:
             self.ended = True
-            yield ChoiceEnd(_reason(reason), self.number)
+            yield ChoiceEnd(self._reason(reason), self.number)
+
+    def _call(self, told: Mapping[str, Any]) -> ToolCallPiece:
+        function = told.get("function") or {}
+        index, arguments = int(told.get("index") or 0), function.get("arguments") or ""
+        if index in self._calls:
+            return ToolCallPiece(index, "", "", arguments, self._aside(), self.number)
+        self._calls.add(index)
+        call_id, name = told.get("id") or new_call_id(), str(function["name"])
+        return ToolCallPiece(index, call_id, name, arguments, self._aside(), self.number)
+
+    def _aside(self) -> int:
+        """The tokens of what is not text."""
+        tokens, self._told = self.tokens - self._told, self.tokens
+        self._logprobs = []
+        self._is_text = False
+        return tokens
+
+    def _reason(self, told: str) -> FinishReason:
+        reason = _reason(told)
+        # Of a call that was asked for by name the API says that the model stopped.
+        return FinishReason.TOOL_CALLS if self._calls and reason is FinishReason.STOP else reason
 
     def _piece(self, text: str) -> TextPiece:
         piece = TextPiece(text, self.tokens - self._told, self.number, tuple(self._logprobs))
         self._told = self.tokens
         self._logprobs = []
+        self._is_text = True
         return piece
 
     def _whole(self, text: str) -> str:

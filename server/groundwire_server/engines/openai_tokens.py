@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 
 from groundwire_server.engines.engine import Message
+from groundwire_server.engines.openai_messages import tool_message
+from groundwire_server.engines.tools import ToolUse
 
 # English has about 4 bytes of UTF-8 a token, most other languages and code 2.5 to 3.5. Rather
 # a few too many, so that what was packed by it fits.
@@ -15,11 +18,24 @@ _TOKENS_PER_MESSAGE = 6
 
 def bytes_of(content: str | Sequence[Message]) -> int:
     """Bytes of UTF-8: a text has no more tokens than these."""
-    texts = [content] if isinstance(content, str) else [message.content for message in content]
+    texts = [content] if isinstance(content, str) else _texts(content)
     return sum(len(text.encode()) for text in texts)
 
 
-def estimated_tokens(content: str | Sequence[Message]) -> int:
+def estimated_tokens(content: str | Sequence[Message], use: ToolUse | None = None) -> int:
     """Tokens of a text, or of messages under a chat template: one for three bytes of UTF-8."""
     around = 0 if isinstance(content, str) else _TOKENS_PER_MESSAGE * len(content)
-    return around + -(-bytes_of(content) // _BYTES_PER_TOKEN)
+    return around + -(-(bytes_of(content) + tool_bytes(use)) // _BYTES_PER_TOKEN)
+
+
+def tool_bytes(use: ToolUse | None) -> int:
+    """Bytes of the tools that are put before a chat."""
+    return 0 if use is None else sum(len(json.dumps(tool_message(tool))) for tool in use.tools)
+
+
+def _texts(messages: Sequence[Message]) -> Iterator[str]:
+    for message in messages:
+        yield message.content
+        for call in message.tool_calls:
+            yield call.name
+            yield call.arguments

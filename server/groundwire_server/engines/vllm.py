@@ -10,7 +10,6 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from groundwire_index.errors import (
-    FailedPreconditionError,
     GroundwireError,
     InvalidArgumentError,
     UnavailableError,
@@ -25,12 +24,15 @@ from groundwire_server.engines.engine import (
     Message,
 )
 from groundwire_server.engines.prompt_limit import prompt_too_long
+from groundwire_server.engines.vllm_adapters import VllmAdapters
 from groundwire_server.engines.vllm_constraint import (
     require_compiles,
     require_kept,
     structured_outputs,
 )
 from groundwire_server.engines.vllm_output import ChoiceStreams
+from groundwire_server.engines.vllm_parsing import Parsing, VllmParsers
+from groundwire_server.engines.vllm_prompt import VllmPrompts
 from groundwire_server.engines.vllm_sampling import sampling_arguments
 from groundwire_server.engines.vllm_start import (
     clean_up,
@@ -59,16 +61,22 @@ class VllmEngine:
         *,
         name: str = "",
         args: Mapping[str, Any] | None = None,
+        tool_parser: str = "",
+        reasoning_parser: str = "",
+        adapters: Mapping[str, str] | None = None,
         max_tokens_default: int = 1024,
     ) -> None:
         """Take a model by folder or hub name, and the name that requests use for it.
 
-        ``args`` are vLLM's own engine arguments. An answer has ``max_tokens_default`` tokens at
-        most where the request does not say.
+        ``args`` are vLLM's own engine arguments; the parsers are named as vLLM names them, and
+        the ``adapters`` are folders by the names that requests use for them. An answer has
+        ``max_tokens_default`` tokens at most where the request does not say.
         """
         self._source = model
         self._name = name or model.rstrip("/").rsplit("/", 1)[-1]
         self._args = dict(args or {})
+        self._parsers = VllmParsers(tool_parser, reasoning_parser)
+        self._adapters = VllmAdapters(adapters or {})
         self._max_tokens_default = max_tokens_default
         self._starting: asyncio.Future[Any] | None = None
         self._other_cores: frozenset[BaseProcess] = frozenset()
@@ -84,6 +92,11 @@ class VllmEngine:
         return self._name
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """The LoRA adapters that requests may name."""
+        return self._adapters.names
+
+    @property
     def context_length(self) -> int:
         """Tokens of prompt and answer together; 0 before `start`."""
         return 0 if self._vllm is None else int(self._vllm.model_config.max_model_len)
@@ -96,25 +109,37 @@ class VllmEngine:
     async def start(self) -> None:
         """Load the model. Raises FailedPreconditionError if that cannot be."""
         require_in_place(self._source)
+        self._adapters.require_in_place()
         await run_blocking(import_vllm)
+        self._parsers.require_known()
+        args = {
+            **self._parsers.engine_arguments,
+            **self._adapters.engine_arguments(self._args),
+            **self._args,
+        }
         self._other_cores = core_processes()
-        self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, self._args))
+        self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, args))
         # Cancelled, this leaves the thread that loads to `close`.
-        self._vllm = await asyncio.shield(self._starting)
-        self._defaults = self._vllm.model_config.get_diff_sampling_param()
+        vllm = await asyncio.shield(self._starting)
+        self._parsers.start(vllm)
+        await self._adapters.load(vllm)
+        self._defaults = vllm.model_config.get_diff_sampling_param()
+        self._vllm = vllm
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream the events of one generation; see `Engine`."""
         vllm = self._alive()
         require_kept(request)
-        prompt = await self._rendered(
-            request.messages if request.prompt is None else request.prompt
+        parsing = self._parsers.parsing(request)
+        prompt = await self._prompts.rendered(
+            request.messages if request.prompt is None else request.prompt,
+            request.tools.tools if request.tools else (),
         )
-        sampling = await self._sampling(request, self._room(prompt))
+        sampling = await self._sampling(request, parsing, self._room(prompt))
         yield Accepted(len(prompt["prompt_token_ids"]))
         # It may have died while the request waited for its turn.
         self._alive()
-        streams = ChoiceStreams(request.sampling.n)
+        streams = ChoiceStreams(request.sampling.n, parsing)
         # Ours, because the ids of two tenants may be equal.
         request_id = uuid.uuid4().hex
         self._running.add(request_id)
@@ -128,6 +153,8 @@ class VllmEngine:
                     request_id,
                     priority=request.priority,
                     trace_headers=self._trace_headers(),
+                    lora_request=self._adapters.request(request.adapter),
+                    **self._parsers.generate_arguments(request),
                 )
                 async with contextlib.aclosing(outputs):
                     async for output in outputs:
@@ -147,14 +174,8 @@ class VllmEngine:
 
         The tokenizer is in this process, so this works also when the engine core has died.
         """
-        vllm = self._started()
-        if not isinstance(content, str):
-            return len((await self._rendered(content))["prompt_token_ids"])
-        from vllm.renderers import TokenizeParams
-
-        unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
-        (counted,) = await vllm.renderer.tokenize_prompts_async([{"prompt": content}], unlimited)
-        return len(counted["prompt_token_ids"])
+        self._started()
+        return await self._prompts.count(content)
 
     async def check(self) -> None:
         """Raise UnavailableError if requests would fail now."""
@@ -187,6 +208,10 @@ class VllmEngine:
             return None
         return current_span.get().headers or None
 
+    @property
+    def _prompts(self) -> VllmPrompts:
+        return VllmPrompts(self._vllm.renderer, self._name)
+
     def _started(self) -> Any:
         if self._vllm is None:
             raise UnavailableError(f'vLLM is not serving "{self._name}"', reason="STARTING")
@@ -198,33 +223,6 @@ class VllmEngine:
             raise self._dead()
         return vllm
 
-    async def _rendered(self, content: str | Sequence[Message]) -> Any:
-        """The prompt as the engine reads it, of whatever length."""
-        from vllm.exceptions import VLLMClientError
-        from vllm.renderers import ChatParams, TokenizeParams
-        from vllm.renderers.chat_utils import ChatTemplateResolutionError
-
-        renderer = self._vllm.renderer
-        if isinstance(content, str):
-            unlimited = TokenizeParams(max_total_tokens=None)
-            (prompt,) = await renderer.render_cmpl_async([{"prompt": content}], unlimited)
-            return prompt
-        template = ChatParams(chat_template_kwargs={"add_generation_prompt": True})
-        unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
-        chat = [_chat_message(message) for message in content]
-        try:
-            _, (prompt,) = await renderer.render_chat_async([chat], template, unlimited)
-        except ChatTemplateResolutionError:
-            raise FailedPreconditionError(
-                f'"{self._name}" has no chat template: send `prompt` instead of `chat`',
-                reason="NO_CHAT_TEMPLATE",
-            ) from None
-        except VLLMClientError as error:
-            raise InvalidArgumentError(
-                "chat", f'the chat template of "{self._name}" refuses it: {error}'
-            ) from error
-        return prompt
-
     def _room(self, prompt: Any) -> int:
         """Tokens that the context leaves for the answer."""
         length = len(prompt["prompt_token_ids"])
@@ -233,8 +231,8 @@ class VllmEngine:
             raise prompt_too_long(self._name, length, self.context_length)
         return room
 
-    async def _sampling(self, request: EngineRequest, room: int) -> Any:
-        """As vLLM's ``SamplingParams``, with a constraint that compiles."""
+    async def _sampling(self, request: EngineRequest, parsing: Parsing, room: int) -> Any:
+        """As vLLM's ``SamplingParams``, with a form of the output that compiles."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -244,11 +242,11 @@ class VllmEngine:
         with self._errors():
             sampling = SamplingParams(
                 **arguments,
-                structured_outputs=structured_outputs(request.constraint),
+                structured_outputs=structured_outputs(request),
+                skip_special_tokens=parsing.skips_special_tokens,
                 output_kind=RequestOutputKind.DELTA,
             )
-        if request.constraint is not None:
-            await require_compiles(self._vllm, sampling, request.constraint)
+        await require_compiles(self._vllm, sampling, request)
         return sampling
 
     @contextlib.contextmanager
@@ -270,10 +268,3 @@ class VllmEngine:
             reason="ENGINE_DEAD",
             retry_after_s=30.0,
         )
-
-
-def _chat_message(message: Message) -> dict[str, str]:
-    converted = {"role": message.role.value, "content": message.content}
-    if message.name:
-        converted["tool_call_id" if message.role.value == "tool" else "name"] = message.name
-    return converted

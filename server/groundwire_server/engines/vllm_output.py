@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from groundwire_index.errors import UnavailableError
@@ -14,8 +15,10 @@ from groundwire_server.engines.engine import (
     GenerationEnd,
     TextPiece,
     TokenLogprob,
+    ToolCallPiece,
     Usage,
 )
+from groundwire_server.engines.vllm_parsing import OutputParser, Parsing, Piece
 
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
@@ -28,8 +31,11 @@ _FINISH_REASONS = {
 class ChoiceStreams:
     """The choices of one request, as vLLM streams them in deltas."""
 
-    def __init__(self, n: int) -> None:
-        self._choices = [_ChoiceStream(number) for number in range(n)]
+    def __init__(self, n: int, parsing: Parsing = Parsing()) -> None:  # noqa: B008 - it is frozen
+        self._choices = [
+            _ChoiceStream(number, parsing.new_parser and parsing.new_parser())
+            for number in range(n)
+        ]
         self._open = n
         self._prompt_tokens = 0
         self._cached_tokens = 0
@@ -47,7 +53,7 @@ class ChoiceStreams:
         self._note_queue(output.metrics)
         for delta in output.outputs:
             stream = self._choices[delta.index]
-            yield from stream.add(delta)
+            yield from stream.add(delta, output.prompt_token_ids or ())
             if delta.finish_reason is not None:
                 yield from stream.end(delta.finish_reason)
                 self._open -= 1
@@ -64,27 +70,51 @@ class ChoiceStreams:
 
 
 class _ChoiceStream:
-    """One choice. Tokens without text yet, such as half a code point, wait for those after."""
+    """One choice. Tokens without text yet, such as half a code point, wait for those after.
 
-    def __init__(self, number: int) -> None:
+    So do tokens that the parser holds back. Those of calls and of reasoning have no log
+    probabilities, which are the text's.
+    """
+
+    def __init__(self, number: int, parser: OutputParser | None) -> None:
         self.tokens = 0
         self._number = number
+        self._parser = parser
         self._waiting = 0
         self._logprobs: list[TokenLogprob] = []
+        self._has_called = False
+        self._is_text = True
 
-    def add(self, delta: Any) -> Iterator[TextPiece]:
+    def add(self, delta: Any, prompt_ids: Sequence[int]) -> Iterator[EngineEvent]:
         self.tokens += len(delta.token_ids)
         self._waiting += len(delta.token_ids)
         self._logprobs += _logprobs(delta)
-        if delta.text:
-            yield self._piece(delta.text)
+        if self._parser is None:
+            if delta.text:
+                yield self._piece(delta.text)
+            return
+        last = delta.finish_reason is not None
+        for piece in self._parser.read(delta.text, delta.token_ids, prompt_ids, last=last):
+            yield self._counted(piece)
 
     def end(self, reason: str) -> Iterator[EngineEvent]:
         if reason not in _FINISH_REASONS:
             raise UnavailableError(f"vLLM could not finish the answer: {reason}")
-        if self._logprobs:
+        if self._logprobs and self._is_text:
             yield self._piece("")
-        yield ChoiceEnd(_FINISH_REASONS[reason], self._number)
+        told = _FINISH_REASONS[reason]
+        if self._has_called and told is FinishReason.STOP:
+            told = FinishReason.TOOL_CALLS
+        yield ChoiceEnd(told, self._number)
+
+    def _counted(self, piece: Piece) -> EngineEvent:
+        self._is_text = isinstance(piece, TextPiece)
+        if isinstance(piece, TextPiece):
+            return self._piece(piece.text)
+        self._has_called |= isinstance(piece, ToolCallPiece)
+        counted = replace(piece, token_count=self._waiting, choice=self._number)
+        self._waiting, self._logprobs = 0, []
+        return counted
 
     def _piece(self, text: str) -> TextPiece:
         piece = TextPiece(text, self._waiting, self._number, tuple(self._logprobs))

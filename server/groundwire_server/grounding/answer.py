@@ -13,7 +13,9 @@ from groundwire_server.engines.engine import (
     EngineEvent,
     FinishReason,
     GenerationEnd,
+    ReasoningPiece,
     TextPiece,
+    ToolCallPiece,
     Usage,
 )
 from groundwire_server.engines.fair_queue import Claim
@@ -176,6 +178,9 @@ class _Answering:
             case TextPiece():
                 self.watch.token()
                 yield from self._transcripts[event.choice].add(event)
+            case ReasoningPiece() | ToolCallPiece():
+                self.watch.token()
+                yield from self._transcripts[event.choice].add_aside(event)
             case ChoiceEnd():
                 yield from self._choice_end(event)
             case GenerationEnd():

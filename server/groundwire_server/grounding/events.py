@@ -1,7 +1,8 @@
 """What an answer is made of, in the order a reader sees it.
 
-``Started`` comes first, then ``Sources`` if the answer is grounded, then text and citations,
-then ``Finished``: one for each choice, of which the last carries usage and timings.
+``Started`` comes first, then ``Sources`` if the answer is grounded, then text, reasoning, calls
+of tools and citations, then ``Finished``: one for each choice, of which the last carries usage
+and timings.
 """
 
 from __future__ import annotations
@@ -97,6 +98,25 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The next piece of one choice's reasoning, which is not part of its text."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of one choice's call of a tool; see `ToolCallPiece`."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CitationAdded:
     """A verified link from the answer to a passage.
 
@@ -127,4 +147,6 @@ class Finished:
     choice: int = 0
 
 
-AnswerEvent = Started | Sources | TextDelta | CitationAdded | Finished
+AnswerEvent = (
+    Started | Sources | TextDelta | ReasoningDelta | ToolCallDelta | CitationAdded | Finished
+)

@@ -138,6 +138,7 @@ class Material:
             messages=messages,
             grounded=grounded,
             constraint=self.request.constraint,
+            tools=self.request.tools,
             priority=self.request.priority,
             tenant=self.tenant,
             deadline=self.request.deadline,

@@ -7,6 +7,7 @@ a reminder after the question, where they read last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from groundwire_server.engines.engine import Message, Role
 from groundwire_server.grounding.citations import MARK
@@ -75,4 +76,4 @@ def _without_marks(message: Message) -> Message:
     # The marks of earlier answers name passages that this answer does not have.
     if message.role is not Role.ASSISTANT:
         return message
-    return Message(message.role, MARK.sub("", message.content), message.name)
+    return replace(message, content=MARK.sub("", message.content))

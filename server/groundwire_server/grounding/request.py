@@ -8,6 +8,7 @@ from groundwire_index.filters import Filter
 from groundwire_index.records import SearchMode
 
 from groundwire_server.engines.engine import Constraint, Message, Sampling
+from groundwire_server.engines.tools import ToolUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class AnswerRequest:
     grounding: Grounding | None = None
     session_id: str = ""
     constraint: Constraint | None = None
+    tools: ToolUse | None = None
+    """Only with ``messages``, and not with a constraint, grounding or a session."""
     priority: int = 0
     deadline: float | None = None
     """When to stop, on the event loop's clock; None for no limit."""

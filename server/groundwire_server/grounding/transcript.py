@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from groundwire_server.engines.engine import FinishReason, TextPiece, TokenLogprob
+from groundwire_server.engines.engine import (
+    FinishReason,
+    ReasoningPiece,
+    TextPiece,
+    TokenLogprob,
+    ToolCallPiece,
+)
 from groundwire_server.grounding.citations import CitationParser, Parsed
 from groundwire_server.grounding.confidence import confidence
 from groundwire_server.grounding.events import (
@@ -12,7 +18,9 @@ from groundwire_server.grounding.events import (
     CitationAdded,
     Finished,
     Passage,
+    ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
 )
 from groundwire_server.grounding.support import Evidence
 
@@ -42,6 +50,14 @@ class Transcript:
         self._count(piece)
         yield from self._deltas(piece.text)
 
+    def add_aside(self, piece: ReasoningPiece | ToolCallPiece) -> Iterator[AnswerEvent]:
+        """Take what is not part of the text."""
+        self.completion_tokens += piece.token_count
+        if isinstance(piece, ReasoningPiece):
+            yield ReasoningDelta(piece.text, self.choice)
+        else:
+            yield ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments, self.choice)
+
     def end(self, reason: FinishReason) -> Iterator[AnswerEvent]:
         """The engine is done: give what was still held back, and the end, without usage."""
         yield from self._deltas("", last=True)
@@ -65,7 +81,7 @@ class GroundedTranscript(Transcript):
     """One choice of a grounded answer: its citations are checked as they come.
 
     With ``require_sources`` nothing is given until the first citation holds; if none does,
-    nothing ever is.
+    nothing ever is, and the reasoning before it is not given.
     """
 
     def __init__(
@@ -88,6 +104,12 @@ class GroundedTranscript(Transcript):
         """Take the engine's next piece; give what the reader gets now."""
         self._count(piece)
         yield from self._events(self._parser.feed(piece.text))
+
+    def add_aside(self, piece: ReasoningPiece | ToolCallPiece) -> Iterator[AnswerEvent]:
+        """Take what is not part of the text, and has no citations that could be checked."""
+        events = tuple(super().add_aside(piece))
+        if self._withheld is None:
+            yield from events
 
     def end(self, reason: FinishReason) -> Iterator[AnswerEvent]:
         """The engine is done: give what was still held back, and the end, without usage."""

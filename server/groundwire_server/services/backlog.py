@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from groundwire_server.engines.engine import TokenLogprob
-from groundwire_server.grounding.events import AnswerEvent, TextDelta
+from groundwire_server.grounding.events import (
+    AnswerEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+
+Delta = TextDelta | ReasoningDelta | ToolCallDelta
 
 # What a delta takes in memory besides its text, a logprob, and each of its alternatives; about.
 _DELTA_BYTES = 64
@@ -16,7 +24,7 @@ _LONGEST_RUN_BYTES = 64 * 2**10
 
 
 class Backlog:
-    """Events in order; deltas of one choice that meet in it are joined.
+    """Events in order; deltas of one choice and one kind that meet in it are joined.
 
     Choices are independent: the text of one may come before what another said earlier.
     """
@@ -33,7 +41,7 @@ class Backlog:
 
     def add(self, event: AnswerEvent) -> None:
         """Take the next event."""
-        if isinstance(event, TextDelta):
+        if isinstance(event, Delta):
             self._join(event)
         else:
             # Sources and what else is of no choice come before all text.
@@ -50,42 +58,57 @@ class Backlog:
             del self._open[event.choice]
         return event.joined()
 
-    def _join(self, delta: TextDelta) -> None:
+    def _join(self, delta: Delta) -> None:
         run = self._open.get(delta.choice)
-        if run is None or run.bytes > _LONGEST_RUN_BYTES:
-            run = self._open[delta.choice] = _Run(delta.choice)
+        if run is None or run.bytes > _LONGEST_RUN_BYTES or not run.takes(delta):
+            run = self._open[delta.choice] = _Run(delta)
             self._events.append(run)
         self.bytes += run.add(delta)
 
 
 class _Run:
-    """Deltas of one choice with nothing else of it between them."""
+    """Deltas of one choice and one kind, with nothing else of it between them."""
 
     __slots__ = ("_first", "_logprobs", "_texts", "_tokens", "bytes", "choice")
 
-    def __init__(self, choice: int) -> None:
-        self.choice = choice
+    def __init__(self, first: Delta) -> None:
+        self.choice = first.choice
         self.bytes = 0
-        self._first: TextDelta | None = None
+        self._first = first
         self._texts: list[str] = []
         self._tokens = 0
         self._logprobs: list[TokenLogprob] = []
 
-    def add(self, delta: TextDelta) -> int:
+    def takes(self, delta: Delta) -> bool:
+        """Whether a delta goes on with what the first began."""
+        if isinstance(delta, ToolCallDelta):
+            return isinstance(self._first, ToolCallDelta) and delta.index == self._first.index
+        return type(delta) is type(self._first)
+
+    def add(self, delta: Delta) -> int:
         """Take the next delta; what that takes in memory."""
-        self._first = None if self._texts else delta
-        self._texts.append(delta.text)
-        self._tokens += delta.token_count
-        self._logprobs += delta.logprobs
-        taken = _DELTA_BYTES + len(delta.text) + sum(map(_logprob_bytes, delta.logprobs))
+        text = delta.arguments if isinstance(delta, ToolCallDelta) else delta.text
+        taken = _DELTA_BYTES + len(text)
+        self._texts.append(text)
+        if isinstance(delta, TextDelta):
+            self._tokens += delta.token_count
+            self._logprobs += delta.logprobs
+            taken += sum(map(_logprob_bytes, delta.logprobs))
         self.bytes += taken
         return taken
 
-    def joined(self) -> TextDelta:
+    def joined(self) -> Delta:
         """All of them as one."""
-        return self._first or TextDelta(
-            "".join(self._texts), self._tokens, self.choice, tuple(self._logprobs)
-        )
+        if len(self._texts) == 1:
+            return self._first
+        text = "".join(self._texts)
+        match self._first:
+            case TextDelta():
+                return TextDelta(text, self._tokens, self.choice, tuple(self._logprobs))
+            case ReasoningDelta():
+                return ReasoningDelta(text, self.choice)
+            case ToolCallDelta():
+                return replace(self._first, arguments=text)
 
 
 def _logprob_bytes(logprob: TokenLogprob) -> int:

@@ -22,7 +22,8 @@ from groundwire_server.observability.answers import observed
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.coalesce import coalesced
-from groundwire_server.services.generation_events import Gathered, event_message
+from groundwire_server.services.generation_events import event_message
+from groundwire_server.services.generation_gathered import Gathered
 from groundwire_server.services.generation_messages import messages_of
 from groundwire_server.services.generation_requests import answer_request_of
 from groundwire_server.services.validate import MAX_TEXT_BYTES, require_bytes

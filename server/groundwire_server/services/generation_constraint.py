@@ -53,10 +53,11 @@ def _check_json_schema(schema: str, field: str) -> None:
     except RecursionError as error:
         raise InvalidArgumentError(field, "is nested too deeply") from error
     require(isinstance(parsed, dict), field, "must be a JSON object, which describes a value")
-    _check_counts(parsed, field)
+    check_counts(parsed, field)
 
 
-def _check_counts(schema: object, field: str) -> None:
+def check_counts(schema: object, field: str) -> None:
+    """Refuse a schema that counts out more items than `MAX_ITEMS`."""
     pending = [schema]
     while pending:
         part = pending.pop()

@@ -1,8 +1,6 @@
-"""Events of an answer, to the wire: one by one, or gathered into one message."""
+"""Events of an answer, to the wire."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from google.protobuf.duration_pb2 import Duration
 from groundwire.v1 import generate_service_pb2, generation_pb2
@@ -13,14 +11,16 @@ from groundwire_server.grounding.events import (
     CitationAdded,
     Finished,
     Passage,
+    ReasoningDelta,
     Sources,
     Started,
     StoreOutcome,
     TextDelta,
     Timings,
+    ToolCallDelta,
 )
 
-_FINISH_REASONS: dict[FinishReason, generation_pb2.FinishReason.ValueType] = {
+FINISH_REASONS: dict[FinishReason, generation_pb2.FinishReason.ValueType] = {
     FinishReason.STOP: generation_pb2.FINISH_REASON_STOP,
     FinishReason.LENGTH: generation_pb2.FINISH_REASON_LENGTH,
     FinishReason.TOOL_CALLS: generation_pb2.FINISH_REASON_TOOL_CALLS,
@@ -41,78 +41,21 @@ def event_message(event: AnswerEvent) -> generate_service_pb2.GenerateResponse:
     match event:
         case TextDelta():
             return response(text_delta=_delta_message(event), choice=event.choice)
+        case ReasoningDelta():
+            reasoning = generate_service_pb2.ReasoningDelta(text=event.text)
+            return response(reasoning_delta=reasoning, choice=event.choice)
+        case ToolCallDelta():
+            return response(tool_call_delta=_call_message(event), choice=event.choice)
         case CitationAdded():
-            return response(citation=_citation_message(event), choice=event.choice)
+            return response(citation=citation_message(event), choice=event.choice)
         case Started():
             return response(started=_started_message(event))
         case Sources():
             return response(
-                sources=generate_service_pb2.Sources(passages=map(_passage_message, event.passages))
+                sources=generate_service_pb2.Sources(passages=map(passage_message, event.passages))
             )
         case Finished():
-            return response(finished=_finished_message(event), choice=event.choice)
-
-
-class Gathered:
-    """One answer, gathered from its events."""
-
-    def __init__(self) -> None:
-        self._answer = generate_service_pb2.CompleteResponse()
-        self._deltas: dict[int, list[TextDelta]] = {}
-        self._finished: dict[int, Finished] = {}
-        self._last: Finished | None = None
-
-    def add(self, event: AnswerEvent) -> None:
-        """Take the next event."""
-        match event:
-            case TextDelta():
-                self._deltas.setdefault(event.choice, []).append(event)
-            case CitationAdded(choice=0):
-                self._answer.citations.append(_citation_message(event))
-            case Started():
-                self._answer.request_id = event.request_id
-                self._answer.model = event.model
-                self._answer.engine = event.engine
-            case Sources():
-                self._answer.passages.extend(map(_passage_message, event.passages))
-            case Finished():
-                self._finished[event.choice] = self._last = event
-
-    def message(self) -> generate_service_pb2.CompleteResponse:
-        """The whole answer, after the last event."""
-        answer = self._answer
-        answer.text = self._text(0)
-        answer.logprobs.extend(self._logprobs(0))
-        if self._last is not None:
-            # What is told once for all choices is told by the one that ends last.
-            first = replace(
-                self._last,
-                finish_reason=self._finished[0].finish_reason,
-                confidence=self._finished[0].confidence,
-                dropped_citations=self._finished[0].dropped_citations,
-            )
-            answer.finished.CopyFrom(_finished_message(first))
-        answer.other_choices.extend(
-            generate_service_pb2.CompletionChoice(
-                choice=choice,
-                text=self._text(choice),
-                finish_reason=_FINISH_REASONS[finished.finish_reason],
-                logprobs=self._logprobs(choice),
-            )
-            for choice, finished in sorted(self._finished.items())
-            if choice
-        )
-        return answer
-
-    def _text(self, choice: int) -> str:
-        return "".join(delta.text for delta in self._deltas.get(choice, ()))
-
-    def _logprobs(self, choice: int) -> list[generation_pb2.TokenLogprob]:
-        return [
-            _logprob_message(logprob)
-            for delta in self._deltas.get(choice, ())
-            for logprob in delta.logprobs
-        ]
+            return response(finished=finished_message(event), choice=event.choice)
 
 
 def _started_message(event: Started) -> generate_service_pb2.Started:
@@ -121,7 +64,8 @@ def _started_message(event: Started) -> generate_service_pb2.Started:
     )
 
 
-def _passage_message(passage: Passage) -> generation_pb2.Passage:
+def passage_message(passage: Passage) -> generation_pb2.Passage:
+    """A passage that the answer may cite."""
     return generation_pb2.Passage(
         number=passage.number,
         chunk_id=passage.chunk_id,
@@ -136,15 +80,22 @@ def _passage_message(passage: Passage) -> generation_pb2.Passage:
     )
 
 
+def _call_message(event: ToolCallDelta) -> generate_service_pb2.ToolCallDelta:
+    return generate_service_pb2.ToolCallDelta(
+        index=event.index, id=event.id, name=event.name, arguments=event.arguments
+    )
+
+
 def _delta_message(event: TextDelta) -> generate_service_pb2.TextDelta:
     return generate_service_pb2.TextDelta(
         text=event.text,
         token_count=event.token_count,
-        logprobs=map(_logprob_message, event.logprobs),
+        logprobs=map(logprob_message, event.logprobs),
     )
 
 
-def _logprob_message(logprob: TokenLogprob) -> generation_pb2.TokenLogprob:
+def logprob_message(logprob: TokenLogprob) -> generation_pb2.TokenLogprob:
+    """The log probability of a token."""
     return generation_pb2.TokenLogprob(
         token=logprob.token,
         logprob=logprob.logprob,
@@ -155,7 +106,8 @@ def _logprob_message(logprob: TokenLogprob) -> generation_pb2.TokenLogprob:
     )
 
 
-def _citation_message(event: CitationAdded) -> generation_pb2.Citation:
+def citation_message(event: CitationAdded) -> generation_pb2.Citation:
+    """A citation."""
     return generation_pb2.Citation(
         source=event.source,
         answer_start=event.answer_start,
@@ -165,9 +117,10 @@ def _citation_message(event: CitationAdded) -> generation_pb2.Citation:
     )
 
 
-def _finished_message(event: Finished) -> generation_pb2.Finished:
+def finished_message(event: Finished) -> generation_pb2.Finished:
+    """The end of a choice."""
     return generation_pb2.Finished(
-        finish_reason=_FINISH_REASONS[event.finish_reason],
+        finish_reason=FINISH_REASONS[event.finish_reason],
         usage=_usage_message(event.usage),
         timings=_timings_message(event.timings),
         confidence=event.confidence,

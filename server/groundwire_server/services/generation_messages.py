@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from groundwire.v1 import generation_pb2
-from groundwire_index.errors import InvalidArgumentError, UnsupportedError
+from groundwire_index.errors import InvalidArgumentError
 
 from groundwire_server.engines.engine import Message, Role
-from groundwire_server.services.validate import require, require_bytes, require_count, require_text
+from groundwire_server.engines.tools import ToolCall
+from groundwire_server.services.validate import (
+    MAX_TEXT_BYTES,
+    require,
+    require_bytes,
+    require_count,
+    require_id,
+    require_text,
+)
 
 MAX_MESSAGES = 10_000
+MAX_CALLS = 128
 MAX_NAME_BYTES = 256
 
 _ROLES: dict[int, Role] = {
@@ -39,6 +49,7 @@ def messages_of(messages: Sequence[generation_pb2.Message], field: str) -> tuple
     require_count(len(messages), field, high=MAX_MESSAGES)
     read = tuple(_message_of(one, f"{field}[{at}]") for at, one in enumerate(messages))
     _require_system_first(read, field)
+    _require_calls_before_results(read, field)
     return read
 
 
@@ -49,18 +60,56 @@ def _message_of(message: generation_pb2.Message, field: str) -> Message:
             f"{field}.role",
             "must be one of ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL",
         )
-    if message.tool_calls:
-        require(
-            role is Role.ASSISTANT, f"{field}.tool_calls", "only a ROLE_ASSISTANT message has them"
-        )
-        raise UnsupportedError(
-            f"{field}.tool_calls: this server does not take tool calls yet; send their results "
-            "as text",
-            reason="TOOLS_UNSUPPORTED",
-        )
-    require_text(message.content, f"{field}.content")
+    require(
+        not message.tool_calls or role is Role.ASSISTANT,
+        f"{field}.tool_calls",
+        "only a ROLE_ASSISTANT message has them",
+    )
+    calls = _calls_of(message.tool_calls, f"{field}.tool_calls")
+    if message.content or not calls:
+        require_text(message.content, f"{field}.content")
     require_bytes(message.name, f"{field}.name", max_bytes=MAX_NAME_BYTES)
-    return Message(role, message.content, message.name)
+    return Message(role, message.content, message.name, calls)
+
+
+def _calls_of(calls: Sequence[generation_pb2.ToolCall], field: str) -> tuple[ToolCall, ...]:
+    require_count(len(calls), field, low=0, high=MAX_CALLS)
+    read: dict[str, ToolCall] = {}
+    for number, call in enumerate(calls):
+        at = f"{field}[{number}]"
+        for part, value in (("id", call.id), ("name", call.name)):
+            require_id(value, f"{at}.{part}")
+            require_bytes(value, f"{at}.{part}", max_bytes=MAX_NAME_BYTES)
+        require(call.id not in read, f"{at}.id", "another call of this message has it")
+        require_bytes(call.arguments, f"{at}.arguments", max_bytes=MAX_TEXT_BYTES)
+        _check_arguments(call.arguments, f"{at}.arguments")
+        read[call.id] = ToolCall(call.id, call.name, call.arguments)
+    return tuple(read.values())
+
+
+def _check_arguments(arguments: str, field: str) -> None:
+    try:
+        parsed = json.loads(arguments, parse_constant=_no_constant)
+    except ValueError as error:
+        raise InvalidArgumentError(field, f"is not JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidArgumentError(field, "is nested too deeply") from error
+    require(isinstance(parsed, dict), field, "must be a JSON object")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no value")
+
+
+def _require_calls_before_results(messages: Iterable[Message], field: str) -> None:
+    made: set[str] = set()
+    for number, message in enumerate(messages):
+        made.update(call.id for call in message.tool_calls)
+        require(
+            message.role is not Role.TOOL or message.name in made,
+            f"{field}[{number}].name",
+            "a ROLE_TOOL message must name the id of a call that a message before it made",
+        )
 
 
 def _require_system_first(messages: Iterable[Message], field: str) -> None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 
 from groundwire.v1 import generate_service_pb2, generation_pb2, retrieve_service_pb2
-from groundwire_index.errors import InvalidArgumentError, UnsupportedError
+from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.records import SearchMode
 
 from groundwire_server.engines.engine import Constraint, Message, Role, Sampling
@@ -17,6 +17,7 @@ from groundwire_server.services.filters import filter_of
 from groundwire_server.services.generation_constraint import constraint_of
 from groundwire_server.services.generation_messages import chat_of
 from groundwire_server.services.generation_sampling import sampling_of
+from groundwire_server.services.generation_tools import tools_of
 from groundwire_server.services.sessions import require_session_id
 from groundwire_server.services.validate import (
     require,
@@ -42,8 +43,7 @@ _MODES: dict[int, SearchMode | None] = {
 def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRequest:
     """Read a request.
 
-    Raises InvalidArgumentError for a field that is wrong, UnsupportedError for a part of the
-    contract that no engine here can do.
+    Raises InvalidArgumentError for a field that is wrong.
     """
     messages = _messages_of(message)
     sampling = sampling_of(message.sampling, "sampling")
@@ -56,6 +56,7 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         grounding=_grounding_of(message.grounding) if message.HasField("grounding") else None,
         session_id=message.session_id,
         constraint=_constraint_of(message),
+        tools=tools_of(message),
         priority=message.priority,
     )
     require(
@@ -63,7 +64,6 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         "chat.messages",
         "must hold a user message to ground an answer to",
     )
-    _refuse_unsupported(message)
     return request
 
 
@@ -133,14 +133,6 @@ def _constraint_of(message: generate_service_pb2.GenerateRequest) -> Constraint 
         "cannot go with tools, whose calls have a form of their own: leave out one of them",
     )
     return constraint_of(message.constraint, "constraint")
-
-
-def _refuse_unsupported(message: generate_service_pb2.GenerateRequest) -> None:
-    if message.tools or _demands_tool(message.tool_choice):
-        raise UnsupportedError(
-            "tools: this server cannot call tools yet; leave tools and tool_choice out",
-            reason="TOOLS_UNSUPPORTED",
-        )
 
 
 def _demands_tool(choice: generation_pb2.ToolChoice) -> bool:

@@ -12,6 +12,9 @@ from google.protobuf.struct_pb2 import Struct, Value
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.records import JsonValue, Metadata
 
+# Beyond it, not every whole number is a double.
+_LARGEST_WHOLE = 2**53
+
 
 def dict_of(struct: Struct, field: str) -> dict[str, JsonValue]:
     """Read an object. Raises InvalidArgumentError for a value that JSON does not have."""
@@ -35,6 +38,18 @@ def value_of(value: Value, field: str) -> JsonValue:
         case "null_value":
             return None
     raise InvalidArgumentError(field, "is not set: give a JSON value, or null")
+
+
+def with_whole_numbers(value: JsonValue) -> JsonValue:
+    """The same value with ``int`` for every number that is whole, for those who tell them apart."""
+    match value:
+        case float() if value.is_integer() and abs(value) <= _LARGEST_WHOLE:
+            return int(value)
+        case dict():
+            return {key: with_whole_numbers(item) for key, item in value.items()}
+        case list():
+            return [with_whole_numbers(item) for item in value]
+    return value
 
 
 def fill_struct(struct: Struct, metadata: Metadata) -> None:

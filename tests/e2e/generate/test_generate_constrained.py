@@ -16,14 +16,17 @@ from groundwire.v1.generate_service_pb2 import CompleteRequest, CompleteResponse
 from groundwire.v1.generation_pb2 import (
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
+    FINISH_REASON_TOOL_CALLS,
     ROLE_USER,
     STORE_OUTCOME_STORED,
+    TOOL_CHOICE_MODE_REQUIRED,
     Chat,
     Choice,
     Constraint,
     Grounding,
     Message,
     SamplingParameters,
+    ToolChoice,
 )
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.memory.redis_sessions import RedisSessions
@@ -241,3 +244,84 @@ async def test_the_longest_chain_of_references_does_not_bring_the_engine_down(
         )
         await engine.check()
     assert answer.finished.usage.completion_tokens
+
+
+NAMED = ToolChoice(name="visit")
+REQUIRED = ToolChoice(mode=TOOL_CHOICE_MODE_REQUIRED)
+
+
+def calling(choice: ToolChoice, *schemas: dict[str, Any], **sampling: Any) -> GenerateRequest:
+    """Of the tools "visit", "visit-1" and so on, which have these schemas."""
+    asked = request(Constraint(), **sampling)
+    asked.ClearField("constraint")
+    asked.tool_choice.CopyFrom(choice)
+    for number, schema in enumerate(schemas):
+        tool = asked.tools.add(name=f"visit-{number}" if number else "visit")
+        tool.parameters.update(schema)
+    return asked
+
+
+@pytest.mark.parametrize("choice", [NAMED, REQUIRED], ids=["named", "required"])
+async def test_calls_that_are_demanded_have_arguments_that_their_schemas_admit(
+    serve: Serve, engine: VllmEngine, choice: ToolChoice
+) -> None:
+    """Also without a parser: the form of the calls is ours."""
+    schemas = {"visit": VISIT, "visit-1": {"type": "object", "additionalProperties": False}}
+    async with serve(engine) as serving:
+        answer = await complete(serving, calling(choice, *schemas.values(), n=8))
+    called = []
+    for one in (answer, *answer.other_choices):
+        reason = one.finished.finish_reason if one is answer else one.finish_reason
+        assert one.text == ""
+        assert one.tool_calls
+        assert reason in (FINISH_REASON_TOOL_CALLS, FINISH_REASON_LENGTH)
+        # A random model may call until it has no tokens left: the last call may be a part.
+        called += one.tool_calls if reason == FINISH_REASON_TOOL_CALLS else one.tool_calls[:-1]
+    for call in called:
+        jsonschema.validate(json.loads(call.arguments), schemas[call.name])
+    assert {call.name for call in called} == ({"visit"} if choice is NAMED else set(schemas))
+    assert len({call.arguments for call in called if call.name == "visit"}) > 1
+    assert len({call.id for call in called}) == len(called)
+
+
+async def test_a_forced_call_streams_what_it_gives_at_once(
+    serve: Serve, engine: VllmEngine
+) -> None:
+    asked = calling(REQUIRED, VISIT)
+    async with serve(engine) as serving:
+        deltas = [event.tool_call_delta async for event in serving.stub.Generate(asked)]
+        answer = await complete(serving, asked)
+    for number, call in enumerate(answer.tool_calls):
+        pieces = [delta for delta in deltas if delta.index == number]
+        assert "".join(delta.arguments for delta in pieces) == call.arguments
+    assert len(deltas) > 2 * len(answer.tool_calls)
+
+
+async def test_without_a_parser_the_model_may_not_decide_whether_to_call(
+    serve: Serve, engine: VllmEngine
+) -> None:
+    async with serve(engine) as serving:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await complete(serving, calling(ToolChoice(), VISIT))
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "vllm_tool_parser" in str(caught.value.details())
+
+
+@pytest.mark.parametrize("choice", [NAMED, REQUIRED], ids=["named", "required"])
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "does not exist"),
+        ({"properties": {"a": {"type": "string", "pattern": "("}}}, "unclosed"),
+        ({"not": {}}, 'Unimplemented keys: ["not"]'),
+    ],
+)
+async def test_the_schema_of_a_tool_that_does_not_compile_is_named(
+    serve: Serve, engine: VllmEngine, choice: ToolChoice, schema: dict[str, Any], said: str
+) -> None:
+    schemas = (schema,) if choice is NAMED else (VISIT, schema)
+    async with serve(engine) as serving:
+        field, description = await refusal(serving, calling(choice, *schemas))
+    assert field == f"tools[{len(schemas) - 1}].parameters"
+    assert said in description
+    assert "x-guidance" not in description

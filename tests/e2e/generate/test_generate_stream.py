@@ -11,6 +11,7 @@ from groundwire.v1.generation_pb2 import (
     FINISH_REASON_ABORTED,
     FINISH_REASON_LENGTH,
     FINISH_REASON_STOP,
+    FINISH_REASON_TOOL_CALLS,
     ROLE_USER,
     STORE_OUTCOME_UNSPECIFIED,
     Chat,
@@ -22,8 +23,10 @@ from groundwire_server.engines.engine import (
     ChoiceEnd,
     FinishReason,
     GenerationEnd,
+    ReasoningPiece,
     TextPiece,
     TokenLogprob,
+    ToolCallPiece,
     Usage,
 )
 
@@ -118,6 +121,50 @@ async def test_each_choice_has_its_own_text_and_end(serve: Serve, last: int) -> 
     assert [end.choice for end in ends] == [first, last]
     assert [end.finished.usage.completion_tokens for end in ends] == [0, 3]
     assert events[-1] == ends[-1]
+
+
+async def test_reasoning_and_calls_are_told_apart_from_the_text_choice_by_choice(
+    serve: Serve,
+) -> None:
+    script = [
+        ReasoningPiece("I need the sky.", 4),
+        TextPiece("One moment.", 2),
+        ToolCallPiece(0, "c-1", "weather", "", 5),
+        ToolCallPiece(0, "x-1", "dome", "{}", 5, choice=1),
+        ToolCallPiece(0, "", "", '{"city": ', 1),
+        ReasoningPiece("Hm.", 2, choice=1),
+        ToolCallPiece(0, "", "", '"Jena"}', 1),
+        ToolCallPiece(1, "c-2", "dome", "{}", 5),
+        ChoiceEnd(FinishReason.TOOL_CALLS, choice=1),
+        ChoiceEnd(FinishReason.TOOL_CALLS),
+        GenerationEnd(Usage(3, 0, 25)),
+    ]
+    request = GenerateRequest(prompt="Why?", sampling=SamplingParameters(n=2))
+    async with serve(ScriptedEngine(script)) as serving:
+        events = [event async for event in serving.stub.Generate(request)]
+        answer = await serving.stub.Complete(CompleteRequest(request=request))
+    begun = [
+        (event.choice, event.tool_call_delta.index, event.tool_call_delta.id)
+        for event in events
+        if event.tool_call_delta.name
+    ]
+    assert begun == [(0, 0, "c-1"), (1, 0, "x-1"), (0, 1, "c-2")]
+    assert answer.text == text_of(events) == "One moment."
+    assert answer.reasoning == "I need the sky."
+    assert [(call.id, call.name, call.arguments) for call in answer.tool_calls] == [
+        ("c-1", "weather", '{"city": "Jena"}'),
+        ("c-2", "dome", "{}"),
+    ]
+    assert answer.finished.finish_reason == FINISH_REASON_TOOL_CALLS
+    (other,) = answer.other_choices
+    assert (other.text, other.reasoning, other.finish_reason) == (
+        "",
+        "Hm.",
+        FINISH_REASON_TOOL_CALLS,
+    )
+    assert [(call.id, call.name, call.arguments) for call in other.tool_calls] == [
+        ("x-1", "dome", "{}")
+    ]
 
 
 class TestLeaving:

@@ -85,6 +85,35 @@ async def test_events_arrive_typed_and_are_gathered_on_a_loop() -> None:
     check(generation)
 
 
+class Calling(generate_service_pb2_grpc.GenerateServiceServicer):
+    def Generate(self, request, context) -> Iterator[pb.GenerateResponse]:  # noqa: N802
+        yield pb.GenerateResponse(reasoning_delta=pb.ReasoningDelta(text="I need "))
+        yield pb.GenerateResponse(reasoning_delta=pb.ReasoningDelta(text="the sky."))
+        yield pb.GenerateResponse(text_delta=pb.TextDelta(text="One moment."))
+        for choice, index, call_id, name, arguments in (
+            (0, 0, "c-1", "weather", ""),
+            (0, 0, "", "", '{"city": '),
+            (1, 0, "c-9", "dome", "{}"),
+            (0, 0, "", "", '"Jena"}'),
+            (0, 1, "c-2", "dome", "[]"),
+        ):
+            delta = pb.ToolCallDelta(index=index, id=call_id, name=name, arguments=arguments)
+            yield pb.GenerateResponse(tool_call_delta=delta, choice=choice)
+
+
+def test_calls_are_gathered_into_the_message_that_the_chat_goes_on_with() -> None:
+    with serving(Calling()) as address, groundwire.Client(address) as client:
+        answer = client.generate("Does it rain?")
+        assert answer.text() == "One moment."
+    assert answer.reasoning == "I need the sky."
+    weather, dome = answer.tool_calls
+    assert (weather.id, weather.name, weather.parsed) == ("c-1", "weather", {"city": "Jena"})
+    assert weather.result("Rain") == groundwire.Message("tool", "Rain", name="c-1")
+    assert answer.message == groundwire.Message("assistant", "One moment.", (weather, dome))
+    with pytest.raises(ValueError, match=r"dome are no JSON object: \[\]"):
+        _ = dome.parsed
+
+
 def test_a_citation_of_a_passage_that_was_not_sent_is_not_invented() -> None:
     with serving(Answering()) as address, groundwire.Client(address) as client:
         generation = client.generate("When?")

@@ -12,9 +12,12 @@ from groundwire_server.grounding.events import (
     AnswerEvent,
     CitationAdded,
     Finished,
+    ReasoningDelta,
     Started,
     TextDelta,
+    ToolCallDelta,
 )
+from groundwire_server.services.backlog import Backlog
 from groundwire_server.services.coalesce import coalesced
 from groundwire_server.slow_reader import SlowReaderError
 
@@ -121,6 +124,34 @@ async def test_each_choice_is_joined_to_itself_up_to_what_else_it_says() -> None
             ended,
             FINISHED,
         ]
+
+
+async def test_reasoning_and_the_pieces_of_one_call_are_joined_too() -> None:
+    feed = Feed()
+    feed.push(STARTED, ReasoningDelta("I "), ReasoningDelta("see."), TextDelta("So", 1))
+    feed.push(ToolCallDelta(0, "c-1", "dome", ""), ToolCallDelta(0, "", "", "{"))
+    feed.push(ToolCallDelta(0, "", "", "}"), ToolCallDelta(1, "c-2", "dome", "{}"))
+    feed.push(ReasoningDelta("Aha", 1), FINISHED, None)
+    async with aclosing(reading(feed)) as events:
+        assert [event async for event in events] == [
+            STARTED,
+            ReasoningDelta("I see."),
+            TextDelta("So", 1),
+            ToolCallDelta(0, "c-1", "dome", "{}"),
+            ToolCallDelta(1, "c-2", "dome", "{}"),
+            ReasoningDelta("Aha", 1),
+            FINISHED,
+        ]
+
+
+async def test_much_reasoning_and_long_calls_take_room_too() -> None:
+    for delta in (ReasoningDelta("x" * 100), ToolCallDelta(0, "", "", "x" * 100)):
+        backlog = Backlog()
+        for _ in range(3):
+            backlog.add(delta)
+        assert backlog.bytes > 300
+        backlog.take()
+        assert backlog.bytes == 0
 
 
 async def test_logprobs_of_joined_tokens_keep_their_order() -> None:

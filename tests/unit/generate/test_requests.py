@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 from groundwire.v1.generate_service_pb2 import GenerateRequest
-from groundwire_index.errors import InvalidArgumentError, UnsupportedError
+from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import SearchMode
 from groundwire_server.engines.engine import Constraint, Message, Role, Sampling
@@ -216,9 +216,11 @@ def test_grounding_that_cannot_be_is_refused(grounding: dict[str, Any], field: s
 
 
 def test_there_must_be_a_question_to_ground() -> None:
+    call = {"id": "call-1", "name": "look", "arguments": "{}"}
+    made = {"role": "ROLE_ASSISTANT", "tool_calls": [call]}
     tool = {"role": "ROLE_TOOL", "content": "2.4", "name": "call-1"}
-    assert refusal(chat=chat(tool), grounding=GROUNDING) == "chat.messages"
-    assert read(chat=chat(tool)).messages == (Message(Role.TOOL, "2.4", "call-1"),)
+    assert refusal(chat=chat(made, tool), grounding=GROUNDING) == "chat.messages"
+    assert read(chat=chat(made, tool)).messages == (Message(Role.TOOL, "2.4", "call-1"),)
 
 
 @pytest.mark.parametrize("request_id", ["r" * 129, "ü" * 65, "a\nb", "\x00"])
@@ -240,24 +242,6 @@ def test_a_session_brings_the_history_itself(messages: list[dict[str, Any]]) -> 
 
 def test_a_session_keeps_one_answer() -> None:
     assert refusal(session_id="s", sampling={"n": 2}) == "sampling.n"
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"tools": [{"name": "look"}]}, "TOOLS_UNSUPPORTED"),
-        ({"tool_choice": {"name": "look"}}, "TOOLS_UNSUPPORTED"),
-        ({"tool_choice": {"mode": "TOOL_CHOICE_MODE_REQUIRED"}}, "TOOLS_UNSUPPORTED"),
-        (
-            {"chat": chat(USER, {"role": "ROLE_ASSISTANT", "tool_calls": [{"id": "1"}]}, USER)},
-            "TOOLS_UNSUPPORTED",
-        ),
-    ],
-)
-def test_what_no_engine_here_can_do_is_said_to_be_so(fields: dict[str, Any], reason: str) -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        read(**fields)
-    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(
@@ -308,16 +292,3 @@ def test_the_largest_constraints_are_allowed() -> None:
     read(constraint={"regex": "a" * 16_384})
     read(constraint={"json_schema": '{"maxItems": 10000, "properties": {"minItems": {}}}'})
     read(constraint={"choice": {"options": ["a" * 16] * 1000}})
-
-
-def test_a_constraint_does_not_go_with_tools() -> None:
-    assert refusal(constraint={"regex": "a"}, tools=[{"name": "look"}]) == "constraint"
-
-
-@pytest.mark.parametrize("mode", ["TOOL_CHOICE_MODE_AUTO", "TOOL_CHOICE_MODE_NONE"])
-def test_a_tool_choice_that_demands_nothing_is_allowed(mode: str) -> None:
-    read(tool_choice={"mode": mode})
-
-
-def test_a_wrong_field_is_named_before_an_unsupported_one() -> None:
-    assert refusal(tools=[{"name": "look"}], sampling={"top_k": 0}) == "sampling.top_k"

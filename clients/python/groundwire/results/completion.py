@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from groundwire.chat import ToolCall
+from groundwire.chat import Message, ToolCall
 from groundwire.results.events import (
     Citation,
     Finished,
@@ -17,7 +18,7 @@ from groundwire.results.events import (
     logprobs,
     passage,
 )
-from groundwire.v1 import generate_service_pb2
+from groundwire.v1 import generate_service_pb2, generation_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Alternative:
     text: str
     finish_reason: FinishReason
     logprobs: tuple[TokenLogprob, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Completion:
     reasoning: str
     logprobs: tuple[TokenLogprob, ...]
     alternatives: tuple[Alternative, ...]
+
+    @property
+    def message(self) -> Message:
+        """The answer as a message, to go on with the chat."""
+        return Message("assistant", self.text, self.tool_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,7 @@ def completion(message: generate_service_pb2.CompleteResponse) -> Completion:
         request_id=message.request_id,
         model=message.model,
         engine=message.engine,
-        tool_calls=tuple(
-            ToolCall(item.id, item.name, item.arguments) for item in message.tool_calls
-        ),
+        tool_calls=_tool_calls(message.tool_calls),
         reasoning=message.reasoning,
         logprobs=logprobs(message.logprobs),
         alternatives=tuple(_alternative(item) for item in message.other_choices),
@@ -86,4 +92,10 @@ def _alternative(message: generate_service_pb2.CompletionChoice) -> Alternative:
         message.text,
         finish_reason(message.finish_reason),
         logprobs(message.logprobs),
+        _tool_calls(message.tool_calls),
+        message.reasoning,
     )
+
+
+def _tool_calls(messages: Iterable[generation_pb2.ToolCall]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(item.id, item.name, item.arguments) for item in messages)

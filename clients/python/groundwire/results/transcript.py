@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from groundwire.chat import Message, ToolCall
 from groundwire.results.events import (
     Citation,
     Event,
     Finished,
     Passage,
+    ReasoningDelta,
     Sources,
     Started,
     TextDelta,
+    ToolCallDelta,
 )
 
 
@@ -26,11 +29,31 @@ class Transcript:
         self.finished: Finished | None = None
         self._citations: list[Citation] = []
         self._pieces: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: dict[int, list[ToolCallDelta]] = {}
 
     @property
     def answer(self) -> str:
         """The text so far."""
         return "".join(self._pieces)
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._thoughts)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls of tools so far; the last may have a part of its arguments only."""
+        return tuple(
+            ToolCall(pieces[0].id, pieces[0].name, "".join(piece.arguments for piece in pieces))
+            for _, pieces in sorted(self._calls.items())
+        )
+
+    @property
+    def message(self) -> Message:
+        """The answer so far as a message, to go on with the chat."""
+        return Message("assistant", self.answer, self.tool_calls)
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -49,6 +72,10 @@ class Transcript:
         match event:
             case TextDelta(choice=0):
                 self._pieces.append(event.text)
+            case ReasoningDelta(choice=0):
+                self._thoughts.append(event.text)
+            case ToolCallDelta(choice=0):
+                self._calls.setdefault(event.index, []).append(event)
             case Citation(choice=0):
                 self._citations.append(event)
             case Started():

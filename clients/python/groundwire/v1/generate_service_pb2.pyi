@@ -39,7 +39,7 @@ class GenerateRequest(_message.Message):
     At most 128 bytes; unique among running requests, else ALREADY_EXISTS.
     """
     model: _builtins.str
-    """The server's default model if empty."""
+    """A model or an adapter; the server's default model if empty."""
     prompt: _builtins.str
     """Continued as it is, without a chat template; with grounding or a session, asked as a
     user message. At most 1 MiB, and not only white space.
@@ -59,7 +59,11 @@ class GenerateRequest(_message.Message):
         """Engines that cannot hold an output to a form answer UNIMPLEMENTED."""
 
     @_builtins.property
-    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Tool]: ...
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Tool]:
+        """At most 128, with different names, and at most 128 KiB together. With `chat` only, and not
+        together with `constraint`, `grounding` or `session_id`.
+        """
+
     @_builtins.property
     def tool_choice(self) -> _generation_pb2.ToolChoice: ...
     @_builtins.property
@@ -203,7 +207,7 @@ class TextDelta(_message.Message):
     """Tokens in this piece; 1 from an OpenAI-compatible server that does not count them."""
     @_builtins.property
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.TokenLogprob]:
-        """One per token, if asked for."""
+        """One per token, if asked for. Tokens of reasoning and of tool calls have none."""
 
     def __init__(
         self,
@@ -222,7 +226,7 @@ Global___TextDelta: _TypeAlias = TextDelta  # noqa: Y015
 
 @_typing.final
 class ReasoningDelta(_message.Message):
-    """The next piece of the model's reasoning; not part of the answer."""
+    """The next piece of the model's reasoning; not part of the answer, nor of what a session keeps."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -252,6 +256,7 @@ class ToolCallDelta(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
+    """Of the call in its choice, from 0. The pieces of one call come before those of the next."""
     id: _builtins.str
     """In the first piece of a call only."""
     name: _builtins.str
@@ -361,11 +366,16 @@ class CompletionChoice(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     LOGPROBS_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     choice: _builtins.int
     text: _builtins.str
     finish_reason: _generation_pb2.FinishReason.ValueType
+    reasoning: _builtins.str
     @_builtins.property
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.TokenLogprob]: ...
+    @_builtins.property
+    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.ToolCall]: ...
     def __init__(
         self,
         *,
@@ -373,10 +383,12 @@ class CompletionChoice(_message.Message):
         text: _builtins.str = ...,
         finish_reason: _generation_pb2.FinishReason.ValueType = ...,
         logprobs: _abc.Iterable[_generation_pb2.TokenLogprob] | None = ...,
+        tool_calls: _abc.Iterable[_generation_pb2.ToolCall] | None = ...,
+        reasoning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "finish_reason", b"finish_reason", "logprobs", b"logprobs", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "finish_reason", b"finish_reason", "logprobs", b"logprobs", "reasoning", b"reasoning", "text", b"text", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

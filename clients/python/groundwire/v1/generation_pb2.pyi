@@ -58,8 +58,13 @@ class _ToolChoiceModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolCh
     TOOL_CHOICE_MODE_UNSPECIFIED: _ToolChoiceMode.ValueType  # 0
     """As TOOL_CHOICE_MODE_AUTO."""
     TOOL_CHOICE_MODE_AUTO: _ToolChoiceMode.ValueType  # 1
+    """The model decides, and may say something besides. Needs a server that knows how the model
+    writes its calls (docs/vllm.md), else FAILED_PRECONDITION.
+    """
     TOOL_CHOICE_MODE_NONE: _ToolChoiceMode.ValueType  # 2
+    """The model does not see the tools."""
     TOOL_CHOICE_MODE_REQUIRED: _ToolChoiceMode.ValueType  # 3
+    """The answer is one or more calls, with arguments that the schemas admit."""
 
 class ToolChoiceMode(_ToolChoiceMode, metaclass=_ToolChoiceModeEnumTypeWrapper):
     """Whether the model may call tools."""
@@ -67,8 +72,13 @@ class ToolChoiceMode(_ToolChoiceMode, metaclass=_ToolChoiceModeEnumTypeWrapper):
 TOOL_CHOICE_MODE_UNSPECIFIED: ToolChoiceMode.ValueType  # 0
 """As TOOL_CHOICE_MODE_AUTO."""
 TOOL_CHOICE_MODE_AUTO: ToolChoiceMode.ValueType  # 1
+"""The model decides, and may say something besides. Needs a server that knows how the model
+writes its calls (docs/vllm.md), else FAILED_PRECONDITION.
+"""
 TOOL_CHOICE_MODE_NONE: ToolChoiceMode.ValueType  # 2
+"""The model does not see the tools."""
 TOOL_CHOICE_MODE_REQUIRED: ToolChoiceMode.ValueType  # 3
+"""The answer is one or more calls, with arguments that the schemas admit."""
 Global___ToolChoiceMode: _TypeAlias = ToolChoiceMode  # noqa: Y015
 
 class _FinishReason:
@@ -147,10 +157,12 @@ class Message(_message.Message):
     content: _builtins.str
     """At most 1 MiB. May be empty only for an assistant message with tool calls."""
     name: _builtins.str
-    """Name of the speaker or, for ROLE_TOOL, id of the call that is answered."""
+    """Name of the speaker or, for ROLE_TOOL, id of the call that is answered: one of an assistant
+    message before it.
+    """
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCall]:
-        """Calls that an assistant message made."""
+        """Calls that an assistant message made, at most 128, with different ids."""
 
     def __init__(
         self,
@@ -202,9 +214,12 @@ class ToolCall(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """1 to 256 bytes, as is the name."""
     name: _builtins.str
     arguments: _builtins.str
-    """A JSON object."""
+    """A JSON object, at most 1 MiB. In an answer, it is what the model wrote: one that was free to
+    call or not may have written something else, and one that was cut off has not written all.
+    """
     def __init__(
         self,
         *,
@@ -232,9 +247,12 @@ class Tool(_message.Message):
     name: _builtins.str
     """1 to 64 characters of [A-Za-z0-9_-]."""
     description: _builtins.str
+    """At most 16 KiB."""
     @_builtins.property
     def parameters(self) -> _struct_pb2.Struct:
-        """JSON schema of the arguments."""
+        """JSON schema (draft 2020-12) of the arguments, which are an object; empty for none. At most
+        16 KiB as JSON. `minItems` and `maxItems` are at most 10,000.
+        """
 
     def __init__(
         self,
@@ -261,7 +279,7 @@ class ToolChoice(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     mode: Global___ToolChoiceMode.ValueType
     name: _builtins.str
-    """The model must call this one."""
+    """The answer is one call of this tool, with arguments that its schema admits."""
     def __init__(
         self,
         *,
