@@ -220,7 +220,7 @@ def test_there_must_be_a_question_to_ground() -> None:
     made = {"role": "ROLE_ASSISTANT", "tool_calls": [call]}
     tool = {"role": "ROLE_TOOL", "content": "2.4", "name": "call-1"}
     assert refusal(chat=chat(made, tool), grounding=GROUNDING) == "chat.messages"
-    assert read(chat=chat(made, tool)).messages == (Message(Role.TOOL, "2.4", "call-1"),)
+    assert read(chat=chat(made, tool)).messages[1:] == (Message(Role.TOOL, "2.4", "call-1"),)
 
 
 @pytest.mark.parametrize("request_id", ["r" * 129, "ü" * 65, "a\nb", "\x00"])
