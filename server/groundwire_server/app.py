@@ -35,6 +35,7 @@ from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
+from groundwire_server.grounding.similarity import EmbeddedSimilarity
 from groundwire_server.ingestion import DocumentIngest
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.tracing import CallTracing, NoTracing, Tracing
@@ -141,7 +142,7 @@ class Groundwire:
         )
         return GenerateService(
             self._models,
-            Answers(preparation),
+            Answers(preparation, EmbeddedSimilarity(self._embedder)),
             self._running,
             self._metrics.generation,
             reader_patience_s=self._settings.reader_patience_s,

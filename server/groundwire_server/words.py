@@ -11,6 +11,7 @@ _TOKEN = re.compile(
     r"|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
     r"|[^\W\d_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+(?:['\u2019][^\W\d_]+)?"
 )
+_NAME = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _THOUSANDS = re.compile(r",(?=\d{3}(?:\D|$))")
 
 
@@ -89,8 +90,17 @@ def content_words(text: str) -> list[str]:
 
 
 def numbers(text: str) -> frozenset[str]:
-    """The numbers written in digits, without thousands separators."""
-    return frozenset(stem(token) for token in tokens(text) if token[0].isdigit())
+    """The numbers in digits, without thousands separators; of those in words up to "ninety"."""
+    return frozenset(stem(token) for token in tokens(text) if stem(token)[0].isdigit())
+
+
+def names(text: str) -> frozenset[str]:
+    """Stems of the words that are capitalised where a sentence does not ask for it."""
+    first, *others = _NAME.findall(text) or [""]
+    named = [word for word in others if word[0].isupper()]
+    if sum(map(str.isupper, first)) > 1:
+        named.append(first)
+    return frozenset(word for one in named for word in content_words(one))
 
 
 def denied_words(text: str, reach: int = 3) -> frozenset[str]:

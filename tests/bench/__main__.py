@@ -21,6 +21,7 @@ BENCHMARKS = (
     "gpu",
     "filters",
     "retrieval",
+    "grounding",
 )
 
 

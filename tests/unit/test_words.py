@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from groundwire_server.words import content_words, denied_words, numbers, stem
+from groundwire_server.words import content_words, denied_words, names, numbers, stem
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,21 @@ def test_a_script_without_spaces_is_read_by_character() -> None:
     assert content_words("望遠鏡") == ["望", "遠", "鏡"]
 
 
-def test_numbers_are_those_in_digits_without_separators() -> None:
+def test_names_are_capitalised_where_no_sentence_asks_for_it() -> None:
+    assert names("Tickets for the Maar dome, and for WREN's room, are sold in Marrick.") == {
+        "maar",
+        "wren",
+        "marrick",
+    }
+    assert names("WREN has a slit.") == {"wren"}
+    assert names("The dome is open.") == names("") == names("In 1931") == frozenset()
+
+
+def test_numbers_are_in_digits_without_separators_whatever_the_text_has() -> None:
     assert numbers("In 1931 the 1,200 kg mirror, 2.4 m wide, took seven men until 19:30.") == {
         "1931",
         "1200",
+        "7",
         "2.4",
         "19:30",
     }

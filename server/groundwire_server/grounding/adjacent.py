@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
-from groundwire_server.grounding.events import Passage
+from groundwire_server.grounding.events import JoinedChunk, Passage
 
 
 def joined(passages: Sequence[Passage]) -> list[Passage]:
@@ -63,10 +63,12 @@ def _joined_run(run: Sequence[Passage]) -> Passage:
     first, best = run[0], min(run, key=lambda one: one.number)
     if len(run) == 1:
         return first
-    text = first.text
-    for before, after in itertools.pairwise(run):
+    text, chunks = first.text, []
+    for before, after in pairwise(run):
         shared = _shared(before, after) or 0
-        text += after.text[shared:] if shared else f"\n\n{after.text}"
+        text += "" if shared else "\n\n"
+        chunks.append(JoinedChunk(after.chunk_id, len(text), after.headings))
+        text += after.text[shared:]
     return replace(
         first,
         number=best.number,
@@ -74,7 +76,6 @@ def _joined_run(run: Sequence[Passage]) -> Passage:
         score=best.score,
         relevance=best.relevance,
         position=None,
-        joined_ids=tuple(chunk_id for one in run[1:] for chunk_id in one.chunk_ids),
-        joined_headings=tuple(heading for one in run[1:] for heading in one.headings),
+        joined=tuple(chunks),
         duplicate_ids=tuple(chunk_id for one in run for chunk_id in one.duplicate_ids),
     )

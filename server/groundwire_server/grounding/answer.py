@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from groundwire_server.engines.engine import (
@@ -33,6 +33,7 @@ from groundwire_server.grounding.events import (
 )
 from groundwire_server.grounding.prepare import Material, Preparation
 from groundwire_server.grounding.request import AnswerRequest
+from groundwire_server.grounding.similarity import Similarity
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
 
@@ -40,8 +41,16 @@ from groundwire_server.grounding.transcript import GroundedTranscript, Transcrip
 class Answers:
     """Answers requests; one for the whole server."""
 
-    def __init__(self, preparation: Preparation, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        preparation: Preparation,
+        similarity: Similarity,
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """``similarity`` compares what is cited with the sources."""
         self._preparation = preparation
+        self._similarity = similarity
         self._clock = clock
 
     async def answer(
@@ -57,7 +66,7 @@ class Answers:
         deadline (TimeoutError) let go of the engine at any point, and nothing is stored. When
         ``aborted`` is set the answer ends with FinishReason.ABORTED.
         """
-        answering = _Answering(candidates, request, Stopwatch(self._clock))
+        answering = _Answering(candidates, request, self._similarity, Stopwatch(self._clock))
         async with asyncio.timeout_at(request.deadline):
             try:
                 with cancelled_by(aborted):
@@ -81,8 +90,15 @@ class Answers:
 class _Answering:
     """What is known of one answer while it is given."""
 
-    def __init__(self, candidates: Candidates, request: AnswerRequest, watch: Stopwatch) -> None:
+    def __init__(
+        self,
+        candidates: Candidates,
+        request: AnswerRequest,
+        similarity: Similarity,
+        watch: Stopwatch,
+    ) -> None:
         self.watch = watch
+        self._similarity = similarity
         self._candidates = candidates
         self._request = request
         self._started = False
@@ -106,9 +122,12 @@ class _Answering:
             self._note_degraded(beginning)
             for event in self._start(beginning.model, beginning.prepared.passages):
                 yield event
-            async for happening in beginning.events:
-                for event in self._on(happening):
-                    yield event
+            with self._closing_transcripts():
+                async for happening in beginning.events:
+                    if isinstance(happening, ChoiceEnd):
+                        await self._transcripts[happening.choice].settle()
+                    for event in self._on(happening):
+                        yield event
 
     def aborted(self) -> Iterator[AnswerEvent]:
         """What is left to say when the answer was ended from outside."""
@@ -122,7 +141,9 @@ class _Answering:
 
     async def stored(self, material: Material) -> Finished:
         """Store the exchange, if there is one; give the last event."""
-        last = replace(self._last(), degraded_reason="; ".join(self._degraded))
+        last = self._last()
+        reasons = [*self._degraded, last.degraded_reason]
+        last = replace(last, degraded_reason="; ".join(filter(None, reasons)))
         return replace(last, stored=await self._store(material))
 
     async def _store(self, material: Material) -> StoreOutcome | None:
@@ -136,6 +157,14 @@ class _Answering:
             transcript.cited_chunk_ids,
         )
 
+    @contextmanager
+    def _closing_transcripts(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for transcript in self._transcripts.values():
+                transcript.close()
+
     def _transcripts_over(self, passages: tuple[Passage, ...]) -> dict[int, Transcript]:
         return {
             choice: self._transcript(passages, choice) for choice in range(self._request.sampling.n)
@@ -146,7 +175,10 @@ class _Answering:
         if grounding is None:
             return Transcript(choice)
         return GroundedTranscript(
-            passages, require_sources=grounding.require_sources, choice=choice
+            passages,
+            self._similarity,
+            require_sources=grounding.require_sources,
+            choice=choice,
         )
 
     def _nothing_to_answer_from(self, material: Material) -> bool:

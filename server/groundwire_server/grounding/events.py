@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 
 from groundwire_index.records import ChunkPosition
 
@@ -21,6 +22,16 @@ class StoreOutcome(Enum):
     STORED = "stored"
     CONFLICT = "conflict"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedChunk:
+    """A chunk whose text goes on where that of the chunk before it ends."""
+
+    chunk_id: str
+    start: int
+    """Where in the passage's text, in code points."""
+    headings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +53,24 @@ class Passage:
     headings: tuple[str, ...] = ()
     position: ChunkPosition | None = None
     """Of a single chunk, if it has one."""
-    joined_ids: tuple[str, ...] = ()
-    """Chunks that follow the first in the text, in order."""
-    joined_headings: tuple[str, ...] = ()
-    """Above those."""
+    joined: tuple[JoinedChunk, ...] = ()
+    """What follows the first chunk in the text, in order."""
     duplicate_ids: tuple[str, ...] = ()
     """Chunks that were found too and say nothing else."""
 
     @property
     def chunk_ids(self) -> tuple[str, ...]:
         """The chunks that the text is made of, in order."""
-        return (self.chunk_id, *self.joined_ids)
+        return (self.chunk_id, *(chunk.chunk_id for chunk in self.joined))
 
-    @property
-    def context(self) -> str:
-        """What the text stands under."""
-        return " ".join([self.title, *self.headings, *self.joined_headings])
+    def chunk_ids_of(self, start: int, end: int) -> tuple[str, ...]:
+        """The chunks that a part of the text, in code points, is from."""
+        starts = [0, *(chunk.start for chunk in self.joined), len(self.text)]
+        return tuple(
+            chunk_id
+            for chunk_id, (first, last) in zip(self.chunk_ids, pairwise(starts), strict=True)
+            if first < end and start < last
+        )
 
 
 @dataclass(frozen=True, slots=True)

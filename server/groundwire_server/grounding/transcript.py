@@ -22,7 +22,8 @@ from groundwire_server.grounding.events import (
     TextDelta,
     ToolCallDelta,
 )
-from groundwire_server.grounding.support import Evidence
+from groundwire_server.grounding.similarity import Similarity
+from groundwire_server.grounding.support import Evidence, Section
 
 
 class Transcript:
@@ -58,8 +59,14 @@ class Transcript:
         else:
             yield ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments, self.choice)
 
+    async def settle(self) -> None:
+        """Wait for what `end` needs to know."""
+
+    def close(self) -> None:
+        """Let go of what is under way. Idempotent."""
+
     def end(self, reason: FinishReason) -> Iterator[AnswerEvent]:
-        """The engine is done: give what was still held back, and the end, without usage."""
+        """After `settle`: give what was still held back, and the end, without usage."""
         yield from self._deltas("", last=True)
         yield Finished(reason, choice=self.choice)
 
@@ -85,20 +92,29 @@ class GroundedTranscript(Transcript):
     """
 
     def __init__(
-        self, passages: Sequence[Passage], *, require_sources: bool = False, choice: int = 0
+        self,
+        passages: Sequence[Passage],
+        similarity: Similarity | None = None,
+        *,
+        require_sources: bool = False,
+        choice: int = 0,
     ) -> None:
         super().__init__(choice)
         self._passages = {passage.number: passage for passage in passages}
         self._parser = CitationParser(
-            {passage.number: Evidence(passage.text, passage.context) for passage in passages}
+            {passage.number: evidence_of(passage) for passage in passages}, similarity
         )
         self._withheld: list[str] | None = [] if require_sources else None
 
     @property
     def cited_chunk_ids(self) -> tuple[str, ...]:
         """Chunks that the answer cites, in order of first citation."""
-        cited = dict.fromkeys(citation.source for citation in self._parser.citations)
-        return tuple(chunk_id for number in cited for chunk_id in self._passages[number].chunk_ids)
+        cited = (
+            chunk_id
+            for citation in self._parser.citations
+            for chunk_id in self._passages[citation.source].chunk_ids_of(*citation.evidence)
+        )
+        return tuple(dict.fromkeys(cited))
 
     def add(self, piece: TextPiece) -> Iterator[AnswerEvent]:
         """Take the engine's next piece; give what the reader gets now."""
@@ -111,8 +127,16 @@ class GroundedTranscript(Transcript):
         if self._withheld is None:
             yield from events
 
+    async def settle(self) -> None:
+        """Wait until every citation is decided."""
+        await self._parser.settle()
+
+    def close(self) -> None:
+        """Let go of citations that are not decided. Idempotent."""
+        self._parser.close()
+
     def end(self, reason: FinishReason) -> Iterator[AnswerEvent]:
-        """The engine is done: give what was still held back, and the end, without usage."""
+        """After `settle`: give what was still held back, and the end, without usage."""
         yield from self._events(self._parser.finish())
         if self._withheld is None:
             yield from self._deltas("", last=True)
@@ -127,8 +151,19 @@ class GroundedTranscript(Transcript):
                 tuple(self._passages.values()),
                 self._parser.dropped,
             ),
+            degraded_reason=self._degraded_reason(),
             dropped_citations=self._parser.dropped,
             choice=self.choice,
+        )
+
+    def _degraded_reason(self) -> str:
+        count = self._parser.judged_by_words
+        if not count:
+            return ""
+        marks, them = ("mark was", "it") if count == 1 else ("marks were", "them")
+        return (
+            f"{count} citation {marks} judged by words alone: the embedder did not compare {them} "
+            "in time"
         )
 
     def _events(self, parsed: Parsed) -> Iterator[AnswerEvent]:
@@ -148,3 +183,12 @@ class GroundedTranscript(Transcript):
                 source_end=cited.evidence.end,
                 choice=self.choice,
             )
+
+
+def evidence_of(passage: Passage) -> Evidence:
+    """A passage, with what each of its parts stands under."""
+    sections = [(0, passage.headings), *((one.start, one.headings) for one in passage.joined)]
+    return Evidence(
+        passage.text,
+        [Section(start, " ".join([passage.title, *headings])) for start, headings in sections],
+    )

@@ -22,6 +22,7 @@ from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
+from groundwire_server.grounding.similarity import EmbeddedSimilarity, Similarity
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.method import Interceptor
@@ -55,6 +56,7 @@ async def serving(
     embedder: Embedder,
     sessions: Sessions,
     passage_tokens: int = 2048,
+    similarity: Similarity | None = None,
     reader_patience_s: float = 30.0,
     interceptors: Sequence[Interceptor] = (errors, identity),
 ) -> AsyncIterator[Serving]:
@@ -65,7 +67,7 @@ async def serving(
     metrics = Metrics()
     service = GenerateService(
         models_of(*engines),
-        Answers(preparation),
+        Answers(preparation, similarity or EmbeddedSimilarity(embedder)),
         running,
         metrics.generation,
         reader_patience_s=reader_patience_s,

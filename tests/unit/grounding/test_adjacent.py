@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from groundwire_index.ingest import Chunk, chunk, parse
@@ -54,7 +54,7 @@ def without_space(text: str) -> str:
 
 def test_the_document_has_chunks_that_overlap() -> None:
     assert len(CHUNKS) > 5
-    assert any(after.start < before.end for before, after in itertools.pairwise(CHUNKS))
+    assert any(after.start < before.end for before, after in pairwise(CHUNKS))
 
 
 @given(st.permutations(range(len(CHUNKS))), st.integers(1, len(CHUNKS)))
@@ -82,10 +82,16 @@ def test_it_stands_where_its_best_chunk_stood_and_is_named_by_its_first() -> Non
     assert (both.score, both.relevance) == (1 / 2, 1 / 2)
 
 
-def test_what_any_of_its_chunks_stands_under_counts_as_its_context() -> None:
+def test_each_part_of_the_text_is_known_to_be_of_its_chunk() -> None:
     (whole,) = joined(found(*range(len(CHUNKS))))
-    for piece in CHUNKS:
-        assert all(heading in whole.context for heading in piece.headings)
+    starts = [0, *(chunk.start for chunk in whole.joined), len(whole.text)]
+    for piece, (start, end) in zip(CHUNKS, pairwise(starts), strict=True):
+        assert whole.text[start:end].strip() in piece.text
+        assert whole.chunk_ids_of(start, end) == (f"guide#{piece.ordinal}",)
+    assert whole.chunk_ids_of(0, len(whole.text)) == whole.chunk_ids
+    assert [chunk.headings for chunk in whole.joined] == [
+        tuple(piece.headings) for piece in CHUNKS[1:]
+    ]
 
 
 def test_chunks_of_different_documents_stay_apart() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from groundwire_server.engines.engine import FinishReason, TextPiece, TokenLogprob
@@ -10,6 +11,7 @@ from groundwire_server.grounding.events import (
     AnswerEvent,
     CitationAdded,
     Finished,
+    JoinedChunk,
     Passage,
     TextDelta,
 )
@@ -19,6 +21,9 @@ PASSAGES = (
     Passage(1, "c-mirror", "d", "", "The main mirror is 2.4 metres wide.", 1.0, 0.8),
     Passage(2, "c-price", "d", "", "Tickets cost 12 euros for adults.", 1.0, 0.5),
 )
+
+# Of as many words as are needed for full confidence.
+MIRROR = "As we all know by now, the main mirror is 2.4 metres wide [1]."
 
 
 def play(
@@ -99,6 +104,18 @@ def test_the_chunks_that_were_cited_are_known_in_order() -> None:
     assert transcript.cited_chunk_ids == ("c-price", "c-mirror")
 
 
+def test_of_a_joined_passage_only_the_chunks_that_were_cited_are_named() -> None:
+    texts = [passage.text for passage in PASSAGES]
+    joined = replace(
+        PASSAGES[0],
+        text=" ".join(texts),
+        joined=(JoinedChunk("c-price", len(texts[0]) + 1),),
+    )
+    transcript = GroundedTranscript([joined])
+    play(transcript, ["Tickets cost 12 euros [1]."])
+    assert transcript.cited_chunk_ids == ("c-price",)
+
+
 class TestRequireSources:
     def test_nothing_is_given_until_a_citation_holds_and_then_everything(self) -> None:
         transcript = GroundedTranscript(PASSAGES, require_sources=True)
@@ -134,18 +151,18 @@ class TestConfidence:
         return value
 
     def test_a_fully_supported_answer_is_worth_its_best_passage(self) -> None:
-        assert self.of("The mirror is 2.4 metres wide [1].") == pytest.approx(0.4 + 0.6 * 0.8)
+        assert self.of(MIRROR) == pytest.approx(0.7 + 0.25 * 0.8)
 
     def test_a_sentence_without_support_costs_its_share(self) -> None:
-        half = self.of("The mirror is 2.4 metres wide [1]. It was made in Jena.")
-        assert half == pytest.approx((0.4 + 0.6 * 0.8) / 2)
+        half = self.of(f"{MIRROR} It was made in Jena.")
+        assert half == pytest.approx((0.7 + 0.25 * 0.8) / 2)
 
     def test_a_dropped_citation_costs_more_than_none(self) -> None:
-        tried = self.of("The mirror is 2.4 metres wide [1]. It was made in Jena [2].")
-        assert tried == pytest.approx((0.4 + 0.6 * 0.8) / 4)
+        tried = self.of(f"{MIRROR} It was made in Jena [2].")
+        assert tried == pytest.approx((0.7 + 0.25 * 0.8) / 4)
 
     def test_a_very_short_answer_is_worth_less(self) -> None:
-        assert self.of("12 euros [2].") == pytest.approx((0.4 + 0.6 * 0.5) * 2 / 5)
+        assert self.of("12 euros [2].") == pytest.approx((0.7 + 0.25 * 0.5) * 2 / 12)
 
     def test_nothing_said_is_worth_nothing(self) -> None:
         assert self.of() == 0.0
