@@ -61,6 +61,7 @@ class Collector(TraceServiceServicer):
         self.spans: list[Collected] = []
         self.url = ""
         self.hangs = False
+        self._came = asyncio.Condition()
 
     @property
     def names(self) -> list[str]:
@@ -77,6 +78,11 @@ class Collector(TraceServiceServicer):
         ordered = sorted(found, key=lambda span: span.message.start_time_unix_nano)
         return [span.name for span in ordered]
 
+    async def wait_for(self, name: str) -> None:
+        """Return when a span of that name is there."""
+        async with asyncio.timeout(60), self._came:
+            await self._came.wait_for(lambda: name in self.names)
+
     async def Export(  # noqa: N802 - gRPC's name
         self, request: ExportTraceServiceRequest, context: grpc.aio.ServicerContext
     ) -> ExportTraceServiceResponse:
@@ -86,6 +92,8 @@ class Collector(TraceServiceServicer):
             resource = {one.key: _value(one.value) for one in group.resource.attributes}
             for scope in group.scope_spans:
                 self.spans += [Collected(span, resource["service.name"]) for span in scope.spans]
+        async with self._came:
+            self._came.notify_all()
         return ExportTraceServiceResponse()
 
 

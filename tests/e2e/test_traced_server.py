@@ -55,6 +55,8 @@ async def test_what_was_traced_is_sent_before_the_server_ends(tmp_path: Path) ->
     search_span = collector.span("groundwire.v1.RetrieveService/Search")
     assert embed.trace_id == search_span.trace_id == TRACE
     assert collector.children(embed) == ["embed"]
+    upsert = collector.span("groundwire.v1.RetrieveService/Upsert")
+    assert collector.children(upsert) == ["embed"]
     assert collector.children(search_span) == ["embed", "retrieve"]
     assert "Traceback" not in process.log
 

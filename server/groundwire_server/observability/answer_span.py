@@ -37,16 +37,16 @@ class AnswerSpan:
         current_span.set(self._span)
         self._began = perf_counter()
         self._started: float | None = None
-        self._first_text: float | None = None
+        self._first_token: float | None = None
         self._finished: list[Finished] = []
 
-    def on_text(self) -> None:
-        """The first text."""
-        self._first_text = perf_counter()
-        self._span.set({"gen_ai.response.time_to_first_chunk": self._first_text - self._began})
+    def on_first_token(self) -> None:
+        """The model begins to say something."""
+        self._first_token = perf_counter()
+        self._span.set({"gen_ai.response.time_to_first_chunk": self._first_token - self._began})
 
     def on(self, event: AnswerEvent) -> None:
-        """Take note of an event that is no text."""
+        """Take note of an event."""
         match event:
             case Started():
                 self._started = perf_counter()
@@ -66,22 +66,22 @@ class AnswerSpan:
         self._span.end("" if code == "OK" else code)
 
     def _add_phases(self, last: Finished) -> None:
-        if self._first_text is None:
+        if self._first_token is None:
             return
         timings = last.timings
-        prefill_began = self._first_text - (timings.prefill_s or 0.0)
+        prefill_began = self._first_token - (timings.prefill_s or 0.0)
         if timings.queue_s is not None:
             self._span.add("queue", prefill_began - timings.queue_s, prefill_began)
         if timings.prefill_s is not None:
-            self._span.add("prefill", prefill_began, self._first_text)
+            self._span.add("prefill", prefill_began, self._first_token)
         if timings.decode_s is not None:
-            self._span.add("decode", self._first_text, self._first_text + timings.decode_s)
+            self._span.add("decode", self._first_token, self._first_token + timings.decode_s)
 
     def _add_what_was_seen(self, ended: float) -> None:
         if self._started is not None:
-            self._span.add("prefill", self._started, self._first_text or ended)
-        if self._first_text is not None:
-            self._span.add("decode", self._first_text, ended)
+            self._span.add("prefill", self._started, self._first_token or ended)
+        if self._first_token is not None:
+            self._span.add("decode", self._first_token, ended)
 
     def _say_results(self, last: Finished) -> None:
         self._span.set(

@@ -10,18 +10,26 @@ from typing import Protocol
 from groundwire_index.errors import GroundwireError
 
 from groundwire_server.errors import code_of
-from groundwire_server.grounding.events import AnswerEvent, TextDelta
+from groundwire_server.grounding.events import (
+    AnswerEvent,
+    CitationAdded,
+    Finished,
+    Sources,
+    Started,
+)
+
+_NO_PIECES = frozenset({Started, Sources, CitationAdded, Finished})
 
 
 class AnswerWatch(Protocol):
     """Whoever wants to know of one answer."""
 
-    def on_text(self) -> None:
-        """The first text has come."""
+    def on_first_token(self) -> None:
+        """The first piece of what the model says has come."""
         ...
 
     def on(self, event: AnswerEvent) -> None:
-        """An event that is no text has come."""
+        """An event has come that is no such piece."""
         ...
 
     def end(self, code: str) -> None:
@@ -39,20 +47,19 @@ async def observed(
 
     ``is_late`` tells whether an answer that was cut off had no time left.
     """
-    has_text = False
+    begun = False
     code = "CANCELLED"
     try:
         async with aclosing(events):
             async for event in events:
-                # There may be thousands of these, and only the first has something to say.
-                if isinstance(event, TextDelta):
-                    if not has_text:
-                        has_text = True
-                        for watch in watches:
-                            watch.on_text()
-                else:
+                # Of thousands of pieces of text only the first is told of.
+                if type(event) in _NO_PIECES:
                     for watch in watches:
                         watch.on(event)
+                elif not begun:
+                    begun = True
+                    for watch in watches:
+                        watch.on_first_token()
                 yield event
         code = "OK"
     except asyncio.CancelledError:

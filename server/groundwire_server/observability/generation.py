@@ -47,7 +47,7 @@ class GenerationMetrics:
             "_seconds", "Time to the end of an answer that was complete.", _MODEL, _ANSWER_BUCKETS
         )
         self.first_token = histogram(
-            "_first_token_seconds", "Time to the first text of an answer.", _MODEL, _PHASE_BUCKETS
+            "_first_token_seconds", "Time to the first token of an answer.", _MODEL, _PHASE_BUCKETS
         )
         self.token = histogram(
             "_token_seconds",
@@ -139,12 +139,12 @@ class AnswerMetrics:
         self._aborted = False
         self._degraded = False
 
-    def on_text(self) -> None:
-        """The first text."""
+    def on_first_token(self) -> None:
+        """The model begins to say something."""
         self._of.first_token.observe(self._clock() - self._began)
 
     def on(self, event: AnswerEvent) -> None:
-        """Take note of an event that is no text."""
+        """Take note of an event."""
         match event:
             case Started():
                 self._of = self._find(event.model)

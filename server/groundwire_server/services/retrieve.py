@@ -33,6 +33,7 @@ from groundwire_server.services.search_lanes import SearchLanes
 from groundwire_server.services.upsert_stream import UpsertStream
 from groundwire_server.services.validate import require, require_idempotency_key
 from groundwire_server.services.violations import within
+from groundwire_server.tracing import part
 
 # How long a read without a deadline waits for the write it must have seen.
 _MAX_WAIT_S = 60.0
@@ -132,7 +133,8 @@ class RetrieveService(retrieve_service_pb2_grpc.RetrieveServiceServicer):
         records = await run_blocking(writes.records_to_upsert, request)
         collection = await self._collection(request.collection)
         require_model(collection.spec, request.embedding_model)
-        complete = await with_vectors(records, collection, self._embedder)
+        with part("embed"):
+            complete = await with_vectors(records, collection, self._embedder)
         return await run_blocking(writes.upsert, collection, request, complete)
 
     async def UpsertStream(

@@ -189,3 +189,21 @@ async def test_a_prompt_longer_than_the_context_is_refused(
             await serving.stub.Generate(GenerateRequest(prompt="the dome " * 500)).read()
     assert caught.value.code() == grpc.StatusCode.OUT_OF_RANGE
     assert str(CONTEXT_LENGTH - 1) in (caught.value.details() or "")
+
+
+async def test_tokens_that_the_prefix_cache_had_are_counted(
+    serve: Serve, engine: WatchedEngine
+) -> None:
+    request = GenerateRequest(prompt="The nights are dark and dry. " * 40, sampling=SHORT)
+    async with serve(engine) as serving:
+        for _ in range(2):
+            answer = await serving.stub.Complete(CompleteRequest(request=request))
+
+        def value(name: str) -> float | None:
+            name = f"groundwire_generation_{name}_total"
+            return serving.metrics.registry.get_sample_value(name, {"model": "small"})
+
+        assert 0 < answer.finished.usage.cached_tokens == value("cached_tokens")
+        assert value("prefix_hits") == 1
+        assert value("prompt_tokens") == 2 * answer.finished.usage.prompt_tokens
+        assert value("completion_tokens") == 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 import pytest
 from groundwire_index.errors import ResourceExhaustedError, UnavailableError
@@ -73,6 +74,15 @@ class Measured:
 @pytest.fixture
 def measured() -> Measured:
     return Measured()
+
+
+async def test_the_first_token_may_be_of_anything_that_the_model_says(measured: Measured) -> None:
+    class Thought:
+        """A kind of piece that came later."""
+
+    thought: Any = Thought()
+    await measured.play(STARTED, Sources(()), 1.0, thought, 1.0, WORD, END)
+    assert measured.value("_first_token_seconds_sum") == 1.0
 
 
 async def test_an_answer_is_given_on_as_it_is(measured: Measured) -> None:
