@@ -73,6 +73,7 @@ class GenerationMetrics:
             "_citations", "Citations, by whether their passage supports them.", ("model", "verdict")
         )
         self.degraded = counter("_degraded", "Answers that are less than what was asked for.")
+        self.replaced = counter("_replaced", "Answers that another model gave in its place.")
         self.stored = counter(
             "_stored", "Exchanges of sessions, by what became of them.", ("model", "outcome")
         )
@@ -112,6 +113,7 @@ class _OfModel:
         self.kept = metrics.citations.labels(model, "kept")
         self.dropped = metrics.citations.labels(model, "dropped")
         self.degraded = metrics.degraded.labels(model)
+        self.replaced = metrics.replaced.labels(model)
         self.stored = {
             outcome: metrics.stored.labels(model, outcome.value) for outcome in StoreOutcome
         }
@@ -147,7 +149,10 @@ class AnswerMetrics:
         """Take note of an event."""
         match event:
             case Started():
-                self._of = self._find(event.model)
+                answering = self._find(event.model)
+                if answering is not self._of:
+                    self._of.replaced.inc()
+                self._of = answering
             case CitationAdded():
                 self._of.kept.inc()
             case Finished():

@@ -150,6 +150,8 @@ async def test_another_model_that_answers_is_the_one_that_is_measured(measured: 
     await measured.play(Started("r", "large", "scripted"), WORD, END)
     assert measured.value("s_total", model="large", code="OK") == 1
     assert measured.value("s_total", code="OK") == 0
+    assert measured.value("_replaced_total") == 1
+    assert measured.value("_replaced_total", model="large") == 0
 
 
 @pytest.mark.parametrize(
