@@ -232,6 +232,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def adapters(self) -> Sequence[str]:
+        """Names of the adapters that requests may name in its place; known before `start`."""
+        ...
+
+    @property
     def context_length(self) -> int:
         """Tokens of prompt and answer together; 0 if there is no limit."""
         ...

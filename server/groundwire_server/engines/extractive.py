@@ -55,6 +55,7 @@ class ExtractiveEngine:
     """
 
     name = "extractive"
+    adapters = ()
     model = "extractive"
     context_length = 0
     # What it asks of the embedder waits there.

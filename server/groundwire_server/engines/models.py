@@ -92,7 +92,10 @@ class Route:
 
 
 class Models:
-    """Models and routes by the names that requests use, one of them the default."""
+    """Models, their adapters, and routes by the names that requests use, one of them the default.
+
+    Iterated over, it gives the models.
+    """
 
     def __init__(
         self,
@@ -107,15 +110,18 @@ class Models:
         ``default`` names a model or a route. ``last_resort`` is tried after everything else.
         Raises ValueError if a name is taken twice, NotFoundError for a name that is not there.
         """
-        self._models = {model.model: model for model in models}
+        self._models = tuple(models)
+        adapted = [model.with_adapter(name) for model in models for name in model.adapters]
+        every = [*models, *adapted]
+        self._named = {model.model: model for model in every}
         self._last_resort = last_resort
         self._routes = {
             name: Route(name, {model: 1.0}, last_resort=last_resort)
-            for name, model in self._models.items()
+            for name, model in self._named.items()
         }
-        names = [*(model.model for model in models), *(route.name for route in routes)]
+        names = [*(model.model for model in every), *(route.name for route in routes)]
         if len(set(names)) != len(names):
-            raise ValueError("two models or routes have the same name")
+            raise ValueError("two models, adapters or routes have the same name")
         self._routes |= {spec.name: self._route_of(spec) for spec in routes}
         self.routes = tuple(self._routes[spec.name] for spec in routes)
         """Those that are more than the name of a model."""
@@ -145,7 +151,7 @@ class Models:
         return self.route(name).heaviest
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._models.values())
+        return iter(self._models)
 
     def __len__(self) -> int:
         return len(self._models)
@@ -156,9 +162,9 @@ class Models:
         return Route(spec.name, weights, fallbacks, self._last_resort)
 
     def _model(self, name: str) -> ServedModel:
-        if model := self._models.get(name):
+        if model := self._named.get(name):
             return model
-        raise _unknown(name, self._models)
+        raise _unknown(name, self._named)
 
 
 def _unknown(name: str, names: Mapping[str, object]) -> NotFoundError:

@@ -54,6 +54,7 @@ class OpenAiEngine:
     """
 
     name = "openai"
+    adapters = ()
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, replace
 
 from groundwire_server.engines.breaker import Breaker, BreakerState
@@ -52,6 +53,7 @@ class ServedModel:
         self._queue = FairQueue(engine.model, limits)
         self._breaker = breaker or Breaker(engine.model)
         self.targets = targets or Targets()
+        self._adapter = ""
 
     @property
     def name(self) -> str:
@@ -61,7 +63,21 @@ class ServedModel:
     @property
     def model(self) -> str:
         """The name that requests use."""
-        return self._engine.model
+        return self._adapter or self._engine.model
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        """Names of the adapters of its engine."""
+        return self._engine.adapters
+
+    def with_adapter(self, name: str) -> ServedModel:
+        """The same model under the name of one of its adapters, which it puts to use.
+
+        It is in the same queue and has the same breaker, and starts and ends with it.
+        """
+        adapted = copy(self)
+        adapted._adapter = name
+        return adapted
 
     @property
     def context_length(self) -> int:
@@ -98,6 +114,7 @@ class ServedModel:
         Raises ResourceExhaustedError, and UnavailableError while the breaker is open, in place of
         `Accepted`.
         """
+        request = replace(request, adapter=self._adapter)
         claim = Claim(request.tenant, priority=request.priority, deadline=request.deadline)
         self.require_room(claim)
         with self._breaker.attempt() as works:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from groundwire_index.errors import FailedPreconditionError
 
+from groundwire_server.blocking import run_blocking
+
 _CONFIG = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+_READS_HIDDEN = re.compile(r"\.(?:q|k|v|qkv|gate|up|gate_up)_proj\.lora_A\.weight$")
 # In one batch, unless vllm_args has max_loras: each takes the memory of the largest.
 _MOST_AT_ONCE = 8
 
@@ -61,9 +66,13 @@ class VllmAdapters:
 
     async def load(self, vllm: Any) -> None:
         """Read them into a model. Raises FailedPreconditionError if one is not made for it."""
+        if not self._folders:
+            return
         from vllm.lora.request import LoRARequest
 
+        width = int(vllm.model_config.hf_text_config.hidden_size)
         for number, (name, folder) in enumerate(self._folders.items(), start=1):
+            await run_blocking(_require_width, name, folder, width)
             request = LoRARequest(name, number, str(folder))
             try:
                 await vllm.add_lora(request)
@@ -89,6 +98,31 @@ def _rank(name: str, folder: Path) -> int:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unfit(name, f"{config} does not describe a LoRA adapter: {error!r}") from error
+
+
+def _require_width(name: str, folder: Path, width: int) -> None:
+    """Raise FailedPreconditionError if the adapter reads other hidden states than the model has.
+
+    vLLM takes as much of it as fits.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    weights = folder / _WEIGHTS
+    if not weights.exists():
+        # vLLM may know another form, or says that there is none.
+        return
+    try:
+        with safe_open(weights, framework="pt") as tensors:
+            for key in tensors.keys():  # noqa: SIM118 - it is no mapping
+                found = _READS_HIDDEN.search(key) and tensors.get_slice(key).get_shape()[-1]
+                if found and found != width:
+                    raise _unfit(
+                        name,
+                        f"it is made for another model: {key} reads {found:,} numbers a token, "
+                        f"and this model has {width:,}",
+                    )
+    except (OSError, SafetensorError) as error:
+        raise _unfit(name, f"{weights} cannot be read: {error}") from error
 
 
 def _unfit(name: str, problem: str) -> FailedPreconditionError:

@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 from groundwire_index.errors import NotFoundError
+from groundwire_server.engines.engine import EngineRequest
 from groundwire_server.engines.models import Models, RouteSpec
 from groundwire_server.engines.served_model import ServedModel
 
-from tests.unit.grounding.scripted_engine import ScriptedEngine
+from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 KEYS = [f"session-{number}" for number in range(2_000)]
 
@@ -47,6 +48,29 @@ def test_a_model_is_found_by_the_name_that_requests_use(models: Models) -> None:
     assert [models.get(name).model for name in ("a", "b", "short")] == ["a", "b", "short"]
     assert [model.model for model in models] == ["a", "b", "short"]
     assert len(models) == 3
+
+
+async def test_an_adapter_is_a_name_of_its_model_in_the_same_queue() -> None:
+    engine = ScriptedEngine(saying("So"), model="a")
+    engine.adapters = ("legal", "medical")
+    models = Models([ServedModel(engine), *served("b")], default="legal")
+    for name in ("legal", "a", "medical"):
+        model = models.get(name)
+        assert model.model == name
+        assert model.queue is models.get("a").queue
+        _ = [event async for event in model.generate(EngineRequest("r", prompt="Why?"))]
+    assert [request.adapter for request in engine.requests] == ["legal", "", "medical"]
+    assert [model.model for model in models] == ["a", "b"]
+    assert models.default.name == "legal"
+    with pytest.raises(NotFoundError, match='"a", "b", "legal", "medical"'):
+        models.get("none")
+
+
+def test_an_adapter_has_no_name_that_is_taken() -> None:
+    engine = ScriptedEngine([], model="a")
+    engine.adapters = ("b",)
+    with pytest.raises(ValueError, match="same name"):
+        Models([ServedModel(engine), *served("b")], default="a")
 
 
 def test_no_name_is_the_default(models: Models) -> None:

@@ -32,6 +32,7 @@ class ScriptedEngine:
 
     name = "scripted"
     waiting = Waiting()
+    adapters: Sequence[str] = ()
 
     def __init__(
         self, script: Sequence[Step], *, model: str = "scripted", context_length: int = 0

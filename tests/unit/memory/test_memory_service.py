@@ -32,6 +32,7 @@ class WordEngine:
     """An engine that can do no more than count words, and so many for each message."""
 
     name = "words"
+    adapters = ()
 
     def __init__(self, model: str, per_message: int) -> None:
         self.model = model
