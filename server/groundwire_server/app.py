@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -31,6 +32,7 @@ from groundwire_server.engines.fair_queue import Limits
 from groundwire_server.engines.models import Models
 from groundwire_server.engines.openai import OpenAiEngine
 from groundwire_server.engines.served_model import ServedModel
+from groundwire_server.engines.supervised import SupervisedEngine
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
@@ -215,7 +217,8 @@ def _models(settings: Settings, embedder: Embedder) -> Models:
     if settings.openai_url:
         models.append(ServedModel(_openai_engine(settings), limits))
     if settings.vllm_model:
-        vllm = VllmEngine(
+        vllm = partial(
+            VllmEngine,
             settings.vllm_model,
             name=settings.vllm_name,
             args=settings.vllm_args,
@@ -223,7 +226,7 @@ def _models(settings: Settings, embedder: Embedder) -> Models:
             reasoning_parser=settings.vllm_reasoning_parser,
             max_tokens_default=settings.max_tokens,
         )
-        models.append(ServedModel(vllm, limits))
+        models.append(ServedModel(SupervisedEngine(vllm), limits))
     return Models(
         models, default=settings.default_model or models[-1].model, last_resort=extractive
     )

@@ -31,7 +31,7 @@ from groundwire_server.settings_record import record
 from groundwire_server.stop_signals import run_until
 from groundwire_server.transport import bind, channel_options, grpc_server
 
-CHECK_PERIOD_S = 1.0
+CHECK_PERIOD_S = 0.5
 # Calls that were cut off get this long to let go of what they hold.
 LET_GO_S = 5.0
 # The collector of traces gets this long to take what is left for it.

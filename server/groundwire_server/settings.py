@@ -152,8 +152,8 @@ class Settings(BaseSettings):
         description="Seconds after which an answer of openai_url that stands still is given up.",
     )
     openai_check_period_s: Seconds = Field(
-        default=0.0,
-        description="Seconds for which a health check of openai_url holds; 0: one each second.",
+        default=1.0,
+        description="Seconds for which a health check of openai_url holds.",
     )
     max_tokens: int = Field(
         default=1024, ge=1, description="Tokens generated at most when a request does not say."

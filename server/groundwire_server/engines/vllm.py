@@ -48,6 +48,9 @@ from groundwire_server.waiting import Waiting
 _SHUTDOWN_S = 15.0
 # How often a start that was cut off is looked at, until it has given up.
 _STOP_PERIOD_S = 0.2
+# vLLM measures how much memory is free while it starts, and is told of its environment through
+# that of this process.
+_one_starts = asyncio.Lock()
 
 
 class VllmEngine:
@@ -80,6 +83,8 @@ class VllmEngine:
         self._max_tokens_default = max_tokens_default
         self._starting: asyncio.Future[Any] | None = None
         self._other_cores: frozenset[BaseProcess] = frozenset()
+        # Known when the start has ended.
+        self._cores: frozenset[BaseProcess] | None = None
         self._vllm: Any = None
         self._running: set[str] = set()
         # Prompt tokens of each that has no token yet.
@@ -117,10 +122,15 @@ class VllmEngine:
             **self._adapters.engine_arguments(self._args),
             **self._args,
         }
-        self._other_cores = core_processes()
-        self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, args))
-        # Cancelled, this leaves the thread that loads to `close`.
-        vllm = await asyncio.shield(self._starting)
+        async with _one_starts:
+            self._other_cores = core_processes()
+            self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, args))
+            try:
+                # Cancelled, this leaves the thread that loads to `close`.
+                vllm = await asyncio.shield(self._starting)
+            finally:
+                if self._starting.done():
+                    self._cores = self._own_cores()
         self._parsers.start(vllm)
         await self._adapters.load(vllm)
         self._defaults = vllm.model_config.get_diff_sampling_param()
@@ -187,7 +197,7 @@ class VllmEngine:
         if starting is None:
             return
         while not starting.done():
-            for process in core_processes() - self._other_cores:
+            for process in self._own_cores():
                 process.terminate()
             await asyncio.wait({starting}, timeout=_STOP_PERIOD_S)
         # A start that failed has told whoever waited for it.
@@ -200,7 +210,11 @@ class VllmEngine:
             await run_blocking(vllm.shutdown, _SHUTDOWN_S)
         self._vllm = vllm = None
         del starting
-        await run_blocking(clean_up, core_processes() - self._other_cores, _SHUTDOWN_S)
+        await run_blocking(clean_up, self._own_cores(), _SHUTDOWN_S)
+
+    def _own_cores(self) -> frozenset[BaseProcess]:
+        """The processes that it started, or, while it starts, all that were not there before."""
+        return core_processes() - self._other_cores if self._cores is None else self._cores
 
     def _trace_headers(self) -> Mapping[str, str] | None:
         """For spans of its own, where it is told to send some."""
@@ -263,8 +277,7 @@ class VllmEngine:
 
     def _dead(self) -> UnavailableError:
         return UnavailableError(
-            f'the engine core of "{self._name}" has died; its last lines in the log say why. '
-            "Restart the server",
+            f'the engine core of "{self._name}" has died; its last lines in the log say why',
             reason="ENGINE_DEAD",
             retry_after_s=30.0,
         )

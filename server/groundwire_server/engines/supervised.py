@@ -1,0 +1,141 @@
+"""An engine that is started again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+from groundwire_index.errors import GroundwireError, UnavailableError
+
+from groundwire_server.engines.engine import Engine, EngineEvent, EngineRequest, Message
+from groundwire_server.waiting import Waiting
+
+# How often the engine is looked at, which costs it nothing.
+LOOK_S = 0.1
+# The pause before the first new start, doubled for each that follows, up to the longest.
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
+# What has worked for so long begins with the first pause again.
+LASTED_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class SupervisedEngine:
+    """An engine in whose place a new one is put when it fails, as often as it takes.
+
+    Meanwhile requests are refused, and tokens are still counted, by the engine that has died.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Engine],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``make`` gives one that has not been started, the same each time."""
+        self._make = make
+        self._engine = make()
+        self._sleep = sleep
+        self._now = now
+        self._watching: asyncio.Task[None] | None = None
+        self._down: UnavailableError | None = None
+        self._pause_s = FIRST_PAUSE_S
+        self._began = 0.0
+
+    @property
+    def name(self) -> str:
+        """The kind of engine."""
+        return self._engine.name
+
+    @property
+    def model(self) -> str:
+        """The name that requests use."""
+        return self._engine.model
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together; 0 if there is no limit."""
+        return self._engine.context_length
+
+    @property
+    def waiting(self) -> Waiting:
+        """Generations whose first token is not there yet, and the tokens of their prompts."""
+        return self._engine.waiting
+
+    async def start(self) -> None:
+        """Start the engine. What keeps it from starting this first time is raised."""
+        await self._engine.start()
+        self._began = self._now()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Stream the events of one generation; see `Engine`."""
+        self._require_up()
+        async with contextlib.aclosing(self._engine.generate(request)) as events:
+            async for event in events:
+                yield event
+
+    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+        """Count the tokens of a text, or of messages under the model's chat template."""
+        return await self._engine.count_tokens(content)
+
+    async def check(self) -> None:
+        """Raise UnavailableError while the engine is down, with what is done about it."""
+        self._require_up()
+        await self._engine.check()
+
+    async def close(self) -> None:
+        """Stop, ending what still runs. Idempotent."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait({watching})
+        await self._engine.close()
+
+    def _require_up(self) -> None:
+        if self._down is not None:
+            raise self._down
+
+    async def _watch(self) -> None:
+        while True:
+            await self._sleep(LOOK_S)
+            try:
+                await self._engine.check()
+            except UnavailableError as error:
+                await self._restart(error)
+
+    async def _restart(self, why: GroundwireError) -> None:
+        if self._now() - self._began >= LASTED_S:
+            self._pause_s = FIRST_PAUSE_S
+        while True:
+            pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, LONGEST_PAUSE_S)
+            self._down = self._said(why, pause_s)
+            log.error("%s", self._down.message)
+            await self._sleep(pause_s)
+            fresh = self._make()
+            try:
+                await fresh.start()
+            except GroundwireError as error:
+                why = error
+                await fresh.close()
+            except BaseException:
+                await fresh.close()
+                raise
+            else:
+                break
+        dead, self._engine, self._down = self._engine, fresh, None
+        self._began = self._now()
+        log.info('"%s" works again', self.model)
+        await dead.close()
+
+    def _said(self, why: GroundwireError, pause_s: float) -> UnavailableError:
+        return UnavailableError(
+            f'"{self.model}" is down and is started again in {pause_s:g} s: {why.message}',
+            reason="ENGINE_RESTARTING",
+            retry_after_s=max(pause_s, 5.0),
+        )
