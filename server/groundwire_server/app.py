@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -25,15 +24,7 @@ from groundwire_index.gpu import Gpus, NoGpus, open_gpus
 from groundwire_index.milvus import MilvusIndex
 
 from groundwire_server.components import Component, Components
-from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
-from groundwire_server.engines.extractive import ExtractiveEngine
-from groundwire_server.engines.fair_queue import Limits
-from groundwire_server.engines.models import Models
-from groundwire_server.engines.openai import OpenAiEngine
-from groundwire_server.engines.served_model import ServedModel
-from groundwire_server.engines.supervised import SupervisedEngine
-from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
@@ -55,6 +46,7 @@ from groundwire_server.parts import (
     model_component,
 )
 from groundwire_server.running import RunningRequests
+from groundwire_server.served_models import served_models
 from groundwire_server.services.admin import AdminService
 from groundwire_server.services.embed import EmbedService
 from groundwire_server.services.generate import GenerateService
@@ -97,7 +89,7 @@ class Groundwire:
             on_batch=metrics.embedder.on_batch,
         )
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
-        self._models = _models(settings, self._embedder)
+        self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
         self._sessions, session_store = _session_store(
             settings, self._models.default.heaviest.count_tokens
@@ -204,45 +196,6 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
         None if wanted == "auto" else [int(number) for number in wanted.split(",")],
         settings.index_gpu_memory_bytes,
         lambda reason: metrics.gpu_fallbacks.labels(reason).inc(),
-    )
-
-
-def _models(settings: Settings, embedder: Embedder) -> Models:
-    """Every model there is; the last is the default unless a setting names another."""
-    limits = Limits(
-        settings.running_generations, settings.queued_generations, settings.queued_tokens
-    )
-    extractive = ServedModel(ExtractiveEngine(embedder))
-    models = [extractive]
-    if settings.openai_url:
-        models.append(ServedModel(_openai_engine(settings), limits))
-    if settings.vllm_model:
-        vllm = partial(
-            VllmEngine,
-            settings.vllm_model,
-            name=settings.vllm_name,
-            args=settings.vllm_args,
-            tool_parser=settings.vllm_tool_parser,
-            reasoning_parser=settings.vllm_reasoning_parser,
-            max_tokens_default=settings.max_tokens,
-        )
-        models.append(ServedModel(SupervisedEngine(vllm), limits))
-    return Models(
-        models, default=settings.default_model or models[-1].model, last_resort=extractive
-    )
-
-
-def _openai_engine(settings: Settings) -> OpenAiEngine:
-    return OpenAiEngine(
-        settings.openai_url,
-        settings.openai_model,
-        name=settings.openai_name,
-        api_key=settings.openai_api_key,
-        dialect=settings.openai_dialect,
-        context_length=settings.openai_context_length,
-        max_tokens_default=settings.max_tokens,
-        silence_s=settings.openai_silence_s,
-        check_period_s=settings.openai_check_period_s,
     )
 
 

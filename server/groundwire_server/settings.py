@@ -7,6 +7,8 @@ A value comes from the first of these that has one: a flag (``--data-dir``), the
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -15,8 +17,17 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from groundwire_server.addresses import Address
+from groundwire_server.model_settings import (
+    Dialect,
+    ModelSettings,
+    RouteSettings,
+    Seconds,
+    checked_api_key,
+    checked_url,
+)
 
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
+EXTRACTIVE = "extractive"
+_NAME = re.compile(r"\S{1,256}")
 
 NO_METRICS = "off"
 NO_GPU = "off"
@@ -109,7 +120,28 @@ class Settings(BaseSettings):
     # --- text generation ---
     default_model: str = Field(
         default="",
-        description="Model of requests that name none; empty: vLLM's, openai_url's, or extractive.",
+        description="Model or route of requests that name none; empty: vllm_model, openai_model, "
+        "the last of models, or extractive.",
+    )
+    models: dict[str, ModelSettings] = Field(
+        default_factory=dict,
+        description='Models by name, as JSON, e.g. {"chat": {"preset": "phi-3-mini"}} '
+        "(docs/models.md).",
+    )
+    routes: dict[str, RouteSettings] = Field(
+        default_factory=dict,
+        description='Names that several models answer to, as JSON, e.g. {"live": {"weights": '
+        '{"a": 95, "b": 5}, "fallbacks": ["c"]}} (docs/models.md).',
+    )
+    last_resort: Literal["extractive", "off"] = Field(
+        default="extractive",
+        description="What answers grounded questions when every model of a route is down.",
+    )
+    breaker_failures: int = Field(
+        default=5, ge=1, description="Failures in a row after which a model is left alone."
+    )
+    breaker_open_s: Seconds = Field(
+        default=5.0, gt=0, description="Seconds for which it is, before one request tries it."
     )
     vllm_model: str = Field(
         default="", description="Folder or hub name of the model that vLLM serves; empty: no vLLM."
@@ -139,7 +171,7 @@ class Settings(BaseSettings):
     openai_api_key: str = Field(
         default="", description="Key that openai_url asks for; empty: none is sent."
     )
-    openai_dialect: Literal["auto", "openai", "vllm"] = Field(
+    openai_dialect: Dialect = Field(
         default="auto",
         description="Whether openai_url takes what only vLLM has; auto: if it says it is vLLM.",
     )
@@ -311,19 +343,12 @@ class Settings(BaseSettings):
     @field_validator("openai_url")
     @classmethod
     def _check_openai_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("must start with http:// or https://, and name a host")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("must hold no password, query or fragment; see openai_api_key")
-        return value
+        return checked_url(value)
 
     @field_validator("openai_api_key")
     @classmethod
     def _check_openai_api_key(cls, value: str) -> str:
-        if not all("!" <= character <= "~" for character in value):
-            raise ValueError("must be printable ASCII without spaces")
-        return value
+        return checked_api_key(value)
 
     @model_validator(mode="after")
     def _check_openai(self) -> Self:
@@ -333,16 +358,63 @@ class Settings(BaseSettings):
             raise ValueError("openai_model and openai_api_key are only for an openai_url")
         return self
 
+    @property
+    def all_models(self) -> Mapping[str, ModelSettings]:
+        """Every model by its name: of `models`, and those that have settings of their own."""
+        return {**self.models, **dict(self._single_models())}
+
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        vllm = self.vllm_name or self.vllm_model.rstrip("/").rpartition("/")[2]
-        openai = self.openai_name or self.openai_model
-        for setting, name in (("vllm_name", vllm), ("openai_name", openai)):
-            if name == "extractive":
-                raise ValueError(f'{setting} must not be "extractive": that engine has this name')
-        if self.openai_url and openai == vllm:
-            raise ValueError(f'openai_name must not be "{vllm}": the vLLM model has this name')
+        taken = [EXTRACTIVE]
+        for setting, name in (
+            *(("a key of models", name) for name in self.models),
+            *((f"{model.engine}_name", name) for name, model in self._single_models()),
+            *(("a key of routes", name) for name in self.routes),
+        ):
+            if name in taken:
+                raise ValueError(
+                    f'{setting} must not be "{name}": another model or route has this name'
+                )
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f'{setting} must not be "{name}": 1 to 256 characters, no white space'
+                )
+            taken.append(name)
+        models = {EXTRACTIVE, *self.all_models}
+        for name, route in self.routes.items():
+            for model in (*route.weights, *route.fallbacks):
+                if model not in models:
+                    raise ValueError(
+                        f'routes: "{name}" leads to "{model}", which is no model; there are: '
+                        f"{', '.join(sorted(models))}"
+                    )
         return self
+
+    def _single_models(self) -> Iterator[tuple[str, ModelSettings]]:
+        if self.openai_url:
+            yield (
+                self.openai_name or self.openai_model,
+                ModelSettings(
+                    engine="openai",
+                    source=self.openai_model,
+                    url=self.openai_url,
+                    api_key=self.openai_api_key,
+                    dialect=self.openai_dialect,
+                    context_length=self.openai_context_length,
+                    silence_s=self.openai_silence_s,
+                    check_period_s=self.openai_check_period_s,
+                ),
+            )
+        if self.vllm_model:
+            yield (
+                self.vllm_name or self.vllm_model.rstrip("/").rpartition("/")[2],
+                ModelSettings(
+                    source=self.vllm_model,
+                    args=self.vllm_args,
+                    tool_parser=self.vllm_tool_parser,
+                    reasoning_parser=self.vllm_reasoning_parser,
+                ),
+            )
 
     @model_validator(mode="after")
     def _check_overlap(self) -> Self:

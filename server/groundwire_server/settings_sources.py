@@ -139,7 +139,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _sentence(error: ErrorDetails, origins: Mapping[str, Origin], path: Path | None) -> str:
     name = str(error["loc"][0]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
         near = difflib.get_close_matches(name, Settings.model_fields, 1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         return f'{path}: there is no setting "{name}"{hint}'
@@ -153,4 +153,9 @@ def _sentence(error: ErrorDetails, origins: Mapping[str, Origin], path: Path | N
         Origin.FILE: f"{name} in {path}",
         Origin.DEFAULT: name,
     }[origins[name]]
-    return f"{where}: {shown(name, error['input'])} is not allowed: {message}"
+    within = [str(part) for part in error["loc"][1:]]
+    if within:
+        where = f"{where}, {'.'.join(within)}"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: there is no such key"
+    return f"{where}: {shown((within or [name])[-1], error['input'])} is not allowed: {message}"

@@ -33,6 +33,7 @@ class ServerProcess:
         *flags: str,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = SERVE,
+        start_s: float = TIMEOUT_S,
     ) -> None:
         self.data_dir = data_dir
         self.ready_file = data_dir.with_name(f"{data_dir.name}.ready.json")
@@ -46,6 +47,7 @@ class ServerProcess:
             *flags,
         ]
         self._env = {**os.environ, **(env or {})}
+        self._start_s = start_s
         self._written = threading.Condition()
         self._ended = False
 
@@ -99,7 +101,7 @@ class ServerProcess:
     def wait_for(self, event: str) -> dict[str, Any]:
         """Wait for a line of the log, by its event; the line. Fails if the server ends first."""
         with self._written:
-            self._written.wait_for(lambda: self._logged(event) or self._ended, timeout=TIMEOUT_S)
+            self._written.wait_for(lambda: self._logged(event) or self._ended, self._start_s)
             line = self._logged(event)
         if line is None:
             self.kill()

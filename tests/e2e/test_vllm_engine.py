@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 import psutil
 import pytest
 from groundwire_index.errors import (
+    FailedPreconditionError,
     InvalidArgumentError,
     LimitExceededError,
     UnavailableError,
@@ -27,6 +29,7 @@ from groundwire_server.engines.engine import (
     TextPiece,
 )
 from groundwire_server.engines.vllm import VllmEngine
+from groundwire_server.engines.vllm_start import import_vllm
 
 from tests.models import CONTEXT_LENGTH, small_llama
 
@@ -312,6 +315,26 @@ async def test_a_dead_engine_core_is_unavailable_but_for_counting_and_leaves_no_
     await engine.close()
     assert children() == before
     assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+
+async def test_a_model_sees_the_gpus_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def start(_: object) -> None:
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        raise RuntimeError("seen enough")
+
+    # With its warnings, which are not ours.
+    import_vllm()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.setattr("vllm.v1.engine.async_llm.AsyncLLM.from_engine_args", start)
+    engine = VllmEngine(str(small_llama()), args=ARGS, gpus="1,2")
+    with pytest.raises(FailedPreconditionError, match="seen enough"):
+        await engine.start()
+    await engine.close()
+
+    assert seen == ["1,2"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
 
 
 async def test_closing_while_it_starts_ends_the_processes() -> None:

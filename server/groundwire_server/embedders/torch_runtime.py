@@ -41,14 +41,18 @@ def cpu_quota(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 @contextmanager
 def temporary_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that are not set, and take them back.
+    """Set variables, and put back what was there.
 
     For what a library takes from the environment alone. Processes that are started later are
     not to find it there.
     """
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name in variables:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

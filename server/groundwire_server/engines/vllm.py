@@ -64,6 +64,7 @@ class VllmEngine:
         *,
         name: str = "",
         args: Mapping[str, Any] | None = None,
+        gpus: str = "",
         tool_parser: str = "",
         reasoning_parser: str = "",
         adapters: Mapping[str, str] | None = None,
@@ -71,13 +72,15 @@ class VllmEngine:
     ) -> None:
         """Take a model by folder or hub name, and the name that requests use for it.
 
-        ``args`` are vLLM's own engine arguments; the parsers are named as vLLM names them, and
-        the ``adapters`` are folders by the names that requests use for them. An answer has
-        ``max_tokens_default`` tokens at most where the request does not say.
+        ``args`` are vLLM's own engine arguments. It sees the GPUs of these CUDA numbers, such as
+        "0,1", or all. The parsers are named as vLLM names them, and the ``adapters`` are folders by
+        the names that requests use for them. An answer has ``max_tokens_default`` tokens at most
+        where the request does not say.
         """
         self._source = model
         self._name = name or model.rstrip("/").rsplit("/", 1)[-1]
         self._args = dict(args or {})
+        self._gpus = gpus
         self._parsers = VllmParsers(tool_parser, reasoning_parser)
         self._adapters = VllmAdapters(adapters or {})
         self._max_tokens_default = max_tokens_default
@@ -124,7 +127,8 @@ class VllmEngine:
         }
         async with _one_starts:
             self._other_cores = core_processes()
-            self._starting = asyncio.ensure_future(run_blocking(start_vllm, self._source, args))
+            starting = run_blocking(start_vllm, self._source, args, self._gpus)
+            self._starting = asyncio.ensure_future(starting)
             try:
                 # Cancelled, this leaves the thread that loads to `close`.
                 vllm = await asyncio.shield(self._starting)

@@ -75,8 +75,8 @@ def import_vllm() -> None:
     _route_logs()
 
 
-def start_vllm(model: str, args: Mapping[str, Any]) -> Any:
-    """An AsyncLLM whose engine core is up. Blocking, for many seconds.
+def start_vllm(model: str, args: Mapping[str, Any], gpus: str = "") -> Any:
+    """An AsyncLLM whose engine core is up, on GPUs of these numbers. Blocking, for many seconds.
 
     Raises FailedPreconditionError if vLLM does not know an argument or cannot load the model.
     """
@@ -88,6 +88,8 @@ def start_vllm(model: str, args: Mapping[str, Any]) -> Any:
     on_cpu = bool(current_platform.is_cpu())
     settings = {**_ENVIRONMENT, **(_CPU_CACHE if on_cpu else {})}
     environment = {**_unset(settings), SERVER_PID: str(os.getpid())}
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = gpus
     with temporary_environment(environment), _warnings_ignored():
         try:
             return AsyncLLM.from_engine_args(

@@ -13,13 +13,16 @@ from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 from groundwire_server.blocking import run_blocking
 from groundwire_server.components import Components, Condition, State
 from groundwire_server.embedders.embedder import Embedder
-from groundwire_server.engines.models import Models
+from groundwire_server.engines.breaker import BreakerState
+from groundwire_server.engines.models import Models, Route
+from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.identity import current_identity
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.method import Context
 from groundwire_server.observability.metrics import resident_bytes
 from groundwire_server.parts import RunningEmbedder, model_component
 from groundwire_server.running import RunningRequests
+from groundwire_server.services.durations import duration_message
 from groundwire_server.services.validate import require
 from groundwire_server.services.vectors import fingerprint_message
 
@@ -61,8 +64,9 @@ class AdminService(pb_grpc.AdminServiceServicer):
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Context
     ) -> pb.ListModelsResponse:
-        """List the engines' models, then the embedder's."""
-        return pb.ListModelsResponse(models=[*self._generating(), self._embedding()])
+        """List the engines' models, the routes to them, then the embedder's."""
+        models = [*self._generating(), *self._routes(), self._embedding()]
+        return pb.ListModelsResponse(models=models)
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
         """End a running request of the caller's tenant."""
@@ -78,6 +82,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
             queued_requests=sum(one.requests for one in waiting),
             queued_tokens=sum(one.tokens for one in waiting),
             resident_bytes=await run_blocking(resident_bytes),
+            models=map(_load, self._models),
         )
 
     def _generating(self) -> Iterator[pb.Model]:
@@ -89,6 +94,25 @@ class AdminService(pb_grpc.AdminServiceServicer):
                 default=model.model == self._models.default.name,
                 context_length=model.context_length,
                 state=self._state_of(model_component(model)),
+                breaker=_BREAKERS[model.breaker],
+                latency_target=duration_message(model.targets.latency_s),
+                throughput_target=model.targets.throughput or 0.0,
+            )
+
+    def _routes(self) -> Iterator[pb.Model]:
+        for route in self._models.routes:
+            heaviest = route.heaviest
+            yield pb.Model(
+                name=route.name,
+                task=pb.MODEL_TASK_GENERATE,
+                engine="route",
+                default=route is self._models.default,
+                context_length=heaviest.context_length,
+                state=self._state_of_any(route),
+                models=[
+                    *(pb.RoutedModel(name=m.model, weight=w) for m, w in route.weights.items()),
+                    *(pb.RoutedModel(name=model.model) for model in route.fallbacks),
+                ],
             )
 
     def _embedding(self) -> pb.Model:
@@ -103,8 +127,24 @@ class AdminService(pb_grpc.AdminServiceServicer):
             state=self._state_of(RunningEmbedder.name),
         )
 
+    def _state_of_any(self, route: Route) -> pb.ComponentState.ValueType:
+        """That of the first of its models that works."""
+        states = [self._state_of(model_component(model)) for model in route.answering]
+        ready = pb.COMPONENT_STATE_READY
+        return ready if ready in states else states[0]
+
     def _state_of(self, component: str) -> pb.ComponentState.ValueType:
         return _STATES[self._components.condition_of(component).state]
+
+
+def _load(model: ServedModel) -> pb.ModelLoad:
+    waiting = model.queue.waiting
+    return pb.ModelLoad(
+        model=model.model,
+        running_requests=model.queue.running,
+        waiting_requests=waiting.requests,
+        waiting_tokens=waiting.tokens,
+    )
 
 
 def _component(condition: Condition) -> pb.Component:
@@ -113,6 +153,11 @@ def _component(condition: Condition) -> pb.Component:
     )
 
 
+_BREAKERS: dict[BreakerState, pb.BreakerState.ValueType] = {
+    BreakerState.CLOSED: pb.BREAKER_STATE_CLOSED,
+    BreakerState.OPEN: pb.BREAKER_STATE_OPEN,
+    BreakerState.HALF_OPEN: pb.BREAKER_STATE_HALF_OPEN,
+}
 _STATES: dict[State, pb.ComponentState.ValueType] = {
     State.STARTING: pb.COMPONENT_STATE_STARTING,
     State.READY: pb.COMPONENT_STATE_READY,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from google.protobuf.duration_pb2 import Duration
 from groundwire.v1 import generate_service_pb2, generation_pb2
 
 from groundwire_server.engines.engine import FinishReason, TokenLogprob, Usage
@@ -19,6 +18,7 @@ from groundwire_server.grounding.events import (
     Timings,
     ToolCallDelta,
 )
+from groundwire_server.services.durations import duration_message
 
 FINISH_REASONS: dict[FinishReason, generation_pb2.FinishReason.ValueType] = {
     FinishReason.STOP: generation_pb2.FINISH_REASON_STOP,
@@ -141,17 +141,9 @@ def _usage_message(usage: Usage) -> generation_pb2.GenerateUsage:
 
 def _timings_message(timings: Timings) -> generation_pb2.GenerateTimings:
     return generation_pb2.GenerateTimings(
-        queue=_duration(timings.queue_s),
-        embed=_duration(timings.embed_s),
-        retrieve=_duration(timings.retrieve_s),
-        prefill=_duration(timings.prefill_s),
-        decode=_duration(timings.decode_s),
+        queue=duration_message(timings.queue_s),
+        embed=duration_message(timings.embed_s),
+        retrieve=duration_message(timings.retrieve_s),
+        prefill=duration_message(timings.prefill_s),
+        decode=duration_message(timings.decode_s),
     )
-
-
-def _duration(seconds: float | None) -> Duration | None:
-    if seconds is None:
-        return None
-    duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration

@@ -21,6 +21,7 @@ from groundwire.v1.retrieve_service_pb2 import (
 from groundwire.v1.retrieve_service_pb2_grpc import RetrieveServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.e2e.generate.serving import rest_of
 from tests.e2e.serving import ServerProcess
 from tests.models import small_llama
 
@@ -84,8 +85,7 @@ async def test_a_killed_engine_is_noticed_stood_in_for_and_started_again(
         began = time.monotonic()
         core_of(server).kill()
         with pytest.raises(grpc.aio.AioRpcError, match="has died") as cut:
-            while await stream.read() is not grpc.aio.EOF:
-                pass
+            await rest_of(stream)
         await become(channel, NOT_SERVING)
         noticed_s = time.monotonic() - began
         assert cut.value.code() is grpc.StatusCode.UNAVAILABLE

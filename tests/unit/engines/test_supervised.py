@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from groundwire_index.errors import FailedPreconditionError, GroundwireError, UnavailableError
 from groundwire_server.engines.engine import EngineEvent, EngineRequest, TextPiece
-from groundwire_server.engines.supervised import LASTED_S, LOOK_S, LONGEST_PAUSE_S, SupervisedEngine
+from groundwire_server.engines.supervised import LASTED_S, LONGEST_PAUSE_S, LOOK_S, SupervisedEngine
 
 from tests.faults.server.application import Ticks
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying

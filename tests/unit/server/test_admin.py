@@ -18,9 +18,10 @@ from groundwire_server.embedders.batcher import Batcher
 from groundwire_server.embedders.embedder import EmbedKind, Priority
 from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.engines.breaker import Breaker
 from groundwire_server.engines.extractive import ExtractiveEngine
-from groundwire_server.engines.models import Models
-from groundwire_server.engines.served_model import ServedModel
+from groundwire_server.engines.models import Models, RouteSpec
+from groundwire_server.engines.served_model import ServedModel, Targets
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
@@ -30,6 +31,8 @@ from groundwire_server.running import RunningRequests
 from groundwire_server.services.admin import AdminService
 from groundwire_server.waiting import Waiting
 from numpy.typing import NDArray
+
+from tests.unit.grounding.scripted_engine import ScriptedEngine
 
 STARTED = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -53,18 +56,23 @@ class Admin:
     """An AdminService over two components, one of which fails unless it is another."""
 
     def __init__(
-        self, embedder: SmallEmbedder | None = None, engine: ExtractiveEngine | None = None
+        self,
+        embedder: SmallEmbedder | None = None,
+        engine: ExtractiveEngine | None = None,
+        models: Models | None = None,
     ) -> None:
         embedder = embedder or SmallEmbedder("small")
-        model = ServedModel(engine or FailingEngine(embedder))
-        self.components = Components([RunningEmbedder(embedder), RunningModel(model)])
+        if models is None:
+            model = ServedModel(engine or FailingEngine(embedder))
+            models = Models([model], default=model.model)
+        self.components = Components([RunningEmbedder(embedder), *map(RunningModel, models)])
         self.running = RunningRequests()
         self.admission = Admission(8)
         self.admission.open()
         self.service = AdminService(
             start_time=STARTED,
             components=self.components,
-            models=Models([model], default=model.model),
+            models=models,
             embedder=embedder,
             admission=self.admission,
             running=self.running,
@@ -107,11 +115,45 @@ async def test_it_lists_the_models_that_requests_may_name() -> None:
     assert (embed.fingerprint.dimension, embed.context_length) == (3, 7)
 
 
+async def test_it_lists_the_routes_to_them() -> None:
+    names = ("a", "b", "c")
+    breaker = Breaker("b", failures=1, open_s=1000)
+    models = [
+        ServedModel(
+            ScriptedEngine([], model=name, context_length=100),
+            breaker=breaker if name == "b" else None,
+            targets=Targets(0.5, 60) if name == "a" else None,
+        )
+        for name in names
+    ]
+    route = RouteSpec("live", {"a": 95, "b": 5}, ("c",))
+    with pytest.raises(UnavailableError), breaker.attempt():
+        raise UnavailableError("down")
+    admin = Admin(models=Models(models, routes=[route], default="live"))
+    async with admin.serving() as stub:
+        await admin.components.check()
+        listed = {one.name: one for one in (await stub.ListModels(pb.ListModelsRequest())).models}
+    live = listed["live"]
+    assert (live.engine, live.default, live.context_length) == ("route", True, 100)
+    assert live.state == pb.COMPONENT_STATE_READY
+    assert [(one.name, one.weight) for one in live.models] == [("a", 95), ("b", 5), ("c", 0)]
+    assert [listed[name].default for name in names] == [False] * 3
+    assert [listed[name].breaker for name in names] == [
+        pb.BREAKER_STATE_CLOSED,
+        pb.BREAKER_STATE_OPEN,
+        pb.BREAKER_STATE_CLOSED,
+    ]
+    assert listed["b"].state == pb.COMPONENT_STATE_FAILED
+    assert (listed["a"].latency_target.nanos, listed["a"].throughput_target) == (500_000_000, 60)
+    assert not listed["c"].HasField("latency_target")
+
+
 async def test_it_tells_the_load() -> None:
     async with Admin().serving() as stub:
         load = await stub.GetLoad(pb.GetLoadRequest())
     assert load.running_requests == 0
     assert load.resident_bytes > 10 * 2**20
+    assert [(one.model, one.running_requests) for one in load.models] == [("extractive", 0)]
 
 
 class StandingEmbedder(SmallEmbedder):

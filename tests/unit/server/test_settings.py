@@ -194,12 +194,25 @@ def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch)
         (["--openai-url", "http://h", "--openai-model", "extractive"], "openai_name must not be"),
         (
             ["--openai-url", "http://h", "--openai-model", "m", "--vllm-model", "/models/m"],
-            'openai_name must not be "m"',
+            'vllm_name must not be "m"',
         ),
         (["--openai-silence-s", "0"], "greater than 0"),
+        (["--models", '{"extractive": {"source": "m"}}'], "a key of models must not be"),
+        (["--models", '{"m": {"source": "x"}}', "--vllm-model", "m"], 'vllm_name must not be "m"'),
+        (["--models", '{"a b": {"source": "x"}}'], "no white space"),
+        (["--models", '{"m": {}}'], "source is needed"),
+        (["--models", '{"m": {"preset": "phi-4"}}'], "m.preset: phi-4 is not allowed: must be one"),
+        (["--models", '{"m": {"sauce": "x"}}'], "m.sauce: there is no such key"),
+        (["--models", '{"m": {"source": "x", "gpus": "0,,1"}}'], "m.gpus: 0,,1 is not allowed"),
+        (["--models", '{"m": {"source": "x", "url": "http://h"}}'], "url: not for engine vllm"),
+        (["--models", '{"m": {"engine": "openai", "source": "x"}}'], "url is needed"),
+        (["--routes", '{"r": {"weights": {}}}'], "r.weights: {} is not allowed"),
+        (["--routes", '{"r": {"weights": {"extractive": 0}}}'], "greater than 0"),
+        (["--routes", '{"r": {"weights": {"m": 1}}}'], '"r" leads to "m", which is no model'),
+        (["--routes", '{"extractive": {"weights": {"extractive": 1}}}'], "a key of routes must"),
     ],
 )
-def test_a_remote_model_is_named_whole_and_apart(flags: list[str], why: str) -> None:
+def test_a_model_is_described_whole_and_has_a_name_of_its_own(flags: list[str], why: str) -> None:
     assert any(why in problem for problem in problems(*flags))
 
 
@@ -217,7 +230,13 @@ def test_a_password_is_never_shown() -> None:
     assert shown("openai_api_key", "sk-hunter2") == "***"
     (problem,) = problems("--openai-url", "https://u:hunter2@host/v1")
     assert "hunter2" not in problem
-    assert "openai_api_key" in problem
+    far = '"engine": "openai", "source": "m", "api_key": "hunter2"'
+    assert "a setting for the key" in problem
+    given = loaded("--models", f'{{"m": {{{far}, "url": "http://h"}}}}')
+    assert "hunter2" not in shown("models", given.settings.models)
+    for wrong in ('"url": "http://u:hunter2@h"', '"args": {"hf_token": "hunter2"}'):
+        (problem,) = problems("--models", f'{{"m": {{{far}, {wrong}}}}}')
+        assert "hunter2" not in problem
     (problem,) = problems("--openai-url", "http://host/v1", "--openai-api-key", "hunter2 ä")
     assert "hunter2" not in problem
 

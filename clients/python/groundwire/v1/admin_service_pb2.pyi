@@ -62,6 +62,32 @@ MODEL_TASK_GENERATE: ModelTask.ValueType  # 1
 MODEL_TASK_EMBED: ModelTask.ValueType  # 2
 Global___ModelTask: _TypeAlias = ModelTask  # noqa: Y015
 
+class _BreakerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BreakerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BREAKER_STATE_UNSPECIFIED: _BreakerState.ValueType  # 0
+    BREAKER_STATE_CLOSED: _BreakerState.ValueType  # 1
+    """The model gets it."""
+    BREAKER_STATE_OPEN: _BreakerState.ValueType  # 2
+    """It is refused, or given to another model: this one has kept failing."""
+    BREAKER_STATE_HALF_OPEN: _BreakerState.ValueType  # 3
+    """The model gets it, to see whether it works again; others are refused meanwhile."""
+
+class BreakerState(_BreakerState, metaclass=_BreakerStateEnumTypeWrapper):
+    """What becomes of the next request to a model."""
+
+BREAKER_STATE_UNSPECIFIED: BreakerState.ValueType  # 0
+BREAKER_STATE_CLOSED: BreakerState.ValueType  # 1
+"""The model gets it."""
+BREAKER_STATE_OPEN: BreakerState.ValueType  # 2
+"""It is refused, or given to another model: this one has kept failing."""
+BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 3
+"""The model gets it, to see whether it works again; others are refused meanwhile."""
+Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
+
 @_typing.final
 class GetServerInfoRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -121,7 +147,7 @@ class Component(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """E.g. "engine/vllm", "embedder", "index", "sessions"."""
+    """E.g. "engine/mixtral", "embedder", "index", "sessions"."""
     state: Global___ComponentState.ValueType
     detail: _builtins.str
     def __init__(
@@ -187,6 +213,10 @@ class Model(_message.Message):
     CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    LATENCY_TARGET_FIELD_NUMBER: _builtins.int
+    THROUGHPUT_TARGET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     task: Global___ModelTask.ValueType
     engine: _builtins.str
@@ -196,9 +226,23 @@ class Model(_message.Message):
     context_length: _builtins.int
     """Tokens; 0 where there is no limit."""
     state: Global___ComponentState.ValueType
+    breaker: Global___BreakerState.ValueType
+    """For models that generate text."""
+    throughput_target: _builtins.float
+    """Answers that it should give each second; 0: nothing is expected."""
     @_builtins.property
     def fingerprint(self) -> _vector_pb2.Fingerprint:
         """For embedders."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoutedModel]:
+        """For a route, whose `engine` is "route": the models that answer to its name, then those that
+        stand in for them.
+        """
+
+    @_builtins.property
+    def latency_target(self) -> _duration_pb2.Duration:
+        """What 95 of 100 answers should take at most; absent: nothing is expected."""
 
     def __init__(
         self,
@@ -210,14 +254,43 @@ class Model(_message.Message):
         context_length: _builtins.int = ...,
         fingerprint: _vector_pb2.Fingerprint | None = ...,
         state: Global___ComponentState.ValueType = ...,
+        models: _abc.Iterable[Global___RoutedModel] | None = ...,
+        breaker: Global___BreakerState.ValueType = ...,
+        latency_target: _duration_pb2.Duration | None = ...,
+        throughput_target: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "latency_target", b"latency_target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "default", b"default", "engine", b"engine", "fingerprint", b"fingerprint", "name", b"name", "state", b"state", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "context_length", b"context_length", "default", b"default", "engine", b"engine", "fingerprint", b"fingerprint", "latency_target", b"latency_target", "models", b"models", "name", b"name", "state", b"state", "task", b"task", "throughput_target", b"throughput_target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class RoutedModel(_message.Message):
+    """A model behind a route."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    weight: _builtins.float
+    """Its share of the sessions, relative to the others'; 0 for one that stands in for them."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoutedModel: _TypeAlias = RoutedModel  # noqa: Y015
 
 @_typing.final
 class AbortRequest(_message.Message):
@@ -276,6 +349,7 @@ class GetLoadResponse(_message.Message):
     QUEUED_REQUESTS_FIELD_NUMBER: _builtins.int
     QUEUED_TOKENS_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     running_requests: _builtins.int
     """Calls in progress, this one not included."""
     queued_requests: _builtins.int
@@ -286,6 +360,10 @@ class GetLoadResponse(_message.Message):
     """The tokens of these texts and prompts."""
     resident_bytes: _builtins.int
     """Resident memory of all server processes."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelLoad]:
+        """For each model that generates text."""
+
     def __init__(
         self,
         *,
@@ -293,14 +371,47 @@ class GetLoadResponse(_message.Message):
         queued_requests: _builtins.int = ...,
         queued_tokens: _builtins.int = ...,
         resident_bytes: _builtins.int = ...,
+        models: _abc.Iterable[Global___ModelLoad] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["queued_requests", b"queued_requests", "queued_tokens", b"queued_tokens", "resident_bytes", b"resident_bytes", "running_requests", b"running_requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "queued_requests", b"queued_requests", "queued_tokens", b"queued_tokens", "resident_bytes", b"resident_bytes", "running_requests", b"running_requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLoadResponse: _TypeAlias = GetLoadResponse  # noqa: Y015
+
+@_typing.final
+class ModelLoad(_message.Message):
+    """What one model does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    RUNNING_REQUESTS_FIELD_NUMBER: _builtins.int
+    WAITING_REQUESTS_FIELD_NUMBER: _builtins.int
+    WAITING_TOKENS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    running_requests: _builtins.int
+    """Requests that it works on."""
+    waiting_requests: _builtins.int
+    """Requests that wait for their turn, and the tokens of their prompts."""
+    waiting_tokens: _builtins.int
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        running_requests: _builtins.int = ...,
+        waiting_requests: _builtins.int = ...,
+        waiting_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "running_requests", b"running_requests", "waiting_requests", b"waiting_requests", "waiting_tokens", b"waiting_tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelLoad: _TypeAlias = ModelLoad  # noqa: Y015
 
 @_typing.final
 class GetUsageRequest(_message.Message):
