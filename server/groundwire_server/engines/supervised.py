@@ -58,6 +58,11 @@ class SupervisedEngine:
         return self._engine.model
 
     @property
+    def adapters(self) -> Sequence[str]:
+        """Names of its adapters."""
+        return self._engine.adapters
+
+    @property
     def context_length(self) -> int:
         """Tokens of prompt and answer together; 0 if there is no limit."""
         return self._engine.context_length
