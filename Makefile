@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The release of torch that has both a CPU build and a vLLM CPU build made for it.
 TORCH := torch==2.13.0
 
-.PHONY: demo serve test bench lint proto clean
+.PHONY: demo serve test bench bench-generate bench-embed lint proto clean
 
 demo: $(VENV)/.server  ## Start a server, ingest the sample handbook, ask, follow up, stop.
 	$(BIN)/groundwire demo
@@ -19,6 +19,12 @@ test: $(VENV)/.dev $(VENV)/.vllm  ## Run every test but the benchmarks.
 
 bench: $(VENV)/.dev $(VENV)/.vllm  ## Measure against named peers and print ratios.
 	$(BIN)/python -m tests.bench
+
+bench-generate: $(VENV)/.dev $(VENV)/.vllm  ## The same of generation: speed, cancelling, overload.
+	$(BIN)/python -m tests.bench generate first_token messages cancel cancel_storm overload
+
+bench-embed: $(VENV)/.dev  ## The same of embedding.
+	$(BIN)/python -m tests.bench embedding
 
 lint: $(VENV)/.dev  ## Style, types, the contract, and "stubs are up to date".
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
@@ -205,18 +205,19 @@ class _Answering:
         self._started = True
         return Started(self._request.request_id, model.model, model.name)
 
-    def _on(self, event: EngineEvent) -> Iterator[AnswerEvent]:
+    def _on(self, event: EngineEvent) -> Iterable[AnswerEvent]:
         match event:
             case TextPiece():
                 self.watch.token()
-                yield from self._transcripts[event.choice].add(event)
+                return self._transcripts[event.choice].add(event)
             case ReasoningPiece() | ToolCallPiece():
                 self.watch.token()
-                yield from self._transcripts[event.choice].add_aside(event)
+                return self._transcripts[event.choice].add_aside(event)
             case ChoiceEnd():
-                yield from self._choice_end(event)
+                return self._choice_end(event)
             case GenerationEnd():
                 self._end = event
+        return ()
 
     def _choice_end(self, event: ChoiceEnd) -> Iterator[AnswerEvent]:
         for out in self._transcripts[event.choice].end(event.finish_reason):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from groundwire_server.engines.engine import (
     FinishReason,
@@ -46,10 +46,10 @@ class Transcript:
         """Chunks that the answer cites, in order of first citation."""
         return ()
 
-    def add(self, piece: TextPiece) -> Iterator[AnswerEvent]:
+    def add(self, piece: TextPiece) -> Iterable[AnswerEvent]:
         """Take the engine's next piece; give what the reader gets now."""
         self._count(piece)
-        yield from self._deltas(piece.text)
+        return self._deltas(piece.text)
 
     def add_aside(self, piece: ReasoningPiece | ToolCallPiece) -> Iterator[AnswerEvent]:
         """Take what is not part of the text."""
@@ -75,13 +75,15 @@ class Transcript:
         self._unsent_tokens += piece.token_count
         self._unsent_logprobs += piece.logprobs
 
-    def _deltas(self, text: str, *, last: bool = False) -> Iterator[TextDelta]:
+    def _deltas(self, text: str, *, last: bool = False) -> tuple[TextDelta, ...]:
+        """None or one. Not a generator: it is called for every token."""
         # Tokens without text, such as the first bytes of a character, go with the next text.
         if not text and not (last and self._unsent_logprobs):
-            return
+            return ()
         self._text.append(text)
-        yield TextDelta(text, self._unsent_tokens, self.choice, tuple(self._unsent_logprobs))
+        delta = TextDelta(text, self._unsent_tokens, self.choice, tuple(self._unsent_logprobs))
         self._unsent_tokens, self._unsent_logprobs = 0, []
+        return (delta,)
 
 
 class GroundedTranscript(Transcript):

@@ -90,7 +90,7 @@ def _delta_message(event: TextDelta) -> generate_service_pb2.TextDelta:
     return generate_service_pb2.TextDelta(
         text=event.text,
         token_count=event.token_count,
-        logprobs=map(logprob_message, event.logprobs),
+        logprobs=map(logprob_message, event.logprobs) if event.logprobs else None,
     )
 
 

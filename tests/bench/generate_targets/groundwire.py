@@ -17,19 +17,29 @@ from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, Streamed
 from tests.e2e.serving import ServerProcess
 from tests.models import small_llama
 
+# For what does not depend on the speed of the model: nothing is compiled first.
+EAGER = ("--vllm-args", json.dumps({**MODEL_ARGS, "enforce_eager": True}))
+
 
 class Groundwire:
     """GenerateService with its generated stub."""
 
     name = "groundwire"
 
+    def __init__(self, *flags: str) -> None:
+        """Take more flags of the server."""
+        self._flags = flags
+
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        flags = ("--vllm-model", str(small_llama()), "--vllm-args", json.dumps(MODEL_ARGS))
-        server = self._stack.enter_context(ServerProcess(folder / "data", *flags))
-        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(server.address))
-        self._stub = pb_grpc.GenerateServiceStub(channel)
+        model = ("--vllm-model", str(small_llama()), "--vllm-args", json.dumps(MODEL_ARGS))
+        server = ServerProcess(folder / "data", *model, *self._flags)
+        self.server = self._stack.enter_context(server)
+        self.channel = await self._stack.enter_async_context(
+            grpc.aio.insecure_channel(server.address)
+        )
+        self.stub = pb_grpc.GenerateServiceStub(self.channel)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -39,9 +49,7 @@ class Groundwire:
         """Generate."""
         sampling = SamplingParameters(max_tokens=MAX_TOKENS, temperature=0.0)
         streamed = Streamed()
-        async for event in self._stub.Generate(
-            pb.GenerateRequest(prompt=prompt, sampling=sampling)
-        ):
+        async for event in self.stub.Generate(pb.GenerateRequest(prompt=prompt, sampling=sampling)):
             if event.HasField("text_delta"):
                 streamed.came(event.text_delta.token_count)
         return streamed

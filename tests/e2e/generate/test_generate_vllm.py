@@ -83,6 +83,28 @@ async def test_a_chat_streams_and_the_end_has_usage_and_timings(
     assert counted.context_length == CONTEXT_LENGTH
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("stop", [(), ("e",)])
+async def test_a_stream_says_what_the_unary_answer_does(
+    serve: Serve, engine: WatchedEngine, seed: int, stop: tuple[str, ...]
+) -> None:
+    """Babble of single bytes, so that characters are often in several tokens."""
+    sampling = SamplingParameters(
+        temperature=1.5, seed=seed, max_tokens=60, n=3, logprobs=2, stop=stop
+    )
+    request = GenerateRequest(prompt="望遠鏡 🔭", sampling=sampling)
+    async with serve(engine) as serving:
+        events = [event async for event in serving.stub.Generate(request)]
+        answer = await serving.stub.Complete(CompleteRequest(request=request))
+    choices = [answer, *answer.other_choices]
+    for number, choice in enumerate(choices):
+        own = [event for event in events if event.choice == number]
+        assert text_of(own) == choice.text
+        logprobs = [one.token for event in own for one in event.text_delta.logprobs]
+        assert logprobs == [one.token for one in choice.logprobs]
+    assert len({choice.text for choice in choices}) == 3
+
+
 @pytest.mark.usefixtures("library")
 async def test_a_grounded_prompt_leaves_room_for_its_answer(
     serve: Serve, engine: WatchedEngine

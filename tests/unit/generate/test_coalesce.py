@@ -163,6 +163,22 @@ async def test_logprobs_of_joined_tokens_keep_their_order() -> None:
     assert joined == TextDelta("ac", 2, 0, (first, second))
 
 
+async def test_reasoning_and_the_arguments_of_one_call_are_joined_too() -> None:
+    feed = Feed()
+    feed.push(STARTED, ReasoningDelta("Let me"), ReasoningDelta(" see"), TextDelta("So", 1))
+    feed.push(ToolCallDelta(0, "a", "look", '{"at'), ToolCallDelta(0, "", "", '": 1}'))
+    feed.push(ToolCallDelta(1, "b", "look", "{"), ToolCallDelta(1, "", "", "}"), FINISHED, None)
+    async with aclosing(reading(feed)) as events:
+        assert [event async for event in events] == [
+            STARTED,
+            ReasoningDelta("Let me see"),
+            TextDelta("So", 1),
+            ToolCallDelta(0, "a", "look", '{"at": 1}'),
+            ToolCallDelta(1, "b", "look", "{}"),
+            FINISHED,
+        ]
+
+
 async def test_what_is_joined_is_not_longer_than_a_message_may_well_be() -> None:
     feed = Feed()
     page = TextDelta("x" * 40_000, 1)
