@@ -14,7 +14,7 @@ Dialect = Literal["auto", "openai", "vllm"]
 
 
 # What only one engine has.
-_OF_VLLM = frozenset({"preset", "args", "gpus", "tool_parser", "reasoning_parser"})
+_OF_VLLM = frozenset({"preset", "args", "gpus", "tool_parser", "reasoning_parser", "adapters"})
 _OF_OPENAI = frozenset(
     {"url", "api_key", "dialect", "context_length", "silence_s", "check_period_s"}
 )
@@ -48,6 +48,9 @@ class ModelSettings(BaseModel):
     )
     reasoning_parser: str = Field(
         default="", description="With vllm: as the setting vllm_reasoning_parser."
+    )
+    adapters: dict[str, str] = Field(
+        default_factory=dict, description="With vllm: as the setting vllm_adapters."
     )
     url: str = Field(default="", description="With openai: where the API is.")
     api_key: str = Field(default="", description="With openai: the key that it asks for.")

@@ -94,4 +94,4 @@ class InOrder:
 
 def model_component(model: ServedModel) -> str:
     """The name of a model's engine as a component, e.g. "engine/mixtral"."""
-    return f"engine/{model.model}"
+    return f"engine/{model.base}"

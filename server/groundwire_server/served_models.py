@@ -67,6 +67,7 @@ def _vllm(name: str, model: ModelSettings, settings: Settings) -> Engine:
             gpus=model.gpus,
             tool_parser=model.tool_parser or (preset.tool_parser if preset else ""),
             reasoning_parser=model.reasoning_parser,
+            adapters=model.adapters,
             max_tokens_default=settings.max_tokens,
         )
     )

@@ -160,6 +160,10 @@ class Settings(BaseSettings):
     vllm_reasoning_parser: str = Field(
         default="", description="vLLM's parser for the reasoning that the model writes, e.g. qwen3."
     )
+    vllm_adapters: dict[str, str] = Field(
+        default_factory=dict,
+        description="Folders of LoRA adapters by the names that requests use for them, as JSON.",
+    )
     openai_url: str = Field(
         default="",
         description="OpenAI-compatible API, e.g. http://HOST:8000/v1 (docs/openai.md); or empty.",
@@ -369,6 +373,7 @@ class Settings(BaseSettings):
         for setting, name in (
             *(("a key of models", name) for name in self.models),
             *((f"{model.engine}_name", name) for name, model in self._single_models()),
+            *(("a key of adapters", name) for name in self._adapters()),
             *(("a key of routes", name) for name in self.routes),
         ):
             if name in taken:
@@ -380,7 +385,7 @@ class Settings(BaseSettings):
                     f'{setting} must not be "{name}": 1 to 256 characters, no white space'
                 )
             taken.append(name)
-        models = {EXTRACTIVE, *self.all_models}
+        models = {EXTRACTIVE, *self.all_models, *self._adapters()}
         for name, route in self.routes.items():
             for model in (*route.weights, *route.fallbacks):
                 if model not in models:
@@ -389,6 +394,10 @@ class Settings(BaseSettings):
                         f"{', '.join(sorted(models))}"
                     )
         return self
+
+    def _adapters(self) -> Iterator[str]:
+        for model in self.all_models.values():
+            yield from model.adapters
 
     def _single_models(self) -> Iterator[tuple[str, ModelSettings]]:
         if self.openai_url:
@@ -413,6 +422,7 @@ class Settings(BaseSettings):
                     args=self.vllm_args,
                     tool_parser=self.vllm_tool_parser,
                     reasoning_parser=self.vllm_reasoning_parser,
+                    adapters=self.vllm_adapters,
                 ),
             )
 

@@ -111,8 +111,11 @@ class Models:
         Raises ValueError if a name is taken twice, NotFoundError for a name that is not there.
         """
         self._models = tuple(models)
-        adapted = [model.with_adapter(name) for model in models for name in model.adapters]
-        every = [*models, *adapted]
+        self.adapted = tuple(
+            model.with_adapter(name) for model in models for name in model.adapters
+        )
+        """The models under the names of their adapters."""
+        every = [*models, *self.adapted]
         self._named = {model.model: model for model in every}
         self._last_resort = last_resort
         self._routes = {

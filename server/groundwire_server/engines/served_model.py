@@ -66,6 +66,11 @@ class ServedModel:
         return self._adapter or self._engine.model
 
     @property
+    def base(self) -> str:
+        """The name of the model itself, also where this is one of its adapters."""
+        return self._engine.model
+
+    @property
     def adapters(self) -> Sequence[str]:
         """Names of the adapters of its engine."""
         return self._engine.adapters

@@ -86,7 +86,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         )
 
     def _generating(self) -> Iterator[pb.Model]:
-        for model in self._models:
+        for model in (*self._models, *self._models.adapted):
             yield pb.Model(
                 name=model.model,
                 task=pb.MODEL_TASK_GENERATE,
@@ -97,6 +97,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
                 breaker=_BREAKERS[model.breaker],
                 latency_target=duration_message(model.targets.latency_s),
                 throughput_target=model.targets.throughput or 0.0,
+                adapter_of="" if model.model == model.base else model.base,
             )
 
     def _routes(self) -> Iterator[pb.Model]:

@@ -58,6 +58,23 @@ async def test_events_come_in_order_and_the_end_comes_once(serve: Serve) -> None
     assert finished.stored == STORE_OUTCOME_UNSPECIFIED
 
 
+async def test_an_adapter_is_asked_for_by_its_name(serve: Serve) -> None:
+    engine = ScriptedEngine(saying("So"))
+    engine.adapters = ("legal",)
+    async with serve(engine) as serving:
+        answer = await serving.stub.Complete(
+            CompleteRequest(request=GenerateRequest(prompt="Why?", model="legal"))
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await serving.stub.Complete(
+                CompleteRequest(request=GenerateRequest(prompt="Why?", model="medical"))
+            )
+    assert answer.model == "legal"
+    assert [request.adapter for request in engine.requests] == ["legal"]
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert '"scripted", "legal"' in str(caught.value.details())
+
+
 async def test_the_first_token_is_there_before_the_second_is_made(serve: Serve) -> None:
     second = asyncio.Event()
     script = saying("The", " dome")

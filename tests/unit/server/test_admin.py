@@ -115,6 +115,20 @@ async def test_it_lists_the_models_that_requests_may_name() -> None:
     assert (embed.fingerprint.dimension, embed.context_length) == (3, 7)
 
 
+async def test_it_lists_their_adapters_which_are_as_they_are() -> None:
+    engine = ScriptedEngine([], model="a", context_length=100)
+    engine.adapters = ("legal", "medical")
+    route = RouteSpec("live", {"legal": 1})
+    models = Models([ServedModel(engine)], default="legal", routes=[route])
+    async with Admin(models=models).serving() as stub:
+        base, *adapters, live, _ = (await stub.ListModels(pb.ListModelsRequest())).models
+    assert (base.name, base.adapter_of, base.default) == ("a", "", False)
+    assert [(one.name, one.adapter_of) for one in adapters] == [("legal", "a"), ("medical", "a")]
+    assert [one.default for one in adapters] == [True, False]
+    for one in (*adapters, live):
+        assert (one.context_length, one.state) == (100, base.state)
+
+
 async def test_it_lists_the_routes_to_them() -> None:
     names = ("a", "b", "c")
     breaker = Breaker("b", failures=1, open_s=1000)

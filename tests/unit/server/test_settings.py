@@ -199,6 +199,18 @@ def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch)
         (["--openai-silence-s", "0"], "greater than 0"),
         (["--models", '{"extractive": {"source": "m"}}'], "a key of models must not be"),
         (["--models", '{"m": {"source": "x"}}', "--vllm-model", "m"], 'vllm_name must not be "m"'),
+        (
+            ["--vllm-model", "m", "--vllm-adapters", '{"m": "/a"}'],
+            'a key of adapters must not be "m"',
+        ),
+        (
+            [
+                "--models",
+                '{"m": {"engine": "openai", "url": "http://h", "source": "x", '
+                '"adapters": {"a": "/a"}}}',
+            ],
+            "adapters: not for engine openai",
+        ),
         (["--models", '{"a b": {"source": "x"}}'], "no white space"),
         (["--models", '{"m": {}}'], "source is needed"),
         (["--models", '{"m": {"preset": "phi-4"}}'], "m.preset: phi-4 is not allowed: must be one"),

@@ -46,6 +46,8 @@ class Model:
     """Tokens; 0 where there is no limit."""
     fingerprint: Fingerprint | None
     state: ComponentState
+    adapter_of: str = ""
+    """The model that an adapter changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def _model(message: admin_service_pb2.Model) -> Model:
         message.context_length,
         fingerprint(message.fingerprint) if message.HasField("fingerprint") else None,
         _state(message.state),
+        message.adapter_of,
     )
 
 

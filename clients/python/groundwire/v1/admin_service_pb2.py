@@ -27,19 +27,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from groundwire.v1 import vector_pb2 as groundwire_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!groundwire/v1/admin_service.proto\x12\rgroundwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agroundwire/v1/vector.proto\"\x16\n\x14GetServerInfoRequest\"\xb7\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\ncomponents\x18\x03 \x03(\x0b\x32\x18.groundwire.v1.Component\x12\x15\n\rdefault_model\x18\x04 \x01(\t\x12\x18\n\x10\x64\x65\x66\x61ult_embedder\x18\x05 \x01(\t\"W\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.groundwire.v1.ComponentState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.groundwire.v1.Model\"\xfd\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04task\x18\x02 \x01(\x0e\x32\x18.groundwire.v1.ModelTask\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\x08\x12\x16\n\x0e\x63ontext_length\x18\x05 \x01(\x04\x12/\n\x0b\x66ingerprint\x18\x06 \x01(\x0b\x32\x1a.groundwire.v1.Fingerprint\x12,\n\x05state\x18\x07 \x01(\x0e\x32\x1d.groundwire.v1.ComponentState\x12*\n\x06models\x18\x08 \x03(\x0b\x32\x1a.groundwire.v1.RoutedModel\x12,\n\x07\x62reaker\x18\t \x01(\x0e\x32\x1b.groundwire.v1.BreakerState\x12\x31\n\x0elatency_target\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11throughput_target\x18\x0b \x01(\x01\"+\n\x0bRoutedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\"\n\x0c\x41\x62ortRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\x0f\n\rAbortResponse\"\x10\n\x0eGetLoadRequest\"\x9d\x01\n\x0fGetLoadResponse\x12\x18\n\x10running_requests\x18\x01 \x01(\r\x12\x17\n\x0fqueued_requests\x18\x02 \x01(\r\x12\x15\n\rqueued_tokens\x18\x03 \x01(\x04\x12\x16\n\x0eresident_bytes\x18\x04 \x01(\x04\x12(\n\x06models\x18\x05 \x03(\x0b\x32\x18.groundwire.v1.ModelLoad\"f\n\tModelLoad\x12\r\n\x05model\x18\x01 \x01(\t\x12\x18\n\x10running_requests\x18\x02 \x01(\r\x12\x18\n\x10waiting_requests\x18\x03 \x01(\r\x12\x16\n\x0ewaiting_tokens\x18\x04 \x01(\x04\"\x8f\x01\n\x0fGetUsageRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"9\n\x10GetUsageResponse\x12%\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x17.groundwire.v1.UsageDay\"\xa0\x02\n\x08UsageDay\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x04\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x04\x12\x19\n\x11\x63ompletion_tokens\x18\x07 \x01(\x04\x12\x32\n\x0f\x61verage_latency\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bp95_latency\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x61verage_confidence\x18\n \x01(\x01\x12\x12\n\ncache_hits\x18\x0b \x01(\x04*\x86\x01\n\x0e\x43omponentState\x12\x1f\n\x1b\x43OMPONENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43OMPONENT_STATE_STARTING\x10\x01\x12\x19\n\x15\x43OMPONENT_STATE_READY\x10\x02\x12\x1a\n\x16\x43OMPONENT_STATE_FAILED\x10\x03*V\n\tModelTask\x12\x1a\n\x16MODEL_TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_TASK_GENERATE\x10\x01\x12\x14\n\x10MODEL_TASK_EMBED\x10\x02*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x32\x98\x03\n\x0c\x41\x64minService\x12Z\n\rGetServerInfo\x12#.groundwire.v1.GetServerInfoRequest\x1a$.groundwire.v1.GetServerInfoResponse\x12Q\n\nListModels\x12 .groundwire.v1.ListModelsRequest\x1a!.groundwire.v1.ListModelsResponse\x12\x42\n\x05\x41\x62ort\x12\x1b.groundwire.v1.AbortRequest\x1a\x1c.groundwire.v1.AbortResponse\x12H\n\x07GetLoad\x12\x1d.groundwire.v1.GetLoadRequest\x1a\x1e.groundwire.v1.GetLoadResponse\x12K\n\x08GetUsage\x12\x1e.groundwire.v1.GetUsageRequest\x1a\x1f.groundwire.v1.GetUsageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!groundwire/v1/admin_service.proto\x12\rgroundwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agroundwire/v1/vector.proto\"\x16\n\x14GetServerInfoRequest\"\xb7\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\ncomponents\x18\x03 \x03(\x0b\x32\x18.groundwire.v1.Component\x12\x15\n\rdefault_model\x18\x04 \x01(\t\x12\x18\n\x10\x64\x65\x66\x61ult_embedder\x18\x05 \x01(\t\"W\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.groundwire.v1.ComponentState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.groundwire.v1.Model\"\x91\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04task\x18\x02 \x01(\x0e\x32\x18.groundwire.v1.ModelTask\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x04 \x01(\x08\x12\x16\n\x0e\x63ontext_length\x18\x05 \x01(\x04\x12/\n\x0b\x66ingerprint\x18\x06 \x01(\x0b\x32\x1a.groundwire.v1.Fingerprint\x12,\n\x05state\x18\x07 \x01(\x0e\x32\x1d.groundwire.v1.ComponentState\x12*\n\x06models\x18\x08 \x03(\x0b\x32\x1a.groundwire.v1.RoutedModel\x12,\n\x07\x62reaker\x18\t \x01(\x0e\x32\x1b.groundwire.v1.BreakerState\x12\x31\n\x0elatency_target\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11throughput_target\x18\x0b \x01(\x01\x12\x12\n\nadapter_of\x18\x0c \x01(\t\"+\n\x0bRoutedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\"\n\x0c\x41\x62ortRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\x0f\n\rAbortResponse\"\x10\n\x0eGetLoadRequest\"\x9d\x01\n\x0fGetLoadResponse\x12\x18\n\x10running_requests\x18\x01 \x01(\r\x12\x17\n\x0fqueued_requests\x18\x02 \x01(\r\x12\x15\n\rqueued_tokens\x18\x03 \x01(\x04\x12\x16\n\x0eresident_bytes\x18\x04 \x01(\x04\x12(\n\x06models\x18\x05 \x03(\x0b\x32\x18.groundwire.v1.ModelLoad\"f\n\tModelLoad\x12\r\n\x05model\x18\x01 \x01(\t\x12\x18\n\x10running_requests\x18\x02 \x01(\r\x12\x18\n\x10waiting_requests\x18\x03 \x01(\r\x12\x16\n\x0ewaiting_tokens\x18\x04 \x01(\x04\"\x8f\x01\n\x0fGetUsageRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"9\n\x10GetUsageResponse\x12%\n\x04\x64\x61ys\x18\x01 \x03(\x0b\x32\x17.groundwire.v1.UsageDay\"\xa0\x02\n\x08UsageDay\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x04\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x04\x12\x19\n\x11\x63ompletion_tokens\x18\x07 \x01(\x04\x12\x32\n\x0f\x61verage_latency\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bp95_latency\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x61verage_confidence\x18\n \x01(\x01\x12\x12\n\ncache_hits\x18\x0b \x01(\x04*\x86\x01\n\x0e\x43omponentState\x12\x1f\n\x1b\x43OMPONENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43OMPONENT_STATE_STARTING\x10\x01\x12\x19\n\x15\x43OMPONENT_STATE_READY\x10\x02\x12\x1a\n\x16\x43OMPONENT_STATE_FAILED\x10\x03*V\n\tModelTask\x12\x1a\n\x16MODEL_TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_TASK_GENERATE\x10\x01\x12\x14\n\x10MODEL_TASK_EMBED\x10\x02*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x32\x98\x03\n\x0c\x41\x64minService\x12Z\n\rGetServerInfo\x12#.groundwire.v1.GetServerInfoRequest\x1a$.groundwire.v1.GetServerInfoResponse\x12Q\n\nListModels\x12 .groundwire.v1.ListModelsRequest\x1a!.groundwire.v1.ListModelsResponse\x12\x42\n\x05\x41\x62ort\x12\x1b.groundwire.v1.AbortRequest\x1a\x1c.groundwire.v1.AbortResponse\x12H\n\x07GetLoad\x12\x1d.groundwire.v1.GetLoadRequest\x1a\x1e.groundwire.v1.GetLoadResponse\x12K\n\x08GetUsage\x12\x1e.groundwire.v1.GetUsageRequest\x1a\x1f.groundwire.v1.GetUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundwire.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPONENTSTATE']._serialized_start=1786
-  _globals['_COMPONENTSTATE']._serialized_end=1920
-  _globals['_MODELTASK']._serialized_start=1922
-  _globals['_MODELTASK']._serialized_end=2008
-  _globals['_BREAKERSTATE']._serialized_start=2010
-  _globals['_BREAKERSTATE']._serialized_end=2134
+  _globals['_COMPONENTSTATE']._serialized_start=1806
+  _globals['_COMPONENTSTATE']._serialized_end=1940
+  _globals['_MODELTASK']._serialized_start=1942
+  _globals['_MODELTASK']._serialized_end=2028
+  _globals['_BREAKERSTATE']._serialized_start=2030
+  _globals['_BREAKERSTATE']._serialized_end=2154
   _globals['_GETSERVERINFOREQUEST']._serialized_start=145
   _globals['_GETSERVERINFOREQUEST']._serialized_end=167
   _globals['_GETSERVERINFORESPONSE']._serialized_start=170
@@ -51,25 +51,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELSRESPONSE']._serialized_start=465
   _globals['_LISTMODELSRESPONSE']._serialized_end=523
   _globals['_MODEL']._serialized_start=526
-  _globals['_MODEL']._serialized_end=907
-  _globals['_ROUTEDMODEL']._serialized_start=909
-  _globals['_ROUTEDMODEL']._serialized_end=952
-  _globals['_ABORTREQUEST']._serialized_start=954
-  _globals['_ABORTREQUEST']._serialized_end=988
-  _globals['_ABORTRESPONSE']._serialized_start=990
-  _globals['_ABORTRESPONSE']._serialized_end=1005
-  _globals['_GETLOADREQUEST']._serialized_start=1007
-  _globals['_GETLOADREQUEST']._serialized_end=1023
-  _globals['_GETLOADRESPONSE']._serialized_start=1026
-  _globals['_GETLOADRESPONSE']._serialized_end=1183
-  _globals['_MODELLOAD']._serialized_start=1185
-  _globals['_MODELLOAD']._serialized_end=1287
-  _globals['_GETUSAGEREQUEST']._serialized_start=1290
-  _globals['_GETUSAGEREQUEST']._serialized_end=1433
-  _globals['_GETUSAGERESPONSE']._serialized_start=1435
-  _globals['_GETUSAGERESPONSE']._serialized_end=1492
-  _globals['_USAGEDAY']._serialized_start=1495
-  _globals['_USAGEDAY']._serialized_end=1783
-  _globals['_ADMINSERVICE']._serialized_start=2137
-  _globals['_ADMINSERVICE']._serialized_end=2545
+  _globals['_MODEL']._serialized_end=927
+  _globals['_ROUTEDMODEL']._serialized_start=929
+  _globals['_ROUTEDMODEL']._serialized_end=972
+  _globals['_ABORTREQUEST']._serialized_start=974
+  _globals['_ABORTREQUEST']._serialized_end=1008
+  _globals['_ABORTRESPONSE']._serialized_start=1010
+  _globals['_ABORTRESPONSE']._serialized_end=1025
+  _globals['_GETLOADREQUEST']._serialized_start=1027
+  _globals['_GETLOADREQUEST']._serialized_end=1043
+  _globals['_GETLOADRESPONSE']._serialized_start=1046
+  _globals['_GETLOADRESPONSE']._serialized_end=1203
+  _globals['_MODELLOAD']._serialized_start=1205
+  _globals['_MODELLOAD']._serialized_end=1307
+  _globals['_GETUSAGEREQUEST']._serialized_start=1310
+  _globals['_GETUSAGEREQUEST']._serialized_end=1453
+  _globals['_GETUSAGERESPONSE']._serialized_start=1455
+  _globals['_GETUSAGERESPONSE']._serialized_end=1512
+  _globals['_USAGEDAY']._serialized_start=1515
+  _globals['_USAGEDAY']._serialized_end=1803
+  _globals['_ADMINSERVICE']._serialized_start=2157
+  _globals['_ADMINSERVICE']._serialized_end=2565
 # @@protoc_insertion_point(module_scope)

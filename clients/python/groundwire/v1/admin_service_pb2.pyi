@@ -217,6 +217,7 @@ class Model(_message.Message):
     BREAKER_FIELD_NUMBER: _builtins.int
     LATENCY_TARGET_FIELD_NUMBER: _builtins.int
     THROUGHPUT_TARGET_FIELD_NUMBER: _builtins.int
+    ADAPTER_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     task: Global___ModelTask.ValueType
     engine: _builtins.str
@@ -230,6 +231,8 @@ class Model(_message.Message):
     """For models that generate text."""
     throughput_target: _builtins.float
     """Answers that it should give each second; 0: nothing is expected."""
+    adapter_of: _builtins.str
+    """For an adapter: the model that it changes, whose queue and breaker it shares."""
     @_builtins.property
     def fingerprint(self) -> _vector_pb2.Fingerprint:
         """For embedders."""
@@ -258,10 +261,11 @@ class Model(_message.Message):
         breaker: Global___BreakerState.ValueType = ...,
         latency_target: _duration_pb2.Duration | None = ...,
         throughput_target: _builtins.float = ...,
+        adapter_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "latency_target", b"latency_target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "context_length", b"context_length", "default", b"default", "engine", b"engine", "fingerprint", b"fingerprint", "latency_target", b"latency_target", "models", b"models", "name", b"name", "state", b"state", "task", b"task", "throughput_target", b"throughput_target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter_of", b"adapter_of", "breaker", b"breaker", "context_length", b"context_length", "default", b"default", "engine", b"engine", "fingerprint", b"fingerprint", "latency_target", b"latency_target", "models", b"models", "name", b"name", "state", b"state", "task", b"task", "throughput_target", b"throughput_target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -74,7 +74,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models and routes that requests may name.
+        """Lists the models, adapters and routes that requests may name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

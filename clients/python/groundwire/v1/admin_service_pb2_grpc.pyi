@@ -36,7 +36,7 @@ class AdminServiceStub:
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetServerInfoRequest, _admin_service_pb2.GetServerInfoResponse]
     """Says what this server is and what state its parts are in."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListModelsRequest, _admin_service_pb2.ListModelsResponse]
-    """Lists the models and routes that requests may name."""
+    """Lists the models, adapters and routes that requests may name."""
     Abort: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.AbortRequest, _admin_service_pb2.AbortResponse]
     """Ends a running request of the caller's tenant: its stream finishes with
     FINISH_REASON_ABORTED. NOT_FOUND if none with that id is running.
@@ -54,7 +54,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetServerInfoRequest, _admin_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Says what this server is and what state its parts are in."""
     ListModels: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListModelsRequest, _admin_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models and routes that requests may name."""
+    """Lists the models, adapters and routes that requests may name."""
     Abort: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.AbortRequest, _admin_service_pb2.AbortResponse]  # type: ignore[assignment]
     """Ends a running request of the caller's tenant: its stream finishes with
     FINISH_REASON_ABORTED. NOT_FOUND if none with that id is running.
@@ -79,7 +79,7 @@ class AdminServiceServicer:
         request: _admin_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListModelsResponse, _abc.Awaitable[_admin_service_pb2.ListModelsResponse]]:
-        """Lists the models and routes that requests may name."""
+        """Lists the models, adapters and routes that requests may name."""
 
     def Abort(
         self,

@@ -1,0 +1,140 @@
+"""What is set for vLLM reaches it, and what it does not take is said in its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from groundwire_index.errors import FailedPreconditionError
+from groundwire_server.engines.engine import EngineRequest, Sampling, TextPiece
+from groundwire_server.engines.vllm import VllmEngine
+
+from tests.models import small_llama
+
+pytestmark = pytest.mark.vllm
+
+ARGS = {"enforce_eager": True, "dtype": "float32"}
+
+
+class NotStartedError(ValueError):
+    """In place of the engine core."""
+
+
+@pytest.fixture
+async def arrived(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The engine arguments that vLLM was started with; it goes no further."""
+    from groundwire_server.blocking import run_blocking
+    from groundwire_server.engines.vllm_start import import_vllm
+
+    await run_blocking(import_vllm)
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    found: list[Any] = []
+
+    def start(arguments: Any, *_: Any, **__: Any) -> None:
+        found.append(arguments)
+        raise NotStartedError("not here")
+
+    monkeypatch.setattr(AsyncLLM, "from_engine_args", start)
+    return found
+
+
+async def started_with(arrived: list[Any], **options: Any) -> Any:
+    engine = VllmEngine(str(small_llama()), **options)
+    with pytest.raises(FailedPreconditionError, match="not here"):
+        await engine.start()
+    await engine.close()
+    return arrived.pop()
+
+
+async def test_engine_arguments_reach_vllm(arrived: list[Any]) -> None:
+    args = {
+        "tensor_parallel_size": 4,
+        "pipeline_parallel_size": 2,
+        "distributed_executor_backend": "ray",
+        "quantization": "fp8",
+        "kv_cache_dtype": "fp8",
+        "max_model_len": 256,
+        "gpu_memory_utilization": 0.8,
+        "enable_prefix_caching": False,
+        "max_num_seqs": 7,
+    }
+    got = await started_with(arrived, args=args)
+    assert {name: getattr(got, name) for name in args} == args
+    assert got.model == str(small_llama())
+    # Requests have priorities, whatever else is set; workers elsewhere cannot watch this process.
+    assert got.scheduling_policy == "priority"
+    assert got.worker_extension_cls == ""
+
+
+async def test_what_is_set_goes_before_what_would_be(arrived: list[Any]) -> None:
+    got = await started_with(arrived, args={"scheduling_policy": "fcfs", "max_num_seqs": 3})
+    assert (got.scheduling_policy, got.max_num_seqs) == ("fcfs", 3)
+
+
+async def test_the_engine_core_knows_where_reasoning_ends(arrived: list[Any]) -> None:
+    assert (await started_with(arrived, reasoning_parser="qwen3")).reasoning_parser == "qwen3"
+    assert not (await started_with(arrived)).reasoning_parser
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"tensor_paralel_size": 2}, "vllm_args: vLLM has no engine argument tensor_paralel_size"),
+        ({"quantization": "banana"}, "banana"),
+        ({"max_model_len": 100_000}, "100000"),
+        ({"tensor_parallel_size": 3}, "divisible by tensor parallel size"),
+    ],
+)
+async def test_an_argument_that_vllm_refuses_ends_the_start(
+    args: dict[str, Any], said: str
+) -> None:
+    engine = VllmEngine(str(small_llama()), args={**ARGS, **args})
+    with pytest.raises(FailedPreconditionError, match=said):
+        await engine.start()
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tool_parser": "hermess"}, 'vllm_tool_parser: .* no parser "hermess"; .* hermes, '),
+        ({"reasoning_parser": "qwen33"}, 'vllm_reasoning_parser: .* no parser "qwen33"; .* qwen3'),
+        ({"reasoning_parser": "deepseek_r1"}, "could not locate think start/end tokens"),
+    ],
+)
+async def test_a_parser_that_there_is_not_or_does_not_fit_ends_the_start(
+    options: dict[str, str], said: str
+) -> None:
+    engine = VllmEngine(str(small_llama()), args=ARGS, **options)
+    with pytest.raises(FailedPreconditionError, match=said):
+        await engine.start()
+    await engine.close()
+
+
+async def test_a_model_over_two_processes_says_what_it_says_in_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On a CPU vLLM gives each process a memory node, unless it is told which cores.
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
+    args = {**ARGS, "tensor_parallel_size": 2, "max_model_len": 256}
+    engine = VllmEngine(str(small_llama()), args=args)
+    await engine.start()
+    request = EngineRequest("r", Sampling(temperature=0.0, max_tokens=4), prompt="The lamps are")
+    events = [event async for event in engine.generate(request)]
+    assert "".join(event.text for event in events if isinstance(event, TextPiece)) == said_in_one()
+    assert engine.context_length == 256
+    await engine.close()
+
+
+def said_in_one() -> str:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(small_llama())
+    model = AutoModelForCausalLM.from_pretrained(small_llama(), dtype=torch.float32)
+    ids = tokenizer("The lamps are", return_tensors="pt").input_ids
+    with torch.no_grad():
+        for _ in range(4):
+            ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], dim=-1)
+    return str(tokenizer.decode(ids[0, -4:]))
