@@ -24,7 +24,11 @@ from groundwire_index.gpu import Gpus, NoGpus, open_gpus
 from groundwire_index.milvus import MilvusIndex
 
 from groundwire_server.components import Component, Components
+from groundwire_server.embedders.embedder import Embedder
+from groundwire_server.embedders.precision import vllm_precision
+from groundwire_server.embedders.remote import RemoteEmbedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.embedders.vllm import VllmEmbedder
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
@@ -79,15 +83,7 @@ class Groundwire:
         self._metrics = metrics
         self._start_time = datetime.now(UTC)
         self._running = RunningRequests()
-        self._embedder = SentenceTransformersEmbedder(
-            settings.embedder_model,
-            precision=settings.embedder_precision,
-            query_prefix=settings.embedder_query_prefix,
-            passage_prefix=settings.embedder_passage_prefix,
-            shorter_dimensions=settings.embedder_dimensions,
-            batch_tokens=settings.embedder_batch_tokens,
-            on_batch=metrics.embedder.on_batch,
-        )
+        self._embedder = _embedder(settings, metrics)
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
         self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
@@ -176,6 +172,40 @@ def _tracing(settings: Settings) -> CallTracing:
             reason="OPENTELEMETRY_MISSING",
         ) from error
     return Tracing(OtlpTracer(settings.trace_endpoint, settings.trace_sample_ratio))
+
+
+def _embedder(settings: Settings, metrics: Metrics) -> Embedder:
+    if settings.embedder_url:
+        return RemoteEmbedder(
+            settings.embedder_url,
+            settings.embedder_model,
+            api_key=settings.embedder_api_key,
+            query_prefix=settings.embedder_query_prefix,
+            passage_prefix=settings.embedder_passage_prefix,
+            shorter_dimensions=settings.embedder_dimensions,
+            max_tokens=settings.embedder_max_tokens,
+            tokenizer=settings.embedder_tokenizer,
+            silence_s=settings.embedder_silence_s,
+            on_batch=metrics.embedder.on_batch,
+        )
+    if settings.embedder_runtime == "vllm":
+        return VllmEmbedder(
+            settings.embedder_model,
+            args={**vllm_precision(settings.embedder_precision), **settings.embedder_vllm_args},
+            query_prefix=settings.embedder_query_prefix,
+            passage_prefix=settings.embedder_passage_prefix,
+            shorter_dimensions=settings.embedder_dimensions,
+            on_batch=metrics.embedder.on_batch,
+        )
+    return SentenceTransformersEmbedder(
+        settings.embedder_model,
+        precision=settings.embedder_precision,
+        query_prefix=settings.embedder_query_prefix,
+        passage_prefix=settings.embedder_passage_prefix,
+        shorter_dimensions=settings.embedder_dimensions,
+        batch_tokens=settings.embedder_batch_tokens,
+        on_batch=metrics.embedder.on_batch,
+    )
 
 
 def _index(settings: Settings, metrics: Metrics) -> IndexBackend:

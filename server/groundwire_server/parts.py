@@ -50,13 +50,9 @@ class RunningEmbedder:
     name = "embedder"
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
         self.start = embedder.start
+        self.check = embedder.check
         self.close = embedder.close
-
-    async def check(self) -> None:
-        """Whether its model is loaded: it runs in this process and does not fail by itself."""
-        _ = self._embedder.fingerprint
 
 
 class RunningModel:

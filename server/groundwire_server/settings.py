@@ -211,9 +211,18 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2",
         description="Embedder: the built-in one, or any sentence-transformers folder or hub name.",
     )
-    embedder_precision: Literal["auto", "fp32", "bf16"] = Field(
+    embedder_runtime: Literal["torch", "vllm"] = Field(
+        default="torch",
+        description="What runs embedder_model: torch, or vLLM, which has more models.",
+    )
+    embedder_vllm_args: dict[str, Any] = Field(
+        default_factory=dict,
+        description='Further engine arguments of that vLLM as JSON, e.g. {"max_model_len": 512}.',
+    )
+    embedder_precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
-        description="Number format of the embedder; auto: bf16 where the CPU computes it.",
+        description="Number format of the embedder; auto: half where CPU or GPU compute it, "
+        "else fp32 (docs/embedders.md).",
     )
     embedder_query_prefix: str = Field(
         default="", description="Text put before each query; for models trained with one."
@@ -230,6 +239,30 @@ class Settings(BaseSettings):
         default=4096,
         ge=256,
         description="Tokens, padding included, that the embedder reads in one batch.",
+    )
+
+    embedder_url: str = Field(
+        default="",
+        description="OpenAI-compatible API that has embedder_model (docs/embedders.md); empty: it "
+        "runs here.",
+    )
+    embedder_api_key: str = Field(
+        default="", description="Key that embedder_url asks for; empty: none is sent."
+    )
+    embedder_max_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="Tokens that the model of embedder_url reads; 0: what it says, else 512.",
+    )
+    embedder_tokenizer: str = Field(
+        default="",
+        description="The tokenizer.json of the model of embedder_url, or its folder; empty: tokens "
+        "are estimated.",
+    )
+    embedder_silence_s: Seconds = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which an answer of embedder_url that stands still is given up.",
     )
 
     # --- ingest and grounding ---
@@ -344,12 +377,12 @@ class Settings(BaseSettings):
             raise ValueError("must be http://HOST:PORT or https://HOST:PORT alone")
         return value
 
-    @field_validator("openai_url")
+    @field_validator("openai_url", "embedder_url")
     @classmethod
     def _check_openai_url(cls, value: str) -> str:
         return checked_url(value)
 
-    @field_validator("openai_api_key")
+    @field_validator("openai_api_key", "embedder_api_key")
     @classmethod
     def _check_openai_api_key(cls, value: str) -> str:
         return checked_api_key(value)
@@ -366,6 +399,18 @@ class Settings(BaseSettings):
     def all_models(self) -> Mapping[str, ModelSettings]:
         """Every model by its name: of `models`, and those that have settings of their own."""
         return {**self.models, **dict(self._single_models())}
+
+    @model_validator(mode="after")
+    def _check_embedder(self) -> Self:
+        remote = ("embedder_api_key", "embedder_max_tokens", "embedder_tokenizer")
+        if not self.embedder_url and any(getattr(self, name) for name in remote):
+            raise ValueError(f"{', '.join(remote)} are only for an embedder_url")
+        here = self.embedder_runtime != "torch" or self.embedder_precision != "auto"
+        if self.embedder_url and here:
+            raise ValueError("embedder_runtime and embedder_precision are not for an embedder_url")
+        if self.embedder_runtime != "vllm" and self.embedder_vllm_args:
+            raise ValueError("embedder_vllm_args is only for embedder_runtime vllm")
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:

@@ -116,6 +116,10 @@ class Embedder(Protocol):
         """Count tokens without special ones and without truncation. Thread-safe, blocking."""
         ...
 
+    async def check(self) -> None:
+        """Raise a GroundwireError if calls would fail now. Cheap."""
+        ...
+
     async def close(self) -> None:
         """Stop. Idempotent."""
         ...

@@ -128,6 +128,10 @@ class SentenceTransformersEmbedder:
         """Count tokens without special ones and without truncation. Thread-safe, blocking."""
         return self._started().count_tokens(texts)
 
+    async def check(self) -> None:
+        """Whether the model is loaded: it runs in this process and does not fail by itself."""
+        _ = self.fingerprint
+
     async def close(self) -> None:
         """Stop after the batch that runs. Idempotent."""
         batcher, self._batcher = self._batcher, None

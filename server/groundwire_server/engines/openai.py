@@ -224,10 +224,10 @@ class OpenAiEngine:
         return int(answer["count"])
 
 
-def require_installed() -> None:
+def require_installed(setting: str = "openai_url") -> None:
     """Raise FailedPreconditionError, with what to install, if a library is missing."""
     if find_spec("aiohttp") is None or find_spec("tenacity") is None:
         raise FailedPreconditionError(
-            "openai_url needs aiohttp and tenacity: pip install 'groundwire[openai]'",
+            f"{setting} needs aiohttp and tenacity: pip install 'groundwire[openai]'",
             reason="OPENAI_CLIENT_MISSING",
         )

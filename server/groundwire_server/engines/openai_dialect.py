@@ -18,6 +18,8 @@ class Dialect:
     """Whether each event of a stream says how many tokens its choice has by then."""
     tokenize: str = ""
     """Path that counts tokens, from the root of the server; empty if there is none."""
+    truncation: Mapping[str, Any] = field(default_factory=dict)
+    """What an embedding model is told to read only the beginning of texts that are too long."""
     health: str = ""
     """Path that answers 200 while the model can, from the root; empty if there is none."""
 
@@ -28,6 +30,7 @@ VLLM = Dialect(
     stream_options={"continuous_usage_stats": True},
     counts_pieces=True,
     tokenize="/tokenize",
+    truncation={"truncate_prompt_tokens": -1, "truncation_side": "right"},
     health="/health",
 )
 

@@ -68,8 +68,11 @@ class Refusal:
         return cls(status or found, message, str(code), str(error.get("param") or ""))
 
 
-def error_of(refusal: Refusal, where: str) -> GroundwireError:
-    """The error for a request that the server at ``where`` refused, or failed at."""
+def error_of(refusal: Refusal, where: str, settings: str = "openai") -> GroundwireError:
+    """The error for a request that the server at ``where`` refused, or failed at.
+
+    ``settings`` begins the names of those that say where it is.
+    """
     said = f"{where} answered {refusal.status}: {refusal.message}"
     if _is_too_long(refusal):
         return LimitExceededError(said, reason="PROMPT_TOO_LONG")
@@ -78,13 +81,13 @@ def error_of(refusal: Refusal, where: str) -> GroundwireError:
     if refusal.status in (401, 403):
         # Its words may quote the key.
         return FailedPreconditionError(
-            f"{where} answered {refusal.status}: it wants another openai_api_key",
+            f"{where} answered {refusal.status}: it wants another {settings}_api_key",
             reason="REMOTE_KEY_REFUSED",
         )
     if refusal.status == 404:
         return FailedPreconditionError(
-            f"{said}. openai_model must be a model that it has, and openai_url the address of "
-            "its API, which most often ends with /v1",
+            f"{said}. {settings}_model must be a model that it has, and {settings}_url the address "
+            "of its API, which most often ends with /v1",
             reason="REMOTE_NOT_FOUND",
         )
     if refusal.status == 429:
@@ -93,7 +96,7 @@ def error_of(refusal: Refusal, where: str) -> GroundwireError:
         return UnsupportedError(said)
     if refusal.status >= 500 or refusal.status in (408, 425):
         return BrokenError(said, pause_s=refusal.retry_after_s or 0.0)
-    return FailedPreconditionError(f"{said}. See openai_url", reason="REMOTE_REFUSED")
+    return FailedPreconditionError(f"{said}. See {settings}_url", reason="REMOTE_REFUSED")
 
 
 def _exhausted(refusal: Refusal, said: str) -> ResourceExhaustedError:

@@ -34,11 +34,15 @@ Answer = TypeVar("Answer")
 class OpenAiServer:
     """One server. Its errors are those of `openai_errors`; the key is in none of them."""
 
-    def __init__(self, url: str, api_key: str, *, silence_s: float) -> None:
+    def __init__(
+        self, url: str, api_key: str, *, silence_s: float, settings: str = "openai"
+    ) -> None:
         """``url`` is that of the API, e.g. ``http://host:8000/v1``.
 
         A server that says nothing for ``silence_s`` seconds while it answers is given up.
+        ``settings`` begins the names of those that it is set up by, for its errors.
         """
+        self.settings = settings
         self.url = url.rstrip("/")
         self._root = self.url.removesuffix("/v1")
         self._key = api_key
@@ -66,6 +70,19 @@ class OpenAiServer:
 
         async def ask() -> bytes:
             return await self._asked("POST", self._root + path, body)
+
+        return self.json(await tried(ask))
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask a model with JSON, for JSON; tried again where that may help."""
+
+        async def ask() -> bytes:
+            response = await self.opened(path, body)
+            try:
+                with self.errors():
+                    return await response.read()
+            finally:
+                response.close()
 
         return self.json(await tried(ask))
 
@@ -107,7 +124,7 @@ class OpenAiServer:
     def require_open(self) -> None:
         """Raise UnavailableError after `close`."""
         if self._session.closed:
-            raise UnavailableError(f"the engine for {self.url} is closed", reason="STOPPING")
+            raise UnavailableError(f"the client of {self.url} is closed", reason="STOPPING")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -118,7 +135,7 @@ class OpenAiServer:
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 raise BrokenError(f"{self.url} cannot be reached: {error}") from None
             raise UnavailableError(
-                f"{self.url} said nothing for {self._silence_s:g} s (openai_silence_s)",
+                f"{self.url} said nothing for {self._silence_s:g} s ({self.settings}_silence_s)",
                 reason="REMOTE_SILENT",
             ) from None
         except (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError) as error:
@@ -134,8 +151,8 @@ class OpenAiServer:
         except ValueError:
             said = data[:100].decode("utf-8", "replace")
             raise UnavailableError(
-                f"{self.url} answered with what is no JSON: {said!r}. Is openai_url the address of "
-                "an OpenAI-compatible API?",
+                f"{self.url} answered with what is no JSON: {said!r}. Is {self.settings}_url the "
+                "address of an OpenAI-compatible API?",
                 reason="REMOTE_PROTOCOL",
             ) from None
 
@@ -143,7 +160,7 @@ class OpenAiServer:
         """The error for a refusal of this server, without the key."""
         if self._key:
             refusal = replace(refusal, message=refusal.message.replace(self._key, "***"))
-        return error_of(refusal, self.url)
+        return error_of(refusal, self.url, self.settings)
 
     async def _asked(self, method: str, url: str, body: Mapping[str, Any] | None) -> bytes:
         self.require_open()

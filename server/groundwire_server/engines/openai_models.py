@@ -27,24 +27,24 @@ class ServedModel:
 
 async def served_model(server: OpenAiServer, model: str, dialect: str) -> ServedModel:
     """Ask for a model by name. Raises FailedPreconditionError, with what there is, if it is not."""
-    listed = _listed(server.json(await server.get("/models")), server.url)
+    listed = _listed(server, server.json(await server.get("/models")))
     told = listed.get(model, listed.get(model + _DEFAULT_VERSION))
     if told is None:
         names = ", ".join(f'"{name}"' for name in sorted(listed)[:_MOST_NAMED]) or "none"
         raise FailedPreconditionError(
-            f'openai_model: {server.url} has no model "{model}"; it has {names}',
+            f'{server.settings}_model: {server.url} has no model "{model}"; it has {names}',
             reason="REMOTE_NOT_FOUND",
         )
     length = told.get("max_model_len") or 0
     return ServedModel(int(length), dialect_of(dialect, str(told.get("owned_by", ""))))
 
 
-def _listed(answer: Any, url: str) -> Mapping[str, Mapping[str, Any]]:
+def _listed(server: OpenAiServer, answer: Any) -> Mapping[str, Mapping[str, Any]]:
     try:
         return {str(each["id"]): each for each in answer["data"] or ()}
     except (KeyError, TypeError):
         raise UnavailableError(
-            f"{url}/models is no list of models: openai_url must be the address of an "
-            "OpenAI-compatible API, which most often ends with /v1",
+            f"{server.url}/models is no list of models: {server.settings}_url must be the address "
+            "of an OpenAI-compatible API, which most often ends with /v1",
             reason="REMOTE_PROTOCOL",
         ) from None

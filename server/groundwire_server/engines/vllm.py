@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from groundwire_index.errors import (
-    GroundwireError,
     InvalidArgumentError,
     UnavailableError,
 )
@@ -32,25 +29,12 @@ from groundwire_server.engines.vllm_constraint import (
 )
 from groundwire_server.engines.vllm_output import ChoiceStreams
 from groundwire_server.engines.vllm_parsing import Parsing, VllmParsers
+from groundwire_server.engines.vllm_process import VllmProcess
 from groundwire_server.engines.vllm_prompt import VllmPrompts
 from groundwire_server.engines.vllm_sampling import sampling_arguments
-from groundwire_server.engines.vllm_start import (
-    clean_up,
-    core_processes,
-    import_vllm,
-    require_in_place,
-    start_vllm,
-)
+from groundwire_server.engines.vllm_start import import_vllm, require_in_place
 from groundwire_server.tracing import current_span
 from groundwire_server.waiting import Waiting
-
-# The engine core gets so long to let go of its memory before it is killed.
-_SHUTDOWN_S = 15.0
-# How often a start that was cut off is looked at, until it has given up.
-_STOP_PERIOD_S = 0.2
-# vLLM measures how much memory is free while it starts, and is told of its environment through
-# that of this process.
-_one_starts = asyncio.Lock()
 
 
 class VllmEngine:
@@ -84,10 +68,7 @@ class VllmEngine:
         self._parsers = VllmParsers(tool_parser, reasoning_parser)
         self._adapters = VllmAdapters(adapters or {})
         self._max_tokens_default = max_tokens_default
-        self._starting: asyncio.Future[Any] | None = None
-        self._other_cores: frozenset[BaseProcess] = frozenset()
-        # Known when the start has ended.
-        self._cores: frozenset[BaseProcess] | None = None
+        self._process = VllmProcess()
         self._vllm: Any = None
         self._running: set[str] = set()
         # Prompt tokens of each that has no token yet.
@@ -125,16 +106,7 @@ class VllmEngine:
             **self._adapters.engine_arguments(self._args),
             **self._args,
         }
-        async with _one_starts:
-            self._other_cores = core_processes()
-            starting = run_blocking(start_vllm, self._source, args, self._gpus)
-            self._starting = asyncio.ensure_future(starting)
-            try:
-                # Cancelled, this leaves the thread that loads to `close`.
-                vllm = await asyncio.shield(self._starting)
-            finally:
-                if self._starting.done():
-                    self._cores = self._own_cores()
+        vllm = await self._process.start(self._source, args, self._gpus)
         self._parsers.start(vllm)
         await self._adapters.load(vllm)
         self._defaults = vllm.model_config.get_diff_sampling_param()
@@ -197,28 +169,8 @@ class VllmEngine:
 
     async def close(self) -> None:
         """Stop, ending what still runs. Idempotent; also after a start that was cut off."""
-        starting, self._starting = self._starting, None
-        if starting is None:
-            return
-        while not starting.done():
-            for process in self._own_cores():
-                process.terminate()
-            await asyncio.wait({starting}, timeout=_STOP_PERIOD_S)
-        # A start that failed has told whoever waited for it.
-        with contextlib.suppress(GroundwireError):
-            vllm = await starting
-            await vllm.abort(list(self._running))
-            if vllm.output_handler is not None:
-                # Else it takes the end of the engine core for its death.
-                vllm.output_handler.cancel()
-            await run_blocking(vllm.shutdown, _SHUTDOWN_S)
-        self._vllm = vllm = None
-        del starting
-        await run_blocking(clean_up, self._own_cores(), _SHUTDOWN_S)
-
-    def _own_cores(self) -> frozenset[BaseProcess]:
-        """The processes that it started, or, while it starts, all that were not there before."""
-        return core_processes() - self._other_cores if self._cores is None else self._cores
+        self._vllm = None
+        await self._process.close(self._running)
 
     def _trace_headers(self) -> Mapping[str, str] | None:
         """For spans of its own, where it is told to send some."""

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from groundwire_index.errors import FailedPreconditionError
 
@@ -48,14 +48,14 @@ def require_vllm() -> None:
         )
 
 
-def require_in_place(model: str) -> None:
+def require_in_place(model: str, setting: str = "vllm_model") -> None:
     """Raise FailedPreconditionError if a path is given, rather than a hub name, with nothing there.
 
     vLLM would take it for a hub name, after many seconds.
     """
     if model.startswith(("/", "./", "../")) and not Path(model).exists():
         raise FailedPreconditionError(
-            f'vllm_model: there is nothing at "{model}": give the folder of a model that is '
+            f'{setting}: there is nothing at "{model}": give the folder of a model that is '
             "there, or the name of one on the hub",
             reason="VLLM_MODEL_MISSING",
         )
@@ -75,7 +75,22 @@ def import_vllm() -> None:
     _route_logs()
 
 
-def start_vllm(model: str, args: Mapping[str, Any], gpus: str = "") -> Any:
+class SettingNames(NamedTuple):
+    """The settings that say what a vLLM is, for errors."""
+
+    model: str
+    args: str
+
+
+VLLM_SETTINGS = SettingNames("vllm_model", "vllm_args")
+
+
+def start_vllm(
+    model: str,
+    args: Mapping[str, Any],
+    gpus: str = "",
+    named: SettingNames = VLLM_SETTINGS,
+) -> Any:
     """An AsyncLLM whose engine core is up, on GPUs of these numbers. Blocking, for many seconds.
 
     Raises FailedPreconditionError if vLLM does not know an argument or cannot load the model.
@@ -84,7 +99,8 @@ def start_vllm(model: str, args: Mapping[str, Any], gpus: str = "") -> Any:
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    _require_known(args, {field.name for field in dataclasses.fields(AsyncEngineArgs)})
+    known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+    _require_known(args, known, named.args)
     on_cpu = bool(current_platform.is_cpu())
     settings = {**_ENVIRONMENT, **(_CPU_CACHE if on_cpu else {})}
     environment = {**_unset(settings), SERVER_PID: str(os.getpid())}
@@ -105,7 +121,7 @@ def start_vllm(model: str, args: Mapping[str, Any], gpus: str = "") -> Any:
         gc.collect()
     raise FailedPreconditionError(
         f'vLLM cannot serve "{model}": {problem}. Its own lines in the log say more; '
-        "vllm_model must be a folder or hub name in reach, and vllm_args fit it",
+        f"{named.model} must be a folder or hub name in reach, and {named.args} fit it",
         reason="VLLM_NOT_STARTED",
     )
 
@@ -151,10 +167,10 @@ def _qualified(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _require_known(args: Mapping[str, Any], known: set[str]) -> None:
+def _require_known(args: Mapping[str, Any], known: set[str], setting: str) -> None:
     if unknown := sorted(set(args) - known):
         raise FailedPreconditionError(
-            f"vllm_args: vLLM has no engine argument {', '.join(unknown)}",
+            f"{setting}: vLLM has no engine argument {', '.join(unknown)}",
             reason="VLLM_ARGUMENT_UNKNOWN",
         )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from groundwire_server.embedders.precision import cpu_has_bf16, dtype_of
+from groundwire_server.embedders.precision import cpu_has_bf16, dtype_of, vllm_precision
 
 
 def torch(*, gpu: bool, gpu_bf16: bool = False) -> SimpleNamespace:
@@ -35,6 +35,12 @@ def test_a_cpu_that_says_nothing_has_no_bf16(tmp_path: Path) -> None:
 def test_what_was_asked_for_is_used() -> None:
     assert dtype_of("fp32", torch(gpu=True, gpu_bf16=True)) == "fp32"
     assert dtype_of("bf16", torch(gpu=False)) == "bf16"
+    assert dtype_of("fp16", torch(gpu=False)) == "fp16"
+
+
+def test_vllm_is_told_what_was_asked_for_and_nothing_else() -> None:
+    assert vllm_precision("fp16") == {"dtype": "float16"}
+    assert vllm_precision("auto") == {}
 
 
 def test_a_gpu_runs_in_the_half_precision_it_has() -> None:

@@ -20,6 +20,7 @@ from groundwire_server.embedders.embedder import (
     TextTooLongError,
     Truncation,
 )
+from groundwire_server.embedders.precision import Precision
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.embedders.weights import built_in_folder
 
@@ -86,6 +87,20 @@ async def test_the_built_in_model_computes_what_the_library_computes(
     ours = await embedder.embed(TEXTS, EmbedKind.PASSAGE)
 
     assert cosines(ours.vectors, library.encode(TEXTS)).min() > 0.9999
+    assert ours.vectors.dtype == np.float32
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+async def test_in_half_precision_it_computes_nearly_the_same(
+    embedder: Embedder, precision: Precision
+) -> None:
+    half = SentenceTransformersEmbedder("all-MiniLM-L6-v2", precision=precision)
+    await half.start()
+    ours = await half.embed(TEXTS, EmbedKind.PASSAGE)
+    await half.close()
+    whole = await embedder.embed(TEXTS, EmbedKind.PASSAGE)
+
+    assert cosines(ours.vectors, whole.vectors).min() > 0.999
     assert ours.vectors.dtype == np.float32
 
 

@@ -222,6 +222,11 @@ def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch)
         (["--routes", '{"r": {"weights": {"extractive": 0}}}'], "greater than 0"),
         (["--routes", '{"r": {"weights": {"m": 1}}}'], '"r" leads to "m", which is no model'),
         (["--routes", '{"extractive": {"weights": {"extractive": 1}}}'], "a key of routes must"),
+        (["--embedder-url", "host:8000"], "must start with http://"),
+        (["--embedder-url", "http://u:p@host"], "must hold no password"),
+        (["--embedder-tokenizer", "t.json"], "only for an embedder_url"),
+        (["--embedder-url", "http://h", "--embedder-runtime", "vllm"], "not for an embedder_url"),
+        (["--embedder-vllm-args", '{"a": 1}'], "only for embedder_runtime vllm"),
     ],
 )
 def test_a_model_is_described_whole_and_has_a_name_of_its_own(flags: list[str], why: str) -> None:
@@ -240,6 +245,8 @@ def test_a_password_is_never_shown() -> None:
     assert shown("milvus_token", "root:hunter2") == "***"
     assert shown("milvus_token", "") == ""
     assert shown("openai_api_key", "sk-hunter2") == "***"
+    assert shown("embedder_api_key", "sk-hunter2") == "***"
+    assert shown("embedder_tokenizer", "models/tokenizer.json") == "models/tokenizer.json"
     (problem,) = problems("--openai-url", "https://u:hunter2@host/v1")
     assert "hunter2" not in problem
     far = '"engine": "openai", "source": "m", "api_key": "hunter2"'
