@@ -89,6 +89,20 @@ class CollectionBackend(Protocol):
         longer kept.
         """
 
+    def newest(
+        self,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        limit: int = 100,
+        include: Include = ...,
+    ) -> ScrollPage:
+        """Read every record that matches, page by page, the last inserted first.
+
+        Each page shows the state of its own time: what has been deleted since the first page is in
+        none, what has been inserted since is in none either, and none is in two.
+        """
+
     def search(self, query: SearchQuery) -> SearchResult:
         """The best records for one query, best first, equals in order of id."""
 

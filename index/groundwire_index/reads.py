@@ -33,7 +33,7 @@ from groundwire_index.records import (
     Vector,
 )
 from groundwire_index.refusals import required_vector
-from groundwire_index.scroll import scroll_page
+from groundwire_index.scroll import newest_page, scroll_page
 from groundwire_index.search import search
 from groundwire_index.snapshot import Snapshot
 from groundwire_index.upkeep import Upkeep
@@ -102,6 +102,26 @@ class Reads:
         with self._store.snapshot() as snapshot:
             self._filter(snapshot, [compiled])
             return scroll_page(snapshot, compiled, cursor, limit, include)
+
+    def newest(
+        self,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        limit: int = 100,
+        include: Include = ALL_BUT_VECTOR,
+    ) -> ScrollPage:
+        """Read every record that matches, page by page, the last inserted first.
+
+        Unlike a scroll, each page shows the state of its own time, so that what has been deleted
+        since the first page is in none; what has been inserted since is in none either, and none is
+        in two. Otherwise as `scroll`.
+        """
+        check_range(limit, "limit", 1, MAX_PAGE)
+        compiled = compile_filter(where)
+        with self._store.snapshot() as snapshot:
+            self._filter(snapshot, [compiled])
+            return newest_page(snapshot, compiled, cursor, limit, include)
 
     # --- searches ---
 

@@ -1,7 +1,8 @@
-"""Every record that matches, page by page, as of the moment the scroll began."""
+"""Every record that matches, page by page: as of the moment the scroll began, or newest first."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 
@@ -48,6 +49,31 @@ def scroll_page(
     return ScrollPage(
         records=tuple(snapshot.records(page, include)),
         next_cursor=Cursor(at.sequence, last).sealed(key, digest) if more else "",
+    )
+
+
+def newest_page(
+    snapshot: Snapshot, where: CompiledFilter, cursor: str, limit: int, include: Include
+) -> ScrollPage:
+    """One page of at most ``limit`` live records, the last inserted first."""
+    # Not a cursor of a scroll, which goes the other way.
+    key, digest = (
+        cursor_key(snapshot.connection),
+        hashlib.sha256(b"newest" + digest_of(where)).digest(),
+    )
+    at = open_cursor(cursor, key, digest) if cursor else Cursor(0, snapshot.state.next_row)
+    listed = _listed(snapshot, where, snapshot.state.sequence)
+    found = snapshot.rows(
+        (listed or Sql("")) + Sql("r.place < ? AND r.died IS NULL AND ", (at.place,)) + where.sql,
+        include,
+        table=_BY_PLACE if listed is None else _LISTED,
+        order=f"ORDER BY r.place DESC LIMIT {limit + 1}",
+    )
+    page = _fitting(found, limit)
+    more = next(found, None) is not None
+    return ScrollPage(
+        records=tuple(snapshot.records(page, include)),
+        next_cursor=Cursor(0, page[-1].place).sealed(key, digest) if more else "",
     )
 
 

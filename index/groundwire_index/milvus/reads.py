@@ -24,7 +24,7 @@ from groundwire_index.milvus.rows import (
     record_of,
 )
 from groundwire_index.milvus.schema import BODY, DOCUMENTS, KEY, RECORDS, STATE
-from groundwire_index.milvus.scroll import scroll_page
+from groundwire_index.milvus.scroll import newest_page, scroll_page
 from groundwire_index.milvus.search import require_supported, search
 from groundwire_index.milvus.writer import Writer
 from groundwire_index.reads import ALL_BUT_VECTOR
@@ -90,6 +90,20 @@ class MilvusReads:
         expression = expression_of(where)
         with self._writer.reading() as head:
             return scroll_page(self._link, self._name, head, expression, cursor, limit, include)
+
+    def newest(
+        self,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        limit: int = 100,
+        include: Include = ALL_BUT_VECTOR,
+    ) -> ScrollPage:
+        """Read every record that matches, the last inserted first; see `newest_page`."""
+        check_range(limit, "limit", 1, MAX_PAGE)
+        expression = expression_of(where)
+        with self._writer.reading() as head:
+            return newest_page(self._link, self._name, head, expression, cursor, limit, include)
 
     # --- searches ---
 

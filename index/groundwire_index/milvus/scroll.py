@@ -1,4 +1,4 @@
-"""Every record that matches, page by page, for as long as nothing is written."""
+"""Every record that matches, page by page: for as long as nothing is written, or newest first."""
 
 from __future__ import annotations
 
@@ -46,6 +46,41 @@ def scroll_page(
         return ScrollPage(records, "")
     next_at = Cursor(at.sequence, places[len(records) - 1][0])
     return ScrollPage(records, next_at.sealed(key, digest))
+
+
+def newest_page(
+    link: MilvusLink,
+    name: str,
+    head: Head,
+    where: str,
+    cursor: str,
+    limit: int,
+    include: Include,
+) -> ScrollPage:
+    """One page of at most ``limit`` records, the last inserted first."""
+    # Not a cursor of a scroll, which goes the other way.
+    key, digest = name.encode(), hashlib.sha256(b"newest" + where.encode()).digest()
+    at = open_cursor(cursor, key, digest) if cursor else Cursor(0, head.places + 1)
+    places = _places_before(link, name, where, at.place, limit + 1)
+    records = _read(link, name, [key for _, key in places[:limit]], include)
+    if len(places) == len(records):
+        return ScrollPage(records, "")
+    return ScrollPage(records, Cursor(0, places[len(records) - 1][0]).sealed(key, digest))
+
+
+def _places_before(
+    link: MilvusLink, name: str, where: str, before: int, wanted: int
+) -> list[tuple[int, str]]:
+    """The last so many records that match before a place, from the last: place and key."""
+    found: list[tuple[int, str]] = []
+    size = wanted
+    while before > 1 and len(found) < wanted:
+        after = max(0, before - 1 - size)
+        within = f"{RECORDS} and {PLACE} > {after} and {PLACE} < {before} and {where}"
+        rows = link.select(name, within, (PLACE,))
+        found += sorted(((row[PLACE], row[KEY]) for row in rows), reverse=True)
+        before, size = after + 1, min(size * _GROWTH, MAX_ROWS)
+    return found[:wanted]
 
 
 def _places(

@@ -14,7 +14,7 @@ from groundwire_index.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from groundwire_index.filters import All, Condition, Not, Operator
+from groundwire_index.filters import All, Condition, Filter, Not, Operator
 from groundwire_index.records import ChunkPosition, Count, Include, Record, WriteResult
 
 from tests.conformance.backend.conftest import Make
@@ -206,6 +206,39 @@ def test_a_scroll_reads_every_record_once(collection: CollectionBackend) -> None
                 if not (cursor := page.next_cursor):
                     break
             assert read == expected
+
+
+def test_the_newest_come_first_as_they_are_by_now(collection: CollectionBackend) -> None:
+    names = [f"r{number:03}" for number in range(57)]
+    collection.upsert([record(name, metadata={"odd": n % 2}) for n, name in enumerate(names)])
+    collection.upsert([record("r000", text="replaced, and no newer", metadata={"odd": 0})])
+    odd = Condition("odd", Operator.EQ, 1)
+    for where, expected in ((None, names), (odd, names[1::2]), (Not(odd), names[::2])):
+        for limit in (7, 57, 1000):
+            assert newest_of(collection, where, limit) == expected[::-1]
+    first = collection.newest(limit=3)
+    assert ids(first.records) == ["r056", "r055", "r054"]
+    collection.delete_ids(["r053"])
+    collection.upsert([record("later")])
+    assert ids(collection.newest(cursor=first.next_cursor, limit=2).records) == ["r052", "r051"]
+    for wrong in (
+        lambda: collection.newest(odd, cursor=first.next_cursor),
+        lambda: collection.scroll(cursor=first.next_cursor),
+    ):
+        with pytest.raises(InvalidArgumentError) as raised:
+            wrong()
+        assert raised.value.reason == "CURSOR_INVALID"
+
+
+def newest_of(collection: CollectionBackend, where: Filter | None, limit: int) -> list[str]:
+    read: list[str] = []
+    cursor = ""
+    while True:
+        page = collection.newest(where, cursor=cursor, limit=limit)
+        assert len(page.records) <= limit
+        read += ids(page.records)
+        if not (cursor := page.next_cursor):
+            return read
 
 
 def test_a_cursor_is_good_for_one_collection_and_filter(make: Make) -> None:
