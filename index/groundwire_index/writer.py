@@ -67,6 +67,8 @@ class Writer:
         self._segments: Segments | None = None
         self._tail = Tail(1, 0)
         self._closed: GroundwireError | None = None
+        # What was purged can still be in the log, also that of a former process.
+        self._purged = True
 
     def watch(self, on_publish: Callable[[View], None]) -> None:
         """Show every view that is published from now on; to be looked at quickly."""
@@ -88,10 +90,17 @@ class Writer:
         return cast(T, job.result)
 
     def purge(self) -> int:
-        """Remove the rows that no reader can want any more; how many they were."""
+        """Remove the rows that no reader can want any more; how many they were.
+
+        What writes have removed by then is gone from the database's log, too, unless a reader is
+        in the way for long: then the next purge has it go.
+        """
         total = 0
-        while removed := self.write(lambda transaction: purge(transaction, self._retention)):
+        while removed := self.write(self._purge):
             total += removed
+        with self._turn:
+            if self._purged and self._closed is None:
+                self._purged = not self._connections.empty_log(self._database)
         return total
 
     def view_at(self, sequence: int) -> View | None:
@@ -151,7 +160,7 @@ class Writer:
                 job.attempt(transaction)
             if transaction.state.sequence != before.sequence:
                 forget_answers(transaction)
-                purge(transaction, self._retention)
+                self._purge(transaction)
             if transaction.state != before:
                 self._store(transaction)
             # Should the commit fail, it could still show after a crash: its slots stay taken.
@@ -161,6 +170,11 @@ class Writer:
         self._show(transaction, segments, entries)
         for job in jobs:
             job.finish()
+
+    def _purge(self, transaction: Transaction) -> int:
+        removed = purge(transaction, self._retention)
+        self._purged = self._purged or removed > 0
+        return removed
 
     def _transaction(self, connection: sqlite3.Connection) -> Transaction:
         return Transaction(

@@ -107,6 +107,18 @@ class ConnectionPool:
         """The checksums of the database at ``path``, which follow what is written here."""
         return self._sums.setdefault(path, PageSums(path))
 
+    def empty_log(self, path: Path) -> bool:
+        """Leave nothing of former pages in the log of ``path``; whether that could be done.
+
+        Nobody writes meanwhile, and readers have a moment to let go of it.
+        """
+        with self.lend(path, Role.WRITER) as connection, self._alone(path):
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                return self.page_sums(path).empty_log(connection)
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {round(1000 * _BUSY_TIMEOUT_S)}")
+
     def _follow(self, path: Path, writer: sqlite3.Connection) -> None:
         sums = self.page_sums(path)
         sums.follow(writer)

@@ -90,6 +90,19 @@ class PageSums:
             if self._frames >= frames and self._put_in_place(connection):
                 self._store()
 
+    def empty_log(self, connection: sqlite3.Connection) -> bool:
+        """Put the log in its place and cut it off, so that nothing is left of former pages.
+
+        Nobody else writes meanwhile. Whether it is empty now: a reader may be in the way.
+        """
+        with self._changing, suppress(OSError, sqlite3.Error):
+            self._follow()
+            if self._put_in_place(connection):
+                self._store()
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+        return False
+
     def log_is_long(self) -> bool:
         """Whether readers have kept the log from its place for too long; then not for a while."""
         with self._changing:
