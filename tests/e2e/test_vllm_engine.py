@@ -227,6 +227,33 @@ async def test_requests_carry_a_priority(engine: VllmEngine) -> None:
     assert isinstance(events[-1], GenerationEnd)
 
 
+async def test_who_has_a_lower_priority_runs_first() -> None:
+    """In the engine, which runs one at a time here."""
+    engine = VllmEngine(str(small_llama()), args={**ARGS, "max_num_seqs": 1})
+    await engine.start()
+    order: list[int] = []
+
+    async def ask(priority: int, tokens: int) -> None:
+        sampling = Sampling(max_tokens=tokens, seed=1, temperature=1.0)
+        async for event in engine.generate(request(sampling, priority=priority)):
+            if isinstance(event, TextPiece) and priority not in order:
+                order.append(priority)
+
+    await asyncio.gather(ask(0, 100), ask(9, 2), ask(5, 2), ask(7, 2))
+    await engine.close()
+
+    assert order == [0, 5, 7, 9]
+
+
+async def test_the_choices_of_a_seed_are_the_same_again(engine: VllmEngine) -> None:
+    asked = request(Sampling(temperature=1.0, seed=5, max_tokens=8, n=3))
+    first, again = [await events_of(engine, asked) for _ in range(2)]
+    texts = [text_of(first, choice) for choice in range(3)]
+
+    assert texts == [text_of(again, choice) for choice in range(3)]
+    assert len(set(texts)) == 3
+
+
 async def test_closing_the_stream_frees_the_request_while_it_decodes(engine: VllmEngine) -> None:
     stream = engine.generate(request(Sampling(max_tokens=400, seed=1)))
     assert isinstance(await anext(stream), Accepted)

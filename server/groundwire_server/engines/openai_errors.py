@@ -22,6 +22,12 @@ from groundwire_server.engines.engine import Sampling
 _SAMPLING = {field.name for field in dataclasses.fields(Sampling)}
 # The API has a code for it, which few servers send; these are their words.
 _TOO_LONG = ("context_length_exceeded", "maximum context length", "context size", "context window")
+_FIELDS = {
+    "messages": "chat.messages",
+    "prompt": "prompt",
+    "tools": "tools",
+    "tool_choice": "tool_choice",
+}
 _NO_QUOTA = "insufficient_quota"
 _LONGEST_MESSAGE = 500
 
@@ -119,7 +125,7 @@ def _field(param: str) -> str:
         return f"sampling.{param}"
     if param == "top_logprobs":
         return "sampling.logprobs"
-    return {"messages": "chat.messages", "prompt": "prompt"}.get(param, "request")
+    return _FIELDS.get(param, "request")
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -168,6 +168,32 @@ async def test_log_probabilities_are_those_of_the_text(serve: Serve, engine: Vll
     assert len(greeted.logprobs) == greeted.finished.usage.completion_tokens
 
 
+@pytest.mark.parametrize(
+    ("stops", "text"),
+    [
+        (["ood e"], "G"),
+        (["welcome to the dome?", "come to the dome."], "Good evening, and wel"),
+        (["never", "dome."], "Good evening, and welcome to the "),
+    ],
+)
+async def test_a_stop_string_is_found_over_the_ends_of_tokens(
+    serve: Serve, engine: VllmEngine, stops: list[str], text: str
+) -> None:
+    """Of which nothing has been sent before it is whole."""
+    asked = asking("<|greet|>", tools=[], sampling={"stop": stops, "n": 2, "logprobs": 0})
+    async with serve(engine) as serving:
+        events = await stream(serving, asked)
+        answer = await complete(serving, asked)
+    for choice in range(2):
+        assert text_of([event for event in events if event.choice == choice]) == text
+    assert (answer.text, answer.other_choices[0].text) == (text, text)
+    assert answer.finished.finish_reason == FINISH_REASON_STOP
+    # Also those of the stop string, which the model made.
+    assert sum(len(one.logprobs) for one in (answer, *answer.other_choices)) == (
+        answer.finished.usage.completion_tokens
+    )
+
+
 async def test_a_chat_goes_on_with_the_results_of_calls(serve: Serve, engine: VllmEngine) -> None:
     call = {"id": "c-1", "name": "weather", "arguments": '{"city": "Jena"}'}
     made = {"role": "ROLE_ASSISTANT", "tool_calls": [call]}

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -36,11 +37,12 @@ def vllm_http() -> Iterator[str]:
 
 
 @contextmanager
-def vllm_server(module: str, *flags: str) -> Iterator[int]:
-    """Run ``python -m module`` on loopback until the end; its port."""
+def vllm_server(module: str, *flags: str, model: Path | None = None) -> Iterator[int]:
+    """Run ``python -m module`` on loopback until the end; its port. ``model``: the small one."""
     port = _free_port()
     command = [
-        *(sys.executable, "-m", module, "--model", str(small_llama()), "--dtype", "float32"),
+        *(sys.executable, "-m", module, "--model", str(model or small_llama())),
+        *("--dtype", "float32"),
         *("--host", "127.0.0.1", "--port", str(port), "--gpu-memory-utilization", "0.3"),
         *flags,
     ]
