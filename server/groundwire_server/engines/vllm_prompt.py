@@ -13,6 +13,9 @@ from groundwire_server.engines.tools import Tool
 
 # Also what is told to parsers whose model reasons only if its template says so.
 TEMPLATE_ARGUMENTS = {"add_generation_prompt": True}
+# So many characters take no longer to tokenize than a thread takes to hand them over and back. When
+# many requests come at once, each thread waits for Python's lock, up to the switch interval.
+_SHORT = 2000
 
 
 class VllmPrompts:
@@ -34,14 +37,20 @@ class VllmPrompts:
 
         if isinstance(content, str):
             unlimited = TokenizeParams(max_total_tokens=None)
-            (prompt,) = await self._renderer.render_cmpl_async([{"prompt": content}], unlimited)
+            if len(content) <= _SHORT:
+                (prompt,) = self._renderer.render_cmpl([{"prompt": content}], unlimited)
+            else:
+                (prompt,) = await self._renderer.render_cmpl_async([{"prompt": content}], unlimited)
             return prompt
         offered = {"tools": [tool_message(tool) for tool in tools]} if tools else {}
         template = ChatParams(chat_template_kwargs={**TEMPLATE_ARGUMENTS, **offered})
         unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         chat = [chat_message(message) for message in content]
         try:
-            _, (prompt,) = await self._renderer.render_chat_async([chat], template, unlimited)
+            if not tools and sum(len(message.content) for message in content) <= _SHORT:
+                _, (prompt,) = self._renderer.render_chat([chat], template, unlimited)
+            else:
+                _, (prompt,) = await self._renderer.render_chat_async([chat], template, unlimited)
         except ChatTemplateResolutionError:
             raise FailedPreconditionError(
                 f'"{self._model}" has no chat template: send `prompt` instead of `chat`',
