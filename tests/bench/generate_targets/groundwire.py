@@ -17,6 +17,8 @@ from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, Streamed
 from tests.e2e.serving import ServerProcess
 from tests.models import small_llama
 
+# What vLLM compiles may take minutes where other work runs.
+START_S = 300.0
 # For what does not depend on the speed of the model: nothing is compiled first.
 EAGER = ("--vllm-args", json.dumps({**MODEL_ARGS, "enforce_eager": True}))
 
@@ -34,7 +36,7 @@ class Groundwire:
         self._stack = AsyncExitStack()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         model = ("--vllm-model", str(small_llama()), "--vllm-args", json.dumps(MODEL_ARGS))
-        server = ServerProcess(folder / "data", *model, *self._flags)
+        server = ServerProcess(folder / "data", *model, *self._flags, start_s=START_S)
         self.server = self._stack.enter_context(server)
         self.channel = await self._stack.enter_async_context(
             grpc.aio.insecure_channel(server.address)
