@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -78,12 +77,10 @@ class SupervisedEngine:
         self._began = self._now()
         self._watching = asyncio.create_task(self._watch())
 
-    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
-        """Stream the events of one generation; see `Engine`."""
+    def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+        """Stream the events of one generation; see `Engine`. While it is down, raises at once."""
         self._require_up()
-        async with contextlib.aclosing(self._engine.generate(request)) as events:
-            async for event in events:
-                yield event
+        return self._engine.generate(request)
 
     async def count_tokens(self, content: str | Sequence[Message]) -> int:
         """Count the tokens of a text, or of messages under the model's chat template."""
