@@ -1,7 +1,9 @@
 """Tokens per second and time to the first token, against vLLM in process and its own servers.
 
-All serve the same small model, so that the fronts dominate, and are asked the same prompts, each
-once. They take turns, so that what else the machine does falls on all of them.
+All serve the same small model, so that the fronts dominate, and are asked the same prompt. They
+take turns, so that what else the machine does falls on all of them. The tokens of servers are read
+by h2load, because a client in Python takes the processor away from what it measures; the first
+token of one stream is timed in Python, while h2load reads the others.
 """
 
 from __future__ import annotations
@@ -10,17 +12,21 @@ import asyncio
 import statistics
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import psutil
 import uvloop
 
 from tests.bench.generate_targets import TARGETS, AsyncLlm, Target
+from tests.bench.generate_targets.target import MAX_TOKENS
+from tests.bench.h2load import require_h2load
 
 STREAMS = (1, 8, 32, 64)
 ROUNDS = 5
 ROUND_S = 3.0
+# Seconds until the other streams are under way.
+SETTLED_S = 0.5
 # Of AsyncLLM's tokens per second, and of those of vLLM's servers.
 SHARE_OF_ENGINE = 0.85
 SHARE_OF_SERVERS = 1.1
@@ -34,30 +40,38 @@ class Round:
 
     tokens_per_second: float
     first_ms: float
-    """Median."""
+    """Median; 0 where it was not asked for."""
 
 
-async def asked(target: Target, streams: int, round_number: int) -> Round:
+async def measured(target: Target, streams: int) -> Round:
     """Stream for a while, so many at once."""
-    first_s: list[float] = []
-    tokens = 0
-    began = time.perf_counter()
+    # How many are answered in that time is not known before.
+    few = streams * 2
+    per_second = few / await target.answer(few, streams)
+    requests = max(streams, round(per_second * ROUND_S / streams) * streams)
+    rate = requests * MAX_TOKENS / await target.answer(requests, streams)
+    first_ms = await first_token_ms(target, streams) if streams in MOST_ADDED_MS else 0.0
+    return Round(rate, first_ms)
 
-    async def one_after_another(number: int) -> None:
-        nonlocal tokens
-        turn = 0
-        while time.perf_counter() < began + ROUND_S:
-            # Another one each time, so that no prefix cache helps anyone.
-            prompt = f"{round_number}.{number}.{turn}: the observatory stands on a ridge, and opens"
-            streamed = await target.stream(prompt)
-            tokens += streamed.tokens
-            if streamed.first_s is not None:
-                first_s.append(streamed.first_s)
-            turn += 1
 
-    await asyncio.gather(*(one_after_another(number) for number in range(streams)))
-    seconds = time.perf_counter() - began
-    return Round(tokens / seconds, statistics.median(first_s) * 1000)
+async def first_token_ms(target: Target, streams: int) -> float:
+    """Of one stream, median, while the others stream."""
+    others = None
+    if streams > 1:
+        others = asyncio.create_task(target.answer(10**6, streams - 1))
+        await asyncio.sleep(SETTLED_S)
+    first_s = []
+    until = time.perf_counter() + ROUND_S
+    while time.perf_counter() < until:
+        streamed = await target.stream()
+        if streamed.tokens != MAX_TOKENS or streamed.first_s is None:
+            raise AssertionError(f"{target.name} ended after {streamed.tokens} tokens")
+        first_s.append(streamed.first_s)
+    if others is not None:
+        others.cancel()
+        with suppress(asyncio.CancelledError):
+            await others
+    return statistics.median(first_s) * 1000
 
 
 def show(streams: int, rounds: dict[str, list[Round]]) -> bool:
@@ -68,7 +82,8 @@ def show(streams: int, rounds: dict[str, list[Round]]) -> bool:
     for name, own in rounds.items():
         rate = statistics.median(one.tokens_per_second for one in own)
         first_ms = statistics.median(one.first_ms for one in own)
-        print(f"  {name}: {rate:,.0f} tokens/s, first token {first_ms:.1f} ms", flush=True)
+        first = f", first token {first_ms:.1f} ms" if first_ms else ""
+        print(f"  {name}: {rate:,.0f} tokens/s{first}", flush=True)
     for name, own in peers:
         ratio = statistics.median(
             one.tokens_per_second / other.tokens_per_second
@@ -94,7 +109,7 @@ async def measure() -> bool:
             rounds: dict[str, list[Round]] = {target.name: [] for target in targets}
             for number in range(ROUNDS + 1):
                 for target in targets:
-                    one = await asked(target, streams, number)
+                    one = await measured(target, streams)
                     if number:  # The first round is for warming up.
                         rounds[target.name].append(one)
             kept &= show(streams, rounds)
@@ -102,6 +117,7 @@ async def measure() -> bool:
 
 
 def main() -> int:
+    require_h2load()
     print(f"load of the machine before: {psutil.getloadavg()[0]:.1f}")
     return 0 if uvloop.run(measure()) else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from typing import Self
 
@@ -13,7 +14,7 @@ from groundwire_server.engines.vllm_start import (
     start_vllm,
 )
 
-from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, Streamed
+from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, PROMPT, Streamed
 from tests.models import small_llama
 
 SHUTDOWN_S = 15.0
@@ -36,7 +37,7 @@ class AsyncLlm:
         self._llm = None
         await asyncio.to_thread(clean_up, cores, SHUTDOWN_S)
 
-    async def stream(self, prompt: str) -> Streamed:
+    async def stream(self) -> Streamed:
         """Generate."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -45,6 +46,18 @@ class AsyncLlm:
             max_tokens=MAX_TOKENS, temperature=0.0, output_kind=RequestOutputKind.DELTA
         )
         streamed = Streamed()
-        async for output in self._llm.generate(prompt, sampling, uuid.uuid4().hex):
+        async for output in self._llm.generate(PROMPT, sampling, uuid.uuid4().hex):
             streamed.came(len(output.outputs[0].token_ids))
         return streamed
+
+    async def answer(self, requests: int, at_once: int) -> float:
+        """The same; there is no client."""
+        left = iter(range(requests))
+
+        async def one_after_another() -> None:
+            for _ in left:
+                await self.stream()
+
+        began = time.perf_counter()
+        await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+        return time.perf_counter() - began

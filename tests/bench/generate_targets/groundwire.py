@@ -13,7 +13,8 @@ from groundwire.v1 import generate_service_pb2 as pb
 from groundwire.v1 import generate_service_pb2_grpc as pb_grpc
 from groundwire.v1.generation_pb2 import SamplingParameters
 
-from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, Streamed
+from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, PROMPT, Streamed
+from tests.bench.h2load import grpc_post, sent
 from tests.e2e.serving import ServerProcess
 from tests.models import small_llama
 
@@ -21,6 +22,9 @@ from tests.models import small_llama
 START_S = 300.0
 # For what does not depend on the speed of the model: nothing is compiled first.
 EAGER = ("--vllm-args", json.dumps({**MODEL_ARGS, "enforce_eager": True}))
+ASKED = pb.GenerateRequest(
+    prompt=PROMPT, sampling=SamplingParameters(max_tokens=MAX_TOKENS, temperature=0.0)
+)
 
 
 class Groundwire:
@@ -47,11 +51,16 @@ class Groundwire:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
-    async def stream(self, prompt: str) -> Streamed:
+    async def stream(self) -> Streamed:
         """Generate."""
-        sampling = SamplingParameters(max_tokens=MAX_TOKENS, temperature=0.0)
         streamed = Streamed()
-        async for event in self.stub.Generate(pb.GenerateRequest(prompt=prompt, sampling=sampling)):
+        async for event in self.stub.Generate(ASKED):
             if event.HasField("text_delta"):
                 streamed.came(event.text_delta.token_count)
         return streamed
+
+    async def answer(self, requests: int, at_once: int) -> float:
+        """Generate, by h2load."""
+        path = "/groundwire.v1.GenerateService/Generate"
+        post = grpc_post(self.server.address, path, ASKED.SerializeToString())
+        return await sent(post, requests, at_once)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from typing import Self
 
 import aiohttp
 
-from tests.bench.generate_targets.target import MAX_TOKENS, Streamed
+from tests.bench.generate_targets.target import MAX_TOKENS, PROMPT, Streamed
+from tests.bench.h2load import Post, sent
 from tests.e2e.generate.vllm_servers import HTTP, vllm_server
 from tests.models import small_llama
+
+ASKED = {
+    "model": str(small_llama()),
+    "prompt": PROMPT,
+    "max_tokens": MAX_TOKENS,
+    "temperature": 0.0,
+    "stream": True,
+}
 
 
 class OpenAiServer:
@@ -33,18 +43,17 @@ class OpenAiServer:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
-    async def stream(self, prompt: str) -> Streamed:
+    async def stream(self) -> Streamed:
         """Complete."""
-        asked = {
-            "model": str(small_llama()),
-            "prompt": prompt,
-            "max_tokens": MAX_TOKENS,
-            "temperature": 0.0,
-            "stream": True,
-        }
         streamed = Streamed()
-        async with self._http.post(self._url, json=asked) as answer:
+        async with self._http.post(self._url, json=ASKED) as answer:
             answer.raise_for_status()
             async for chunk in answer.content.iter_any():
                 streamed.came(chunk.count(b'"text":'))
         return streamed
+
+    async def answer(self, requests: int, at_once: int) -> float:
+        """Complete, by h2load."""
+        headers = {"content-type": "application/json"}
+        post = Post(self._url, json.dumps(ASKED).encode(), headers, http1=True)
+        return await sent(post, requests, at_once)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 MAX_TOKENS = 64
+# Continued greedily, the small model does not end before so many.
+PROMPT = "The observatory stands on a ridge, and opens"
 MODEL_ARGS = {"dtype": "float32", "gpu_memory_utilization": 0.3}
 
 
@@ -35,6 +37,13 @@ class Target(Protocol):
 
     async def __aexit__(self, *error: object) -> None: ...
 
-    async def stream(self, prompt: str) -> Streamed:
-        """Have a prompt continued greedily by at most ``MAX_TOKENS``, token by token."""
+    async def stream(self) -> Streamed:
+        """Have `PROMPT` continued greedily by ``MAX_TOKENS``, token by token."""
+        ...
+
+    async def answer(self, requests: int, at_once: int) -> float:
+        """The same so many times, so many of them at once, by a client that costs little.
+
+        The seconds it took.
+        """
         ...
