@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import grpc
@@ -23,6 +23,9 @@ from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.gpu import Gpus, NoGpus, open_gpus
 from groundwire_index.milvus import MilvusIndex
 
+from groundwire_server.caching.cache import Cache, NoCache
+from groundwire_server.caching.embeddings import CachedEmbedder
+from groundwire_server.caching.redis_cache import RedisCache
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.precision import vllm_precision
@@ -85,6 +88,10 @@ class Groundwire:
         self._running = RunningRequests()
         self._embedder = _embedder(settings, metrics)
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
+        self._cache, cache_store = _cache(settings, metrics)
+        self._remembered = CachedEmbedder(
+            self._embedder, self._cache, metrics.embedding_cache.on_lookup
+        )
         self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
         self._sessions, session_store = _session_store(
@@ -98,6 +105,7 @@ class Groundwire:
                 InOrder("index", [self._index, IndexUpkeep(lambda: self._index.index.purge())]),
                 RunningEmbedder(self._embedder),
                 *map(RunningModel, self._models),
+                *cache_store,
             ]
         )
 
@@ -116,7 +124,7 @@ class Groundwire:
     def register(self, registry: grpc.aio.Server) -> None:
         """Add the servicers."""
         generate_grpc.add_GenerateServiceServicer_to_server(self._generate(), registry)
-        embed_grpc.add_EmbedServiceServicer_to_server(EmbedService(self._embedder), registry)
+        embed_grpc.add_EmbedServiceServicer_to_server(EmbedService(self._remembered), registry)
         retrieve_grpc.add_RetrieveServiceServicer_to_server(self._retrieve(), registry)
         memory_grpc.add_MemoryServiceServicer_to_server(
             MemoryService(self._sessions, self._models), registry
@@ -125,7 +133,7 @@ class Groundwire:
 
     def _generate(self) -> GenerateService:
         preparation = Preparation(
-            Retriever(self._index.index, self._embedder),
+            Retriever(self._index.index, self._remembered),
             self._sessions,
             max_tokens=self._settings.max_tokens,
             passage_tokens=self._settings.grounding_tokens,
@@ -148,7 +156,7 @@ class Groundwire:
             chunk_overlap_tokens=self._settings.chunk_overlap_tokens,
             max_document_bytes=self._settings.max_document_bytes,
         )
-        return RetrieveService(self._index.index, self._embedder, documents, self._metrics.search)
+        return RetrieveService(self._index.index, self._remembered, documents, self._metrics.search)
 
     def _admin(self) -> AdminService:
         return AdminService(
@@ -227,6 +235,18 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
         settings.index_gpu_memory_bytes,
         lambda reason: metrics.gpu_fallbacks.labels(reason).inc(),
     )
+
+
+def _cache(settings: Settings, metrics: Metrics) -> tuple[Cache, Sequence[Component]]:
+    if not settings.cache_bytes:
+        return NoCache(), ()
+    server = RedisServer(settings.data_dir / "cache", cache_bytes=settings.cache_bytes)
+    cache = RedisCache(
+        settings.cache_url or server.url,
+        ttl_s=settings.cache_ttl_s,
+        on_bypass=metrics.embedding_cache.on_bypass,
+    )
+    return cache, [cache if settings.cache_url else InOrder("cache", [server, cache])]
 
 
 def _session_store(

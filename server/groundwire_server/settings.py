@@ -27,6 +27,8 @@ from groundwire_server.model_settings import (
 )
 
 EXTRACTIVE = "extractive"
+# What Redis needs for itself, and some more.
+MIN_CACHE_BYTES = 8 * 2**20
 _NAME = re.compile(r"\S{1,256}")
 
 NO_METRICS = "off"
@@ -292,6 +294,22 @@ class Settings(BaseSettings):
         description="Memory of each GPU that copies of indexes may take, in bytes.",
     )
 
+    # --- caches ---
+    cache_bytes: int = Field(
+        default=64 * 2**20,
+        ge=0,
+        description="Memory for what was embedded lately, in bytes, of a private Redis; 0: nothing "
+        "is cached.",
+    )
+    cache_url: str = Field(
+        default="",
+        description="Redis for caches (redis://, rediss://, unix://), with a bound and an eviction "
+        "policy of its own; empty: a private one.",
+    )
+    cache_ttl_s: Seconds = Field(
+        default=86_400.0, gt=0, description="Seconds for which what is cached may be used."
+    )
+
     # --- sessions ---
     redis_url: str = Field(
         default="",
@@ -343,7 +361,14 @@ class Settings(BaseSettings):
     def _expand_home(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()
 
-    @field_validator("redis_url")
+    @field_validator("cache_bytes")
+    @classmethod
+    def _check_cache_bytes(cls, value: int) -> int:
+        if 0 < value < MIN_CACHE_BYTES:
+            raise ValueError(f"must be 0, or at least {MIN_CACHE_BYTES:,}")
+        return value
+
+    @field_validator("redis_url", "cache_url")
     @classmethod
     def _check_redis_url(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):

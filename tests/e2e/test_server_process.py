@@ -59,7 +59,8 @@ def test_it_says_what_it_is(channel: grpc.Channel) -> None:
     assert info.default_model == "extractive"
     assert info.default_embedder == "all-MiniLM-L6-v2"
     assert {each.name: each.state for each in info.components} == dict.fromkeys(
-        ("sessions", "index", "embedder", "engine/extractive"), admin_pb.COMPONENT_STATE_READY
+        ("sessions", "index", "embedder", "engine/extractive", "cache"),
+        admin_pb.COMPONENT_STATE_READY,
     )
     assert admin.GetLoad(admin_pb.GetLoadRequest()).resident_bytes < 900 * 2**20
 
@@ -119,7 +120,11 @@ def test_it_survives_its_redis_and_keeps_what_was_acknowledged(tmp_path: Path) -
             created = memory.CreateSession(memory_pb.CreateSessionRequest(title="kept"))
             request = memory_pb.GetSessionRequest(session_id=created.session.id)
 
-            (redis,) = psutil.Process(server.pid).children(recursive=True)
+            (redis,) = (
+                child
+                for child in psutil.Process(server.pid).children(recursive=True)
+                if "redis/redis.conf" in " ".join(child.cmdline())
+            )
             redis.send_signal(signal.SIGSTOP)
             until(channel, "groundwire.v1.MemoryService", NOT_SERVING)
             with pytest.raises(grpc.RpcError) as refused:

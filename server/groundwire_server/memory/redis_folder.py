@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,8 +31,8 @@ def bundled_executable() -> Path:
     executable = Path(spec.origin or "").parent / "bin/redis-server" if spec else None
     if executable is None or not executable.is_file():
         raise FailedPreconditionError(
-            "there is no redis-server for sessions: install groundwire[server], or set "
-            "redis_url to a Redis of your own",
+            "there is no redis-server: install groundwire[server], or set redis_url and "
+            "cache_url to a Redis of your own",
             reason="REDIS_NOT_INSTALLED",
         )
     return executable
@@ -42,6 +43,8 @@ class RedisFolder:
     """A folder that belongs to one redis-server. Its methods block."""
 
     path: Path
+    cache_bytes: int = 0
+    """For a cache: its memory. It stores nothing, and lets go of what is used least. 0: a store."""
 
     @property
     def config(self) -> Path:
@@ -123,6 +126,16 @@ class RedisFolder:
             'logfile ""',
             "dir ./",
             'save ""',
+            *(self._of_a_cache() if self.cache_bytes else self._of_a_store()),
+        )
+        return "\n".join(lines) + "\n"
+
+    def _of_a_cache(self) -> Sequence[str]:
+        return ("appendonly no", f"maxmemory {self.cache_bytes}", "maxmemory-policy allkeys-lfu")
+
+    @staticmethod
+    def _of_a_store() -> Sequence[str]:
+        return (
             "appendonly yes",
             # Until `RedisServer` has seen that there is room: with "always", it ends when its
             # disk is full, be it for a key that expires.
@@ -131,7 +144,6 @@ class RedisFolder:
             "aof-load-truncated yes",
             "maxmemory-policy noeviction",
         )
-        return "\n".join(lines) + "\n"
 
     def _is_ours(self, process: Path) -> bool:
         if not process.name.isdecimal():

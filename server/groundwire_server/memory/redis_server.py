@@ -51,12 +51,14 @@ class RedisServer:
         folder: Path,
         *,
         fsync: Fsync = "always",
+        cache_bytes: int = 0,
         executable: Path | None = None,
         start_timeout_s: float = 120.0,
         stop_grace_s: float = 10.0,
         backoff_s: float = 0.1,
     ) -> None:
-        self._folder = RedisFolder(folder)
+        """Run it in the folder: a store, or a cache of ``cache_bytes`` that stores nothing."""
+        self._folder = RedisFolder(folder, cache_bytes)
         self._fsync = fsync
         self._executable = executable
         self._start_timeout_s = start_timeout_s
@@ -116,6 +118,8 @@ class RedisServer:
         Writes wait here for room, because redis-server does not survive a full disk while it
         syncs each of them. Raises NotConnectedError if it cannot be reached.
         """
+        if self._folder.cache_bytes:
+            return
         await run_blocking(require_room, self._folder.path, size)
         if not self._syncs:
             await self._sync_writes()

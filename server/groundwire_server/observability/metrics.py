@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from groundwire_server.components import Condition, State
+from groundwire_server.observability.caches import CacheMetrics
 from groundwire_server.observability.embedding import EmbedderMetrics
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.observability.search import SearchMetrics
@@ -59,6 +60,7 @@ class Metrics:
         )
         self.embedder = EmbedderMetrics(self.registry)
         self.search = SearchMetrics(self.registry)
+        self.embedding_cache = CacheMetrics(self.registry, "embedding")
         self.generation = GenerationMetrics(self.registry)
         Info("groundwire_build", "This build of Groundwire.", registry=self.registry).info(
             {"version": version("groundwire")}

@@ -1,0 +1,120 @@
+"""The cache on a real redis-server, while that comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from groundwire_index.errors import UnavailableError
+from groundwire_server.caching.redis_cache import LEFT_ALONE_S, RedisCache
+from groundwire_server.memory.redis_server import RedisServer
+from redis.asyncio import Redis
+
+CACHE_BYTES = 16 * 2**20
+
+
+class Kept:
+    """A cache, its server, its clock, and how often it was done without."""
+
+    def __init__(self, folder: Path, *, ttl_s: float = 100.0) -> None:
+        self.server = RedisServer(folder, cache_bytes=CACHE_BYTES, backoff_s=0.01)
+        self.seconds = 0.0
+        self.bypasses = 0
+        self.cache = RedisCache(
+            self.server.url, ttl_s=ttl_s, on_bypass=self._count, now=lambda: self.seconds
+        )
+
+    def _count(self) -> None:
+        self.bypasses += 1
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
+    kept = Kept(tmp_path / "cache")
+    await kept.server.start()
+    yield kept
+    await kept.cache.close()
+    await kept.server.close()
+
+
+async def test_values_are_found_by_their_names_and_by_their_tenant_alone(kept: Kept) -> None:
+    await kept.cache.put("alice", {b"a": b"1", b"\xff:{}": b"2"})
+    assert await kept.cache.get("alice", [b"\xff:{}", b"b", b"a"]) == [b"2", None, b"1"]
+    assert await kept.cache.get("bob", [b"a"]) == [None]
+    assert await kept.cache.get("alice", []) == []
+    assert kept.bypasses == 0
+
+
+async def test_values_expire(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "cache", ttl_s=0.05)
+    await kept.server.start()
+    await kept.cache.put("alice", {b"a": b"1"})
+    async with asyncio.timeout(10):
+        while await kept.cache.get("alice", [b"a"]) != [None]:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+    await kept.cache.close()
+    await kept.server.close()
+
+
+async def test_it_is_bounded_by_memory_and_never_full(kept: Kept) -> None:
+    for number in range(40):
+        await kept.cache.put("alice", {bytes([number]): os.urandom(2**20)})
+    found = await kept.cache.get("alice", [bytes([39])])
+    assert found[0] is not None
+    async with Redis.from_url(kept.server.url) as redis:
+        assert (await redis.info("memory"))["used_memory"] <= CACHE_BYTES * 1.1
+    assert kept.bypasses == 0
+
+
+async def test_nothing_is_written_to_the_disk(kept: Kept, tmp_path: Path) -> None:
+    await kept.cache.put("alice", {b"a": b"a secret that is long enough to be found" * 100})
+    await kept.cache.close()
+    await kept.server.close()
+    stored = b"".join(
+        path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()
+    )
+    assert b"a secret that" not in stored
+
+
+async def test_one_that_is_away_is_done_without_and_used_again(kept: Kept) -> None:
+    await kept.cache.put("alice", {b"a": b"1"})
+    pid = kept.server.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert await kept.cache.get("alice", [b"a"]) == [None]
+    with pytest.raises(UnavailableError, match="done without"):
+        await kept.cache.check()
+    os.kill(pid, signal.SIGCONT)
+    # For a moment nobody waits for it again.
+    assert await kept.cache.get("alice", [b"a"]) == [None]
+    await kept.cache.put("alice", {b"b": b"2"})
+    assert kept.bypasses == 3
+    kept.seconds = LEFT_ALONE_S
+    assert await kept.cache.get("alice", [b"a", b"b"]) == [b"1", None]
+    await kept.cache.check()
+
+
+async def test_one_that_was_killed_comes_back_empty(kept: Kept) -> None:
+    await kept.cache.put("alice", {b"a": b"1"})
+    pid = kept.server.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while kept.server.pid == pid or await _is_away(kept):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    kept.seconds += 2 * LEFT_ALONE_S
+    assert await kept.cache.get("alice", [b"a"]) == [None]
+    await kept.cache.put("alice", {b"a": b"1"})
+    assert await kept.cache.get("alice", [b"a"]) == [b"1"]
+
+
+async def _is_away(kept: Kept) -> bool:
+    try:
+        await kept.server.check()
+    except UnavailableError:
+        return True
+    return False
