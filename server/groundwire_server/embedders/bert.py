@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.embedders.encoder import DEFAULT_OPTIONS, EncoderOptions, Tokens
+from groundwire_server.embedders.linear import Linear, linear_of
 from groundwire_server.embedders.matryoshka import shorter_dimensions
 from groundwire_server.embedders.precision import dtype_of
 from groundwire_server.embedders.torch_runtime import import_torch
@@ -29,15 +30,16 @@ from groundwire_server.embedders.weights import file_digest
 # for each token, and tokens to spare for the word that the cut goes through.
 _CHARACTERS_PER_TOKEN = 16
 _SPARE_TOKENS = 128
+_QKV = ("query", "key", "value")
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    qkv: tuple[Any, Any]
-    attention_out: tuple[Any, Any]
+    qkv: Linear
+    attention_out: Linear
     attention_norm: tuple[Any, Any]
-    up: tuple[Any, Any]
-    down: tuple[Any, Any]
+    up: Linear
+    down: Linear
     norm: tuple[Any, Any]
 
 
@@ -145,14 +147,11 @@ class BertEncoder:
         attended = None if mask is None else mask[:, None, None, :]
         x = self._norm(self._words[ids] + self._positions[:length], self._embedding_norm)
         for layer in self._layers:
-            query, key, value = functional.linear(x, *layer.qkv).view(shape).permute(2, 0, 3, 1, 4)
+            query, key, value = layer.qkv(x).view(shape).permute(2, 0, 3, 1, 4)
             heads = functional.scaled_dot_product_attention(query, key, value, attn_mask=attended)
             joined = heads.transpose(1, 2).reshape(count, length, self._width)
-            x = self._norm(
-                functional.linear(joined, *layer.attention_out).add_(x), layer.attention_norm
-            )
-            inner = functional.gelu(functional.linear(x, *layer.up))
-            x = self._norm(functional.linear(inner, *layer.down).add_(x), layer.norm)
+            x = self._norm(layer.attention_out.plus(joined, x), layer.attention_norm)
+            x = self._norm(layer.down.plus(layer.up.gelu(x), x), layer.norm)
         return x
 
     def _norm(self, x: Any, parameters: tuple[Any, Any]) -> Any:
@@ -167,8 +166,14 @@ class BertEncoder:
             for name, tensor in load_file(path).items()
         }
 
+        kind = linear_of(self._torch, self._device, dtype)
+
         def pair(name: str) -> tuple[Any, Any]:
             return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+        def linear(*names: str) -> Linear:
+            weight, bias = map(self._torch.cat, zip(*map(pair, names), strict=True))
+            return kind(self._torch, weight, bias)
 
         self._words = weights["embeddings.word_embeddings.weight"]
         # There is one segment, so its embedding is a constant.
@@ -177,18 +182,17 @@ class BertEncoder:
             + weights["embeddings.token_type_embeddings.weight"][0]
         )
         self._embedding_norm = pair("embeddings.LayerNorm")
-        self._layers = [self._layer(f"encoder.layer.{number}", pair) for number in range(layers)]
-
-    def _layer(self, name: str, pair: Any) -> _Layer:
-        inputs = [pair(f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
-        return _Layer(
-            qkv=tuple(self._torch.cat(parts) for parts in zip(*inputs, strict=True)),
-            attention_out=pair(f"{name}.attention.output.dense"),
-            attention_norm=pair(f"{name}.attention.output.LayerNorm"),
-            up=pair(f"{name}.intermediate.dense"),
-            down=pair(f"{name}.output.dense"),
-            norm=pair(f"{name}.output.LayerNorm"),
-        )
+        self._layers = [
+            _Layer(
+                qkv=linear(*(f"{name}.attention.self.{part}" for part in _QKV)),
+                attention_out=linear(f"{name}.attention.output.dense"),
+                attention_norm=pair(f"{name}.attention.output.LayerNorm"),
+                up=linear(f"{name}.intermediate.dense"),
+                down=linear(f"{name}.output.dense"),
+                norm=pair(f"{name}.output.LayerNorm"),
+            )
+            for name in (f"encoder.layer.{number}" for number in range(layers))
+        ]
 
     def _head(self, text: str) -> str:
         return text[: self._max_tokens * _CHARACTERS_PER_TOKEN]
