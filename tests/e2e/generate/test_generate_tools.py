@@ -309,6 +309,14 @@ async def test_reasoning_is_told_apart_from_text_and_calls(
     assert not plain.tool_calls
 
 
+async def test_reasoning_has_no_log_probabilities(serve: Serve, thinker: VllmEngine) -> None:
+    async with serve(thinker) as serving:
+        answer = await complete(serving, asking("<|ponder|>", sampling={"logprobs": 0}))
+    tokens = "".join(one.token for one in answer.logprobs)
+    # The mark of its end has no text: it goes with the first token that has some.
+    assert tokens.removeprefix("</think>") == "One moment. "
+
+
 async def test_a_call_that_is_forced_comes_after_the_reasoning(
     serve: Serve, thinker: VllmEngine
 ) -> None:
