@@ -40,6 +40,8 @@ from groundwire_server.ingestion import DocumentIngest
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.tracing import CallTracing, NoTracing, Tracing
 from groundwire_server.lifecycle import Needs, Server
+from groundwire_server.memory.memories.receipts import FOLDER, Receipts
+from groundwire_server.memory.memories.store import Memories
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import CountTokens, RedisSessions
 from groundwire_server.observability.gpu import GpuReadings
@@ -98,11 +100,14 @@ class Groundwire:
             settings, self._models.default.heaviest.count_tokens
         )
         self._index = OpenIndex(lambda: _index(settings, metrics))
+        self._memories = Memories(
+            lambda: self._index.index, self._embedder, Receipts(settings.data_dir / FOLDER)
+        )
         # They are closed last to first: what others use comes before them.
         self.components = Components(
             [
                 session_store,
-                InOrder("index", [self._index, IndexUpkeep(lambda: self._index.index.purge())]),
+                InOrder("index", [self._index, IndexUpkeep(self._purge)]),
                 RunningEmbedder(self._embedder),
                 *map(RunningModel, self._models),
                 *cache_store,
@@ -127,9 +132,12 @@ class Groundwire:
         embed_grpc.add_EmbedServiceServicer_to_server(EmbedService(self._remembered), registry)
         retrieve_grpc.add_RetrieveServiceServicer_to_server(self._retrieve(), registry)
         memory_grpc.add_MemoryServiceServicer_to_server(
-            MemoryService(self._sessions, self._models), registry
+            MemoryService(self._sessions, self._models, self._memories), registry
         )
         admin_grpc.add_AdminServiceServicer_to_server(self._admin(), registry)
+
+    def _purge(self) -> int:
+        return self._memories.sweep() + self._index.index.purge()
 
     def _generate(self) -> GenerateService:
         preparation = Preparation(

@@ -102,6 +102,12 @@ WORKING: tuple[Call, ...] = (
     ),
     memory("ListMessages", sessionId=SESSION, answer="Hello"),
     memory("BuildContext", sessionId=SESSION, budgetTokens=100, answer="Hello"),
+    memory(
+        "Remember", text="Works at the harbour", kind="MEMORY_KIND_FACT", answer="MEMORY_KIND_FACT"
+    ),
+    memory("Recall", query="Where does she work?", answer="harbour"),
+    memory("ListMemories", answer="harbour"),
+    memory("Forget", subject="default", answer="auditId"),
     memory("DeleteSession", sessionId=SESSION, answer='"turns": "1"'),
     retrieve("Delete", collection=COLLECTION, ids={"ids": ["a"]}, answer='"count": "1"'),
     retrieve(
@@ -110,9 +116,10 @@ WORKING: tuple[Call, ...] = (
     retrieve("DeleteCollection", name=COLLECTION),
 )
 
-# Nothing runs, and no snapshot is kept, under this id.
+# Nothing runs, and nothing is kept, under this id.
 NOT_FOUND: tuple[Call, ...] = (
     call("AdminService/Abort", {"requestId": "none"}),
+    memory("UpdateMemory", memoryId="none", text="Works at sea"),
     retrieve("RestoreSnapshot", snapshotId="none"),
     retrieve("DownloadSnapshot", snapshotId="none"),
     retrieve("DeleteSnapshot", snapshotId="none"),
@@ -129,11 +136,6 @@ UNIMPLEMENTED: tuple[Call, ...] = (
     memory("ListSessions"),
     memory("ForkSession", sessionId=SESSION),
     memory("GetSessionStats", sessionId=SESSION),
-    memory("Remember", text="t"),
-    memory("Recall", query="q"),
-    memory("UpdateMemory", memoryId="m"),
-    memory("ListMemories"),
-    memory("Forget", memoryIds={"ids": ["m"]}),
 )
 
 EVERY = (*WORKING, *NOT_FOUND, *INVALID, *UNIMPLEMENTED)

@@ -9,7 +9,9 @@ from groundwire_server.engines.models import Models
 from groundwire_server.identity import current_identity
 from groundwire_server.interceptors.method import Context
 from groundwire_server.memory.context import build_context
+from groundwire_server.memory.memories.store import Memories
 from groundwire_server.memory.session import Sessions
+from groundwire_server.services.memories import MemoryCalls
 from groundwire_server.services.sessions import (
     context_message,
     new_turns_of,
@@ -30,9 +32,10 @@ from groundwire_server.services.validate import (
 class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
     """Checks, converts and passes on. The RPCs that are not here are UNIMPLEMENTED."""
 
-    def __init__(self, sessions: Sessions, models: Models) -> None:
+    def __init__(self, sessions: Sessions, models: Models, memories: Memories) -> None:
         self._sessions = sessions
         self._models = models
+        self._memories = MemoryCalls(memories)
 
     async def CreateSession(
         self, request: pb.CreateSessionRequest, context: Context
@@ -121,6 +124,30 @@ class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
             count_messages=self._models.get(request.model).count_tokens,
         )
         return context_message(built)
+
+    async def Remember(self, request: pb.RememberRequest, context: Context) -> pb.RememberResponse:
+        """Store a memory."""
+        return await self._memories.remember(request)
+
+    async def Recall(self, request: pb.RecallRequest, context: Context) -> pb.RecallResponse:
+        """Find the memories that matter for a query."""
+        return await self._memories.recall(request)
+
+    async def UpdateMemory(
+        self, request: pb.UpdateMemoryRequest, context: Context
+    ) -> pb.UpdateMemoryResponse:
+        """Put another in a memory's place."""
+        return await self._memories.update(request)
+
+    async def ListMemories(
+        self, request: pb.ListMemoriesRequest, context: Context
+    ) -> pb.ListMemoriesResponse:
+        """A page of memories, the last created first."""
+        return await self._memories.list(request)
+
+    async def Forget(self, request: pb.ForgetRequest, context: Context) -> pb.ForgetResponse:
+        """Remove memories for good."""
+        return await self._memories.forget(request)
 
 
 def _tenant() -> str:

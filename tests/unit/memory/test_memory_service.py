@@ -21,6 +21,7 @@ from groundwire_server.engines.models import Models
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.identity import Identity, current_identity
 from groundwire_server.interceptors.method import Context
+from groundwire_server.memory.memories.store import Memories
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.services.memory import MemoryService
 
@@ -47,7 +48,8 @@ class WordEngine:
 @pytest.fixture
 def service(sessions: RedisSessions) -> MemoryService:
     engines = [cast(Engine, WordEngine("small", 1)), cast(Engine, WordEngine("large", 10))]
-    return MemoryService(sessions, Models([*map(ServedModel, engines)], default="small"))
+    models = Models([*map(ServedModel, engines)], default="small")
+    return MemoryService(sessions, models, cast(Memories, None))
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ Global___MemoryKind: _TypeAlias = MemoryKind  # noqa: Y015
 
 @_typing.final
 class Memory(_message.Message):
-    """A long-term memory about a subject."""
+    """A long-term memory about a subject. It never changes: UpdateMemory puts another in its place."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -66,7 +66,10 @@ class Memory(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """Made by the server."""
     subject: _builtins.str
     text: _builtins.str
     kind: Global___MemoryKind.ValueType
@@ -74,14 +77,24 @@ class Memory(_message.Message):
     """0 to 1."""
     superseded_by: _builtins.str
     """Id of the memory that replaced this one, or empty."""
+    supersedes: _builtins.str
+    """Id of the memory that this one replaced, or empty."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemorySource]: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def valid_from(self) -> _timestamp_pb2.Timestamp: ...
+    def valid_from(self) -> _timestamp_pb2.Timestamp:
+        """From when on it holds."""
+
     @_builtins.property
-    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on nobody sees it any more; absent: never."""
+
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """When that was: it held until then. Absent while it holds."""
+
     def __init__(
         self,
         *,
@@ -95,10 +108,12 @@ class Memory(_message.Message):
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         superseded_by: _builtins.str = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
+        supersedes: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "valid_from", b"valid_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "importance", b"importance", "kind", b"kind", "sources", b"sources", "subject", b"subject", "superseded_by", b"superseded_by", "text", b"text", "valid_from", b"valid_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "importance", b"importance", "kind", b"kind", "sources", b"sources", "subject", b"subject", "superseded_by", b"superseded_by", "supersedes", b"supersedes", "text", b"text", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,7 +128,9 @@ class MemorySource(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
+    """See Session.id."""
     turn: _builtins.int
+    """At least 1."""
     def __init__(
         self,
         *,

@@ -691,18 +691,30 @@ class RememberRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
-    """The caller's subject if empty."""
+    """The caller's subject if empty. At most 512 bytes, no control characters."""
     text: _builtins.str
+    """1 byte to 16 KiB."""
     kind: _memory_pb2.MemoryKind.ValueType
+    """Required."""
     importance: _builtins.float
     """0 to 1; 0.5 if absent."""
     idempotency_key: _builtins.str
+    """Remembered for at least 24 hours, per tenant. Same key and same request: the first answer
+    again, or NOT_FOUND if it was forgotten since. Same key, other request: ALREADY_EXISTS.
+    At most 256 bytes.
+    """
     @_builtins.property
-    def sources(self) -> _containers.RepeatedCompositeFieldContainer[_memory_pb2.MemorySource]: ...
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[_memory_pb2.MemorySource]:
+        """At most 100."""
+
     @_builtins.property
-    def valid_from(self) -> _timestamp_pb2.Timestamp: ...
+    def valid_from(self) -> _timestamp_pb2.Timestamp:
+        """Now if absent."""
+
     @_builtins.property
-    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Later than now and than `valid_from`; absent: never."""
+
     def __init__(
         self,
         *,
@@ -755,7 +767,9 @@ class RecallRequest(_message.Message):
     KINDS_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
+    """The caller's subject if empty."""
     query: _builtins.str
+    """1 byte to 16 KiB."""
     top_k: _builtins.int
     """1 to 100; 10 if absent."""
     @_builtins.property
@@ -792,7 +806,7 @@ class RecallResponse(_message.Message):
     MEMORIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def memories(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecalledMemory]:
-        """Best first."""
+        """Best first; equals newest first."""
 
     def __init__(
         self,
@@ -809,7 +823,7 @@ Global___RecallResponse: _TypeAlias = RecallResponse  # noqa: Y015
 
 @_typing.final
 class RecalledMemory(_message.Message):
-    """A memory with the parts of its score."""
+    """A memory with the parts of its score, each 0 to 1."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -818,10 +832,17 @@ class RecalledMemory(_message.Message):
     SEMANTIC_FIELD_NUMBER: _builtins.int
     LEXICAL_FIELD_NUMBER: _builtins.int
     RECENCY_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
     score: _builtins.float
+    """0.6 semantic + 0.2 lexical + 0.1 recency + 0.1 importance."""
     semantic: _builtins.float
+    """Cosine similarity of query and text, negatives as 0."""
     lexical: _builtins.float
+    """s / (s + 6) of the BM25 score s."""
     recency: _builtins.float
+    """Halves every 30 days since `valid_from`."""
+    importance: _builtins.float
+    """Of the memory."""
     @_builtins.property
     def memory(self) -> _memory_pb2.Memory: ...
     def __init__(
@@ -832,10 +853,11 @@ class RecalledMemory(_message.Message):
         semantic: _builtins.float = ...,
         lexical: _builtins.float = ...,
         recency: _builtins.float = ...,
+        importance: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lexical", b"lexical", "memory", b"memory", "recency", b"recency", "score", b"score", "semantic", b"semantic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["importance", b"importance", "lexical", b"lexical", "memory", b"memory", "recency", b"recency", "score", b"score", "semantic", b"semantic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -843,6 +865,12 @@ Global___RecalledMemory: _TypeAlias = RecalledMemory  # noqa: Y015
 
 @_typing.final
 class UpdateMemoryRequest(_message.Message):
+    """Sets at least one of text, importance and expire_time; the rest stays.
+
+    NOT_FOUND for a memory that is not there, was forgotten or has expired; ABORTED for one that
+    has been superseded: the error's metadata "superseded_by" says by which.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMORY_ID_FIELD_NUMBER: _builtins.int
@@ -854,6 +882,7 @@ class UpdateMemoryRequest(_message.Message):
     text: _builtins.str
     importance: _builtins.float
     idempotency_key: _builtins.str
+    """As for Remember; keys of both are the same keys."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -886,7 +915,9 @@ class UpdateMemoryResponse(_message.Message):
 
     MEMORY_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def memory(self) -> _memory_pb2.Memory: ...
+    def memory(self) -> _memory_pb2.Memory:
+        """The new one."""
+
     def __init__(
         self,
         *,
@@ -910,11 +941,16 @@ class ListMemoriesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
+    """The caller's subject if empty."""
     include_superseded: _builtins.bool
+    """Also those that were replaced."""
     page_size: _builtins.int
+    """1 to 1,000; 100 if 0."""
     cursor: _builtins.str
     @_builtins.property
-    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_memory_pb2.MemoryKind.ValueType]: ...
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_memory_pb2.MemoryKind.ValueType]:
+        """All kinds if empty."""
+
     def __init__(
         self,
         *,
@@ -939,8 +975,13 @@ class ListMemoriesResponse(_message.Message):
     MEMORIES_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
+    """Empty on the last page. A page before that can be shorter than asked for, or empty."""
     @_builtins.property
-    def memories(self) -> _containers.RepeatedCompositeFieldContainer[_memory_pb2.Memory]: ...
+    def memories(self) -> _containers.RepeatedCompositeFieldContainer[_memory_pb2.Memory]:
+        """Last created first. What is forgotten or replaced between two pages is in neither; what is
+        created meanwhile is not in later ones.
+        """
+
     def __init__(
         self,
         *,
@@ -962,25 +1003,38 @@ class ForgetRequest(_message.Message):
     MEMORY_IDS_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
+    """All of a subject."""
     session_id: _builtins.str
+    """Those that name a turn of this session as a source, of all subjects."""
     idempotency_key: _builtins.str
+    """Same key and same target: the first receipt again. Same key, other target: ALREADY_EXISTS.
+    Remembered for as long as the audit log is, per tenant. At most 256 bytes.
+    """
     @_builtins.property
-    def memory_ids(self) -> Global___MemoryIds: ...
+    def memory_ids(self) -> Global___MemoryIds:
+        """Ids that there are not are no error."""
+
+    @_builtins.property
+    def filter(self) -> Global___MemoryFilter:
+        """Those that match."""
+
     def __init__(
         self,
         *,
         memory_ids: Global___MemoryIds | None = ...,
         subject: _builtins.str = ...,
         session_id: _builtins.str = ...,
+        filter: Global___MemoryFilter | None = ...,
         idempotency_key: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["memory_ids", b"memory_ids", "session_id", b"session_id", "subject", b"subject", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "memory_ids", b"memory_ids", "session_id", b"session_id", "subject", b"subject", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "memory_ids", b"memory_ids", "session_id", b"session_id", "subject", b"subject", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "idempotency_key", b"idempotency_key", "memory_ids", b"memory_ids", "session_id", b"session_id", "subject", b"subject", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["memory_ids", "subject", "session_id"]  # noqa: Y015
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["memory_ids", "subject", "session_id", "filter"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
@@ -988,7 +1042,7 @@ Global___ForgetRequest: _TypeAlias = ForgetRequest  # noqa: Y015
 
 @_typing.final
 class MemoryIds(_message.Message):
-    """Memory ids, at most 10,000."""
+    """Memory ids, 1 to 10,000."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1007,6 +1061,43 @@ class MemoryIds(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MemoryIds: _TypeAlias = MemoryIds  # noqa: Y015
+
+@_typing.final
+class MemoryFilter(_message.Message):
+    """Memories for which all that is set is true. At least one must be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    CREATED_FROM_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_memory_pb2.MemoryKind.ValueType]: ...
+    @_builtins.property
+    def created_from(self) -> _timestamp_pb2.Timestamp:
+        """Created at this time or later."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Created before this time."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        kinds: _abc.Iterable[_memory_pb2.MemoryKind.ValueType] | None = ...,
+        created_from: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from", "kinds", b"kinds", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemoryFilter: _TypeAlias = MemoryFilter  # noqa: Y015
 
 @_typing.final
 class ForgetResponse(_message.Message):
@@ -1030,7 +1121,7 @@ Global___ForgetResponse: _TypeAlias = ForgetResponse  # noqa: Y015
 
 @_typing.final
 class ForgetReceipt(_message.Message):
-    """Proof of what was removed."""
+    """Proof of what was removed. The server's audit log has the same."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1057,10 +1148,15 @@ class ForgetReceipt(_message.Message):
     AUDIT_ID_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     audit_id: _builtins.str
+    signature: _builtins.bytes
+    """HMAC-SHA-256 of the receipt and the tenant, by a key of the server's (docs/memories.md)."""
     @_builtins.property
     def removed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Removed items by kind: "memory", "summary", "cache_entry", "index_row"."""
+        """Removed items by kind: "memory" (however often it was updated), "summary", "cache_entry",
+        "index_row" (one for each version of a memory).
+        """
 
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
@@ -1070,10 +1166,11 @@ class ForgetReceipt(_message.Message):
         audit_id: _builtins.str = ...,
         removed: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_id", b"audit_id", "removed", b"removed", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_id", b"audit_id", "removed", b"removed", "signature", b"signature", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -184,7 +184,8 @@ class MemoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Remember(self, request, context):
-        """Stores a memory, readable at once.
+        """Stores a memory, readable at once. FAILED_PRECONDITION if the tenant's memories are of
+        another embedder than the server's; so for Recall and UpdateMemory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,7 +199,7 @@ class MemoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMemory(self, request, context):
-        """Replaces a memory; the old one stays readable with `as_of`.
+        """Replaces a memory in one step; the old one stays readable with `as_of`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,7 +213,7 @@ class MemoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Forget(self, request, context):
-        """Removes memories and everything derived from them.
+        """Removes memories and everything derived from them, for good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

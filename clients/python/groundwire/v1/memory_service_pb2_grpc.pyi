@@ -59,15 +59,17 @@ class MemoryServiceStub:
     GetSessionStats: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.GetSessionStatsRequest, _memory_service_pb2.GetSessionStatsResponse]
     """Counts and averages of one session."""
     Remember: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.RememberRequest, _memory_service_pb2.RememberResponse]
-    """Stores a memory, readable at once."""
+    """Stores a memory, readable at once. FAILED_PRECONDITION if the tenant's memories are of
+    another embedder than the server's; so for Recall and UpdateMemory.
+    """
     Recall: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.RecallRequest, _memory_service_pb2.RecallResponse]
     """Finds the memories that matter for a query."""
     UpdateMemory: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.UpdateMemoryRequest, _memory_service_pb2.UpdateMemoryResponse]
-    """Replaces a memory; the old one stays readable with `as_of`."""
+    """Replaces a memory in one step; the old one stays readable with `as_of`."""
     ListMemories: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.ListMemoriesRequest, _memory_service_pb2.ListMemoriesResponse]
     """Lists memories of a subject, newest first."""
     Forget: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.ForgetRequest, _memory_service_pb2.ForgetResponse]
-    """Removes memories and everything derived from them."""
+    """Removes memories and everything derived from them, for good."""
 
 @_typing.type_check_only
 class MemoryServiceAsyncStub(MemoryServiceStub):
@@ -100,15 +102,17 @@ class MemoryServiceAsyncStub(MemoryServiceStub):
     GetSessionStats: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.GetSessionStatsRequest, _memory_service_pb2.GetSessionStatsResponse]  # type: ignore[assignment]
     """Counts and averages of one session."""
     Remember: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.RememberRequest, _memory_service_pb2.RememberResponse]  # type: ignore[assignment]
-    """Stores a memory, readable at once."""
+    """Stores a memory, readable at once. FAILED_PRECONDITION if the tenant's memories are of
+    another embedder than the server's; so for Recall and UpdateMemory.
+    """
     Recall: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.RecallRequest, _memory_service_pb2.RecallResponse]  # type: ignore[assignment]
     """Finds the memories that matter for a query."""
     UpdateMemory: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.UpdateMemoryRequest, _memory_service_pb2.UpdateMemoryResponse]  # type: ignore[assignment]
-    """Replaces a memory; the old one stays readable with `as_of`."""
+    """Replaces a memory in one step; the old one stays readable with `as_of`."""
     ListMemories: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.ListMemoriesRequest, _memory_service_pb2.ListMemoriesResponse]  # type: ignore[assignment]
     """Lists memories of a subject, newest first."""
     Forget: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.ForgetRequest, _memory_service_pb2.ForgetResponse]  # type: ignore[assignment]
-    """Removes memories and everything derived from them."""
+    """Removes memories and everything derived from them, for good."""
 
 class MemoryServiceServicer:
     """Conversations and long-term memories.
@@ -188,7 +192,9 @@ class MemoryServiceServicer:
         request: _memory_service_pb2.RememberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.RememberResponse, _abc.Awaitable[_memory_service_pb2.RememberResponse]]:
-        """Stores a memory, readable at once."""
+        """Stores a memory, readable at once. FAILED_PRECONDITION if the tenant's memories are of
+        another embedder than the server's; so for Recall and UpdateMemory.
+        """
 
     def Recall(
         self,
@@ -202,7 +208,7 @@ class MemoryServiceServicer:
         request: _memory_service_pb2.UpdateMemoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.UpdateMemoryResponse, _abc.Awaitable[_memory_service_pb2.UpdateMemoryResponse]]:
-        """Replaces a memory; the old one stays readable with `as_of`."""
+        """Replaces a memory in one step; the old one stays readable with `as_of`."""
 
     def ListMemories(
         self,
@@ -216,6 +222,6 @@ class MemoryServiceServicer:
         request: _memory_service_pb2.ForgetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.ForgetResponse, _abc.Awaitable[_memory_service_pb2.ForgetResponse]]:
-        """Removes memories and everything derived from them."""
+        """Removes memories and everything derived from them, for good."""
 
 def add_MemoryServiceServicer_to_server(servicer: MemoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

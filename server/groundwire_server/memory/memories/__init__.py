@@ -1,0 +1,1 @@
+"""Long-term memories: what is known of a subject beyond its sessions."""
