@@ -21,7 +21,8 @@ SETTINGS = "settings.json"
 FORMAT = 1
 
 _NAME = re.compile(
-    r"catalog\.db|sessions\.aof|settings\.json|collections/[0-9a-f]{32}/"
+    r"catalog\.db|sessions\.aof|settings\.json|memories/(audit\.jsonl|receipt\.key)|"
+    r"collections/[0-9a-f]{32}/"
     r"(manifest\.json|collection\.db|segments/[0-9]{1,18}\.f(16|32)|anns/[0-9]{1,18}\.faiss)"
 )
 

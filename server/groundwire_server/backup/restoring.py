@@ -21,6 +21,8 @@ from groundwire_index.storage.lock import FolderLock
 from groundwire_server.backup.manifest import SESSIONS, SETTINGS, BackupManifest
 from groundwire_server.backup.medium import Source, sync_folders
 from groundwire_server.backup.reading import extract, source_at
+from groundwire_server.backup.receipts import NAMES as RECEIPTS
+from groundwire_server.backup.receipts import keep_secret
 from groundwire_server.backup.renaming import exchange, publish, taken
 from groundwire_server.backup.sessions import require_no_sessions, send_sessions
 from groundwire_server.backup.staging import Staging
@@ -80,6 +82,7 @@ def restore(backup: Path, data_dir: Path, redis_url: str, say: Say, *, replacing
 def _put_together(source: Source, manifest: BackupManifest, staging: Path, say: Say) -> None:
     say(f"checking and copying {len(manifest.files):,} files")
     extract(source, manifest, lambda name: staging / _place(name))
+    keep_secret(staging / "data")
     say(f"checking {len(manifest.collections):,} collections")
     settle(staging / "data/index")
 
@@ -88,6 +91,8 @@ def _place(name: str) -> str:
     """Where a file of the backup belongs, in the staging folder."""
     if name == SESSIONS:
         return str(RedisFolder(Path("data/redis")).data)
+    if name in RECEIPTS:
+        return f"data/{name}"
     return name if name == SETTINGS else f"data/index/{name}"
 
 

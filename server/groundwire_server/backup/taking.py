@@ -32,6 +32,7 @@ from groundwire_server.backup.manifest import (
 )
 from groundwire_server.backup.medium import FolderTarget, Target
 from groundwire_server.backup.reading import check, source_at
+from groundwire_server.backup.receipts import save_receipts
 from groundwire_server.backup.renaming import publish, taken
 from groundwire_server.backup.sessions import save_sessions
 from groundwire_server.backup.staging import Staging
@@ -60,7 +61,9 @@ def back_up(
         storage_errors(target),
         closing(_opened(target, staging.path)) as written,
     ):
+        receipts = list(save_receipts(data_dir, staging.path))
         collections, files = _index(data_dir / "index", staging.path, written, say)
+        files += [_added(written, name, copy) for name, copy in receipts]
         say("sessions")
         log, sessions = save_sessions(data_dir / "redis", redis_url, staging.path)
         files.append(_added(written, SESSIONS, log))
