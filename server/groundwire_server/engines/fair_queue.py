@@ -164,13 +164,14 @@ class FairQueue:
     def _end(self) -> None:
         """One has let go of the model: the next has its turn."""
         self.running -= 1
-        waiting = [line for line in self._lines.values() if line.places]
-        if waiting:
+        while waiting := [line for line in self._lines.values() if line.places]:
             line = min(waiting, key=lambda one: (one.tag, one.places[0].number))
             place = line.places[0]
             self._take(line, place)
-            self._begin(line, place.claim)
-            place.turn.set_result(None)
+            if not _is_left(place):
+                self._begin(line, place.claim)
+                place.turn.set_result(None)
+                return
 
     def _take(self, line: _Line, place: _Place) -> None:
         line.places.remove(place)
@@ -207,9 +208,10 @@ class FairQueue:
                 raise self._full()
             last = max(giver.places)
             self._take(giver, last)
-            last.turn.set_exception(
-                self._refused("its place went to a tenant that had less", _FULL)
-            )
+            if not _is_left(last):
+                last.turn.set_exception(
+                    self._refused("its place went to a tenant that had less", _FULL)
+                )
 
     def _giver(self, line: _Line, claim: Claim) -> _Line | None:
         """The tenant with most in the queue, if that is more than the claim's would have."""
@@ -245,3 +247,8 @@ class FairQueue:
     def _note(self, seconds: float) -> None:
         mean = self._mean_s
         self._mean_s = seconds if mean is None else mean + _NEWEST * (seconds - mean)
+
+
+def _is_left(place: _Place) -> bool:
+    """Whether its task has been cancelled, and has not run since to take it out."""
+    return place.turn.cancelled()

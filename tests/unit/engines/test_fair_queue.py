@@ -42,8 +42,9 @@ class Users:
         self._ends[name].set()
         await settle()
 
-    async def leave(self, name: str) -> None:
-        self._tasks[name].cancel()
+    async def leave(self, *names: str) -> None:
+        for name in names:
+            self._tasks[name].cancel()
         await settle()
 
     async def end_all(self) -> None:
@@ -186,6 +187,28 @@ async def test_who_would_begin_after_his_deadline_is_refused_at_once() -> None:
     assert "4.0 s" in refusal.message
     assert users.refusal("late") is None
     await users.end_all()
+
+
+async def test_those_who_leave_at_the_same_moment_take_no_turn_with_them() -> None:
+    users = Users(FairQueue("m", ROOMY))
+    await filled(users, "a", 4)
+    await users.leave("a0", "a1", "a2")
+    assert users.begun == ["a0", "a3"]
+    await users.end_all()
+    assert (users.queue.running, users.queue.waiting) == (0, Waiting())
+
+
+async def test_a_place_just_left_can_be_given_to_a_tenant_that_has_less() -> None:
+    users = Users(FairQueue("m", Limits(1, 3, 100)))
+    await filled(users, "flood", 4)
+    leaving = asyncio.create_task(users.leave("flood3"))
+    await users.come("b", Claim("b", 1))
+    await leaving
+    assert users.refusal("b") is None
+    await users.end("flood0")
+    assert users.begun == ["flood0", "b"]
+    await users.end_all()
+    assert (users.queue.running, users.queue.waiting) == (0, Waiting())
 
 
 async def test_who_leaves_just_as_the_turn_comes_passes_it_on() -> None:
