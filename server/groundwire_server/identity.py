@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 # Of callers that do not say who they are.
 ANYBODY = "default"
+
+
+_ALLOWED = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+
+
+def is_identity(name: str) -> bool:
+    """Whether a tenant or a subject can have this name."""
+    return bool(_ALLOWED.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,8 @@ WORKING: tuple[Call, ...] = (
     memory(
         "AppendMessages",
         sessionId=SESSION,
-        messages=[{"role": "ROLE_USER", "content": "Hello"}],
-        answer='"head": "1"',
+        messages=[{"role": "ROLE_USER", "content": "Hello"}] * 2,
+        answer='"head": "2"',
     ),
     memory("ListMessages", sessionId=SESSION, answer="Hello"),
     memory("BuildContext", sessionId=SESSION, budgetTokens=100, answer="Hello"),
@@ -108,6 +108,11 @@ WORKING: tuple[Call, ...] = (
     memory("Recall", query="Where does she work?", answer="harbour"),
     memory("ListMemories", answer="harbour"),
     memory("Forget", subject="default", answer="auditId"),
+    memory("ListSessions", answer=SESSION),
+    memory("ForkSession", sessionId=SESSION, atTurn=1, answer='"turn": "1"'),
+    memory("ListForks", sessionId=SESSION, answer=SESSION),
+    memory("GetThread", sessionId=SESSION, answer=SESSION),
+    memory("GetSessionStats", sessionId=SESSION, answer='"turns": "2"'),
     memory("DeleteSession", sessionId=SESSION, answer='"turns": "1"'),
     retrieve("Delete", collection=COLLECTION, ids={"ids": ["a"]}, answer='"count": "1"'),
     retrieve(
@@ -131,11 +136,6 @@ INVALID: tuple[Call, ...] = (
 )
 
 # In the contract, and filled later.
-UNIMPLEMENTED: tuple[Call, ...] = (
-    call("AdminService/GetUsage"),
-    memory("ListSessions"),
-    memory("ForkSession", sessionId=SESSION),
-    memory("GetSessionStats", sessionId=SESSION),
-)
+UNIMPLEMENTED: tuple[Call, ...] = (call("AdminService/GetUsage"),)
 
 EVERY = (*WORKING, *NOT_FOUND, *INVALID, *UNIMPLEMENTED)

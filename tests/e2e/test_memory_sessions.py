@@ -201,13 +201,6 @@ def test_a_tenant_finds_nothing_of_another(server: ServerProcess, caller: Caller
     assert caller.contents("s") == ["secret"]
 
 
-@pytest.mark.parametrize("method", ["ForkSession", "GetSessionStats"])
-def test_what_is_not_there_says_so(caller: Caller, method: str) -> None:
-    with pytest.raises(grpc.RpcError) as raised:
-        getattr(caller, method)()
-    assert raised.value.code() is Code.UNIMPLEMENTED
-
-
 def retried(call: Callable[[], Any]) -> Any:
     """What a client does while the store is away: the same again."""
     deadline = time.monotonic() + TIMEOUT_S

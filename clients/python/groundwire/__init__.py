@@ -44,7 +44,14 @@ from groundwire.results.events import (
 )
 from groundwire.results.records import ChunkPosition, Hit, Record, SearchResult, Written
 from groundwire.results.server import Model, ServerInfo
-from groundwire.results.sessions import Context, Session, Turn
+from groundwire.results.sessions import (
+    Context,
+    Session,
+    SessionParent,
+    SessionStats,
+    Turn,
+    TurnAnswer,
+)
 
 __all__ = [
     "AsyncClient",
@@ -84,6 +91,8 @@ __all__ = [
     "SearchResult",
     "ServerInfo",
     "Session",
+    "SessionParent",
+    "SessionStats",
     "Sources",
     "Started",
     "TextDelta",
@@ -91,6 +100,7 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "Turn",
+    "TurnAnswer",
     "WeightedSum",
     "Written",
     "all_of",

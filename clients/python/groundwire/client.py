@@ -58,7 +58,12 @@ class Memory(Group[T]):
 
     create_session = unary(memory.create_session)
     get_session = unary(memory.get_session)
+    list_sessions = pages(memory.list_sessions)
     delete_session = unary(memory.delete_session)
+    fork_session = unary(memory.fork_session)
+    list_forks = unary(memory.list_forks)
+    get_thread = unary(memory.get_thread)
+    get_session_stats = unary(memory.get_session_stats)
     append = unary(memory.append)
     messages = pages(memory.messages)
     build_context = unary(memory.build_context)

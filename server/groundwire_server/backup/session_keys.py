@@ -1,11 +1,13 @@
 """Copies the keys of sessions from one Redis to another, of whatever version or kind.
 
 Each session is as it was at one moment, with the answers that its idempotency keys get; an
-answer that is first given while sessions are copied may be missing.
+answer that is first given while sessions are copied may be missing. A fork is copied with what it
+shares, though that be of another moment.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -16,12 +18,18 @@ from groundwire_index.errors import FailedPreconditionError
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
+from groundwire_server.backup.session_forks import incomplete_forks, needed_by, turns_of
 from groundwire_server.memory.redis_errors import StoreErrors
 from groundwire_server.memory.redis_keeper import SomeoneElse
 
 _ALL = "gw:*"
 _SESSIONS = "gw:*:session"
-_SESSION, _TURNS = b":session", b":turns"
+_SESSION, _LIST, _COPY = b"}:session", b"}:listed", b"}:copy:"
+_TURNS_KEY = re.compile(rb"\}:turns(:[0-9a-f]+)?$")
+_HELD = re.compile(rb"\}:held(:[0-9a-f]+)?$")
+_ALL_TURNS = 2**53
+# So often sessions are copied again because forks were made of them meanwhile.
+_ROUNDS = 10
 _PAGE = 500
 # A turn may have more than a mebibyte.
 _TURNS_AT_ONCE = 32
@@ -68,18 +76,53 @@ async def require_none(client: Redis) -> None:
 async def copy_keys(source: Redis, target: Redis) -> None:
     """Copy all sessions, to where there are none."""
     for keys in (await _by_slot(source)).values():
-        hashes = sorted(key for key in keys if not key.endswith(_TURNS))
-        while not await _copied(source, target, hashes):
-            # It was deleted while it was copied, and perhaps made again under the same id.
-            await target.delete(*hashes, *(_turns_of(key) for key in hashes))
+        await _copy_slot(source, target, keys)
+    for _ in range(_ROUNDS):
+        incomplete = await incomplete_forks(target)
+        if not incomplete:
+            return
+        # What they share was copied before they were made, or is gone with them.
+        for tag in incomplete | await needed_by(target, incomplete):
+            await _remove(target, await _keys_of(target, tag))
+            await _copy_slot(source, target, await _keys_of(source, tag))
+    for tag in await incomplete_forks(target):
+        await _remove(target, await _keys_of(target, tag))
 
 
 async def _by_slot(source: Redis) -> Mapping[bytes, set[bytes]]:
     """Keys by their hash tag: those of one session together."""
     found: defaultdict[bytes, set[bytes]] = defaultdict(set)
     async for key in source.scan_iter(match=_ALL, count=_PAGE):
-        found[key[: key.index(b"}")]].add(key)
+        found[key[: key.index(b"}") + 1]].add(key)
     return found
+
+
+async def _keys_of(client: Redis, tag: bytes) -> set[bytes]:
+    pattern = re.sub(rb"([\\\[\]?*])", rb"\\\1", tag) + b":*"
+    return {key async for key in client.scan_iter(match=pattern, count=_PAGE)}
+
+
+async def _copy_slot(source: Redis, target: Redis, keys: set[bytes]) -> None:
+    lists = [key for key in keys if key.endswith(_LIST)]
+    for key in lists:
+        await _copy_list(source, target, key)
+    # Copies of lists are read for minutes only.
+    hashes = sorted(k for k in keys if not _TURNS_KEY.search(k) and _COPY not in k)
+    hashes = [key for key in hashes if key not in lists]
+    while not await _copied(source, target, hashes):
+        # It was deleted while it was copied, and perhaps made again under the same id.
+        await _remove(target, {*hashes, *map(turns_of, hashes)})
+
+
+async def _remove(target: Redis, keys: Iterable[bytes]) -> None:
+    for key in keys:
+        await target.delete(key)
+
+
+async def _copy_list(source: Redis, target: Redis, key: bytes) -> None:
+    entries: Any = await source.zrange(key, 0, -1, withscores=True)
+    for at in range(0, len(entries), _PAGE):
+        await target.zadd(key, dict(entries[at : at + _PAGE]))
 
 
 async def _copied(source: Redis, target: Redis, keys: Sequence[bytes]) -> bool:
@@ -87,9 +130,13 @@ async def _copied(source: Redis, target: Redis, keys: Sequence[bytes]) -> bool:
     hashes = await _read(source, keys)
     session = next((one for one in hashes if one[0].endswith(_SESSION)), None)
     if session is not None:
-        await _copy_turns(source, target, session)
+        ttl_ms = -1 if b"held" in session[1] else session[2]
+        await _copy_turns(source, target, turns_of(session[0]), int(session[1][b"head"]), ttl_ms)
         if await source.hget(session[0], "birth") != session[1][b"birth"]:
             return False
+    for key, fields, _ in hashes:
+        if _HELD.search(key) and not (session and fields[b"birth"] == session[1][b"birth"]):
+            await _copy_turns(source, target, turns_of(key), _ALL_TURNS, -1)
     await _write(target, hashes)
     return True
 
@@ -105,10 +152,9 @@ async def _read(source: Redis, keys: Sequence[bytes]) -> list[Hash]:
     return [(key, fields, ttl_ms) for key, fields, ttl_ms in found if fields]
 
 
-async def _copy_turns(source: Redis, target: Redis, session: Hash) -> None:
+async def _copy_turns(source: Redis, target: Redis, turns: bytes, head: int, ttl_ms: int) -> None:
     """Up to the head, which no later turn changes."""
-    key, fields, ttl_ms = session
-    turns, head, number = _turns_of(key), int(fields[b"head"]), 0
+    number = 0
     while number < head:
         page: Any = await source.xrange(turns, f"{number + 1}-0", f"{head}-0", _TURNS_AT_ONCE)
         if not page:
@@ -132,7 +178,3 @@ async def _write(target: Redis, hashes: Iterable[Hash]) -> None:
 def _expire(pipe: Any, key: bytes, ttl_ms: int) -> None:
     if ttl_ms >= 0:
         pipe.pexpireat(key, round(time.time() * 1000) + ttl_ms)
-
-
-def _turns_of(key: bytes) -> bytes:
-    return key[: key.index(b"}") + 1] + _TURNS

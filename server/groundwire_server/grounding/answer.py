@@ -36,6 +36,7 @@ from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.similarity import Similarity
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
+from groundwire_server.memory.session import Answer
 
 
 class Answers:
@@ -102,6 +103,7 @@ class _Answering:
         self._candidates = candidates
         self._request = request
         self._started = False
+        self._model = ""
         self._transcripts: dict[int, Transcript] = {}
         self._ended: list[Finished] = []
         self._end: GenerationEnd | None = None
@@ -144,9 +146,9 @@ class _Answering:
         last = self._last()
         reasons = [*self._degraded, last.degraded_reason]
         last = replace(last, degraded_reason="; ".join(filter(None, reasons)))
-        return replace(last, stored=await self._store(material))
+        return replace(last, stored=await self._store(material, last.confidence))
 
-    async def _store(self, material: Material) -> StoreOutcome | None:
+    async def _store(self, material: Material, confidence: float | None) -> StoreOutcome | None:
         transcript = self._transcripts[0]
         if material.exchange is None or not transcript.text:
             return None
@@ -155,6 +157,7 @@ class _Answering:
             material.asked,
             transcript.text,
             transcript.cited_chunk_ids,
+            Answer(self._model, self.watch.latency_s, confidence),
         )
 
     @contextmanager
@@ -203,6 +206,7 @@ class _Answering:
 
     def _start_of(self, model: ServedModel) -> Started:
         self._started = True
+        self._model = model.model
         return Started(self._request.request_id, model.model, model.name)
 
     def _on(self, event: EngineEvent) -> Iterable[AnswerEvent]:

@@ -9,7 +9,7 @@ from groundwire_index.errors import ConflictError, GroundwireError
 
 from groundwire_server.engines.engine import Message, Role
 from groundwire_server.grounding.events import StoreOutcome
-from groundwire_server.memory.session import NewTurn, Sessions, Turn
+from groundwire_server.memory.session import Answer, NewTurn, Sessions, Turn
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,12 @@ class OpenExchange:
     history: tuple[Message, ...]
 
     async def store(
-        self, request_id: str, question: str, answer: str, source_ids: tuple[str, ...]
+        self,
+        request_id: str,
+        question: str,
+        text: str,
+        source_ids: tuple[str, ...],
+        answer: Answer,
     ) -> StoreOutcome:
         """Append question and answer, both or neither, if no one else has written meanwhile.
 
@@ -37,7 +42,7 @@ class OpenExchange:
         """
         turns = (
             NewTurn(Role.USER, question),
-            NewTurn(Role.ASSISTANT, answer, source_ids=source_ids),
+            NewTurn(Role.ASSISTANT, text, source_ids=source_ids, answer=answer),
         )
         try:
             await self.sessions.append(

@@ -16,6 +16,7 @@ class Stopwatch:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._start = clock()
         self._phases: dict[str, float] = {}
         self._engine_start: float | None = None
         self._first_token: float | None = None
@@ -40,6 +41,12 @@ class Stopwatch:
         self._last_token = self._clock()
         if self._first_token is None:
             self._first_token = self._last_token
+
+    @property
+    def latency_s(self) -> float:
+        """From the request to the last token so far, or to now without one."""
+        end = self._clock() if self._last_token is None else self._last_token
+        return end - self._start
 
     def timings(self, queue_s: float | None = None) -> Timings:
         """What was measured; ``queue_s`` is the engine's own, and no part of prefill."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from groundwire_index.errors import InvalidArgumentError
 
-from groundwire_server.identity import Identity, current_identity
+from groundwire_server.identity import Identity, current_identity, is_identity
 from groundwire_server.interceptors.method import Call, Context, Method
 
 TENANT = "groundwire-tenant"
 SUBJECT = "groundwire-subject"
 
-_ALLOWED = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 _DEFAULT = Identity()
 
 
@@ -41,6 +39,6 @@ def _identity_of(context: Context) -> Identity:
 
 
 def _checked(key: str, value: str | bytes) -> str:
-    if isinstance(value, str) and _ALLOWED.fullmatch(value):
+    if isinstance(value, str) and is_identity(value):
         return value
     raise InvalidArgumentError(key, "must be 1 to 128 characters of [A-Za-z0-9._:@-]")

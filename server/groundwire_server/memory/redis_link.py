@@ -34,9 +34,11 @@ class Script:
     """Then it needs room on the disk, and its outcome matters when the answer is lost."""
 
 
-def load_script(name: str, *, writes: bool) -> Script:
-    """Read one of the ``.lua`` files of this package."""
-    source = files(__package__).joinpath("scripts", f"{name}.lua").read_text()
+def load_script(name: str, *, writes: bool, after: str = "") -> Script:
+    """Read one of the ``.lua`` files of this package; ``after`` another, which it uses."""
+    folder = files(__package__).joinpath("scripts")
+    names = [f"{after}.lib.lua"] if after else []
+    source = "\n".join(folder.joinpath(each).read_text() for each in (*names, f"{name}.lua"))
     return Script(source, hashlib.sha1(source.encode()).hexdigest(), writes)  # noqa: S324 - Redis' name for it
 
 
@@ -108,6 +110,14 @@ class RedisLink:
                         raise
                     return await self._repeat(call, lost)
                 return await self._evaluate(*call)
+
+    async def keys(self, pattern: str) -> AsyncIterator[str]:
+        """Go over the keys of every node; one that comes and goes meanwhile may be left out."""
+        with self._errors.told(writes=False):
+            if (await self._single.info("server")).get("redis_mode") == "cluster":
+                await self._join_cluster()
+            async for key in self._client.scan_iter(match=pattern, count=500):
+                yield key.decode()
 
     async def ping(self) -> None:
         """Raise UnavailableError if scripts would fail now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +13,16 @@ from groundwire_server.engines.engine import Role
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """How an answer of a model came about."""
+
+    model: str
+    latency_s: float
+    confidence: float | None = None
+    """0 to 1; None for an answer without sources."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewTurn:
     """A message to append."""
 
@@ -20,6 +30,7 @@ class NewTurn:
     content: str
     metadata: Metadata = field(default_factory=dict)
     source_ids: tuple[str, ...] = ()
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,16 @@ class Turn:
     metadata: Metadata
     source_ids: tuple[str, ...]
     token_count: int
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """Where a session was forked."""
+
+    session_id: str
+    turn: int
+    """The last turn that is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,42 @@ class Session:
     token_count: int
     create_time: datetime
     expire_time: datetime | None
+    use_time: datetime
+    """To a second; see `Sessions`."""
+    parent: Parent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """What the turns of a session add up to, those that it shares included."""
+
+    turns: int
+    tokens: int
+    first_time: datetime | None
+    last_time: datetime | None
+    answers_by_model: Mapping[str, int] = field(default_factory=dict)
+    average_latency_s: float | None = None
+    average_confidence: float | None = None
+    """Of the answers that have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What retention has removed of a subject's sessions."""
+
+    sessions: int
+    time: datetime | None
+    """Of the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Sessions of a subject, latest use first."""
+
+    sessions: tuple[Session, ...]
+    cursor: str
+    """Of the next page; empty on the last."""
+    removals: Removals
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +120,8 @@ class Sessions(Protocol):
     Turns are append-only and numbered from 1 without gaps. Every write is atomic, and durable
     when it returns. With an idempotency key, the same call gives the first answer again and
     another payload raises AlreadyExistsError; a retry after a lost answer is therefore safe.
-    Appending to a session and reading its turns move its expiry forward; describing does not.
+    Appending to a session, reading its turns and forking it are uses of it: they move its expiry
+    forward, and to the front of its subject's list; describing it is none.
     Raises NotFoundError for an unknown session (also another tenant's), UnavailableError when
     the store cannot be reached: with the reason OUTCOME_UNKNOWN a write may have taken place,
     otherwise it has not. ResourceExhaustedError when the store is full.
@@ -88,6 +146,46 @@ class Sessions(Protocol):
 
     async def delete(self, tenant: str, session_id: str) -> int:
         """Delete a session; the number of turns removed."""
+        ...
+
+    async def list(self, tenant: str, subject: str, *, cursor: str = "", limit: int) -> SessionPage:
+        """A page of a subject's sessions, latest use first.
+
+        All pages that follow one another are of the list as it was at the first: each session is
+        met once, however it is used meanwhile; those that have ended are left out. Raises
+        InvalidArgumentError for a cursor that is not one, or is older than ten minutes.
+        """
+        ...
+
+    async def fork(
+        self,
+        tenant: str,
+        subject: str,
+        session_id: str,
+        at_turn: int,
+        *,
+        new_session_id: str = "",
+        title: str = "",
+        ttl_s: float | None = None,
+        idempotency_key: str = "",
+    ) -> Session:
+        """Make a session that shares another's turns up to ``at_turn``, which are stored once.
+
+        In constant time. The shared turns outlive the other session. ``ttl_s`` None: as the
+        other. Raises LimitExceededError past the head, AlreadyExistsError if the id is taken.
+        """
+        ...
+
+    async def forks(self, tenant: str, session_id: str) -> tuple[Session, ...]:
+        """The forks of a session that are there, by the turn where they were made."""
+        ...
+
+    async def thread(self, tenant: str, session_id: str) -> tuple[Session, ...]:
+        """All sessions that have a turn or a fork in common with one: each before its forks."""
+        ...
+
+    async def stats(self, tenant: str, session_id: str) -> SessionStats:
+        """What the turns add up to, in constant time."""
         ...
 
     async def append(

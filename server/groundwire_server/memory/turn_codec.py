@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
+from typing import Any
 
 from groundwire_index.errors import DataLossError
 
 from groundwire_server.engines.engine import Role
-from groundwire_server.memory.session import NewTurn, Turn
+from groundwire_server.memory.session import Answer, NewTurn, Turn
 
 Entry = tuple[int, bytes]
 """A turn's number and what is stored under it."""
@@ -25,6 +26,8 @@ class StoredTurns:
     values: tuple[bytes, ...]
     digest: str
     """SHA-256 of what was said, in hex: equal for a retry, whenever it comes."""
+    answers: tuple[str, ...]
+    """What is known of each as an answer, as JSON; empty for a turn that is none."""
 
 
 def encoded(turns: Sequence[NewTurn], token_counts: Sequence[int], time: datetime) -> StoredTurns:
@@ -37,19 +40,40 @@ def encoded(turns: Sequence[NewTurn], token_counts: Sequence[int], time: datetim
         b'["%b",%d,%b]' % (text_of_time(time).encode(), count, each)
         for count, each in zip(token_counts, spoken, strict=True)
     ]
-    return StoredTurns(tuple(values), digest.hexdigest())
+    return StoredTurns(tuple(values), digest.hexdigest(), tuple(map(_answer_text, turns)))
 
 
 def _spoken(turn: NewTurn) -> bytes:
-    parts = [turn.role.value, turn.content, dict(turn.metadata), turn.source_ids]
+    parts: list[Any] = [turn.role.value, turn.content, dict(turn.metadata), turn.source_ids]
+    if turn.answer is not None:
+        parts.append(_answer_parts(turn.answer))
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return text.encode()
+
+
+def _answer_text(turn: NewTurn) -> str:
+    return "" if turn.answer is None else json.dumps(_answer_parts(turn.answer))
+
+
+def _answer_parts(answer: Answer) -> dict[str, str | int | float]:
+    parts: dict[str, str | int | float] = {
+        "model": answer.model,
+        "latency": round(answer.latency_s * 1e6),
+    }
+    if answer.confidence is not None:
+        parts["confidence"] = answer.confidence
+    return parts
+
+
+def _answer_of(parts: dict[str, Any]) -> Answer:
+    return Answer(parts["model"], parts["latency"] / 1e6, parts.get("confidence"))
 
 
 def decoded(entry: Entry) -> Turn:
     """Read a turn."""
     number, stored = entry
-    time, token_count, (role, content, metadata, source_ids) = json.loads(stored.decode())
+    time, token_count, spoken = json.loads(stored.decode())
+    role, content, metadata, source_ids, *answer = spoken
     return Turn(
         number=number,
         role=Role(role),
@@ -58,6 +82,7 @@ def decoded(entry: Entry) -> Turn:
         metadata=metadata,
         source_ids=tuple(source_ids),
         token_count=token_count,
+        answer=_answer_of(answer[0]) if answer else None,
     )
 
 

@@ -15,9 +15,12 @@ from groundwire_server.services.memories import MemoryCalls
 from groundwire_server.services.sessions import (
     context_message,
     new_turns_of,
+    page_message,
     require_session_id,
+    require_subject,
     require_title,
     session_message,
+    stats_message,
     ttl_of,
     turn_message,
 )
@@ -63,6 +66,67 @@ class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
         require_session_id(request.session_id)
         session = await self._sessions.get(_tenant(), request.session_id)
         return pb.GetSessionResponse(session=session_message(session))
+
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        """List a subject's sessions, latest use first."""
+        if request.subject:
+            require_subject(request.subject)
+        caller = current_identity.get()
+        page = await self._sessions.list(
+            caller.tenant,
+            request.subject or caller.subject,
+            cursor=request.cursor,
+            limit=page_size_of(request.page_size),
+        )
+        return page_message(page)
+
+    async def ForkSession(
+        self, request: pb.ForkSessionRequest, context: Context
+    ) -> pb.ForkSessionResponse:
+        """Make a session of the caller that shares another's turns."""
+        require_session_id(request.session_id)
+        require_range(request.at_turn, "at_turn", low=1)
+        if request.new_session_id:
+            require_session_id(request.new_session_id, "new_session_id")
+        require_title(request.title)
+        require_idempotency_key(request.idempotency_key)
+        caller = current_identity.get()
+        session = await self._sessions.fork(
+            caller.tenant,
+            caller.subject,
+            request.session_id,
+            request.at_turn,
+            new_session_id=request.new_session_id,
+            title=request.title,
+            ttl_s=ttl_of(request.ttl) if request.HasField("ttl") else None,
+            idempotency_key=request.idempotency_key,
+        )
+        return pb.ForkSessionResponse(session=session_message(session))
+
+    async def ListForks(
+        self, request: pb.ListForksRequest, context: Context
+    ) -> pb.ListForksResponse:
+        """List the forks of a session."""
+        require_session_id(request.session_id)
+        forks = await self._sessions.forks(_tenant(), request.session_id)
+        return pb.ListForksResponse(sessions=map(session_message, forks))
+
+    async def GetThread(
+        self, request: pb.GetThreadRequest, context: Context
+    ) -> pb.GetThreadResponse:
+        """List all sessions that came from one by forking."""
+        require_session_id(request.session_id)
+        thread = await self._sessions.thread(_tenant(), request.session_id)
+        return pb.GetThreadResponse(sessions=map(session_message, thread))
+
+    async def GetSessionStats(
+        self, request: pb.GetSessionStatsRequest, context: Context
+    ) -> pb.GetSessionStatsResponse:
+        """Say what the turns of a session add up to."""
+        require_session_id(request.session_id)
+        return stats_message(await self._sessions.stats(_tenant(), request.session_id))
 
     async def DeleteSession(
         self, request: pb.DeleteSessionRequest, context: Context

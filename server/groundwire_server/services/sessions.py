@@ -12,6 +12,7 @@ from groundwire.v1 import generation_pb2, memory_service_pb2, session_pb2
 from groundwire_index.errors import InvalidArgumentError
 
 from groundwire_server.engines.engine import Message, Role
+from groundwire_server.identity import is_identity
 from groundwire_server.memory.context import (
     Context,
     ContextItem,
@@ -19,7 +20,16 @@ from groundwire_server.memory.context import (
     ContextReport,
     DropReason,
 )
-from groundwire_server.memory.session import NewTurn, Session, Turn
+from groundwire_server.memory.session import (
+    Answer,
+    NewTurn,
+    Parent,
+    Session,
+    SessionPage,
+    SessionStats,
+    Turn,
+)
+from groundwire_server.services.durations import duration_message
 from groundwire_server.services.structs import dict_of, fill_struct
 from groundwire_server.services.validate import (
     require,
@@ -68,6 +78,11 @@ def require_session_id(value: str, field: str = "session_id") -> None:
     )
 
 
+def require_subject(value: str) -> None:
+    """Refuse what is no subject of any caller."""
+    require(is_identity(value), "subject", "must be 1 to 128 characters of [A-Za-z0-9._:@-]")
+
+
 def require_title(value: str) -> None:
     """Refuse a title of more than 256 characters or with control characters."""
     require(
@@ -102,7 +117,32 @@ def session_message(session: Session) -> session_pb2.Session:
         turn_count=session.turn_count,
         token_count=session.token_count,
         create_time=_timestamp(session.create_time),
-        expire_time=_timestamp(session.expire_time) if session.expire_time else None,
+        expire_time=_timestamp(session.expire_time),
+        use_time=_timestamp(session.use_time),
+        parent=_parent_message(session.parent) if session.parent else None,
+    )
+
+
+def page_message(page: SessionPage) -> memory_service_pb2.ListSessionsResponse:
+    """Write a page of a list."""
+    return memory_service_pb2.ListSessionsResponse(
+        sessions=map(session_message, page.sessions),
+        next_cursor=page.cursor,
+        removed_sessions=page.removals.sessions,
+        removed_time=_timestamp(page.removals.time),
+    )
+
+
+def stats_message(stats: SessionStats) -> memory_service_pb2.GetSessionStatsResponse:
+    """Write what the turns of a session add up to."""
+    return memory_service_pb2.GetSessionStatsResponse(
+        turns=stats.turns,
+        tokens=stats.tokens,
+        average_latency=duration_message(stats.average_latency_s),
+        average_confidence=stats.average_confidence or 0.0,
+        first_time=_timestamp(stats.first_time),
+        last_time=_timestamp(stats.last_time),
+        answers_by_model=stats.answers_by_model,
     )
 
 
@@ -115,6 +155,7 @@ def turn_message(turn: Turn) -> session_pb2.Turn:
         create_time=_timestamp(turn.create_time),
         source_ids=turn.source_ids,
         token_count=turn.token_count,
+        answer=_answer_message(turn.answer) if turn.answer else None,
     )
     if turn.metadata:
         fill_struct(message.metadata, turn.metadata)
@@ -152,7 +193,21 @@ def _new_turn_of(message: memory_service_pb2.NewMessage, field: str) -> NewTurn:
     )
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def _parent_message(parent: Parent) -> session_pb2.SessionParent:
+    return session_pb2.SessionParent(session_id=parent.session_id, turn=parent.turn)
+
+
+def _answer_message(answer: Answer) -> session_pb2.TurnAnswer:
+    return session_pb2.TurnAnswer(
+        model=answer.model,
+        latency=duration_message(answer.latency_s),
+        confidence=answer.confidence,
+    )
+
+
+def _timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp

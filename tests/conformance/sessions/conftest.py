@@ -10,6 +10,7 @@ from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 
 from tests.conformance.sessions.servers import (
+    SetClock,
     closing,
     cluster,
     sessions_at,
@@ -21,21 +22,29 @@ from tests.conformance.sessions.servers import (
 
 
 @pytest.fixture(scope="session")
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture(scope="session")
 async def on_private_server(
+    clock: SetClock,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[RedisSessions]:
     server = RedisServer(tmp_path_factory.mktemp("private") / "redis")
     await server.start()
-    async with closing(sessions_on(server)) as store:
+    async with closing(sessions_on(server, clock=clock)) as store:
         yield store
     await server.close()
 
 
 @pytest.fixture(scope="session")
-async def on_tcp_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisSessions]:
+async def on_tcp_server(
+    clock: SetClock, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RedisSessions]:
     async with (
         tcp_server(tmp_path_factory.mktemp("tcp")) as port,
-        closing(sessions_at(f"redis://127.0.0.1:{port}/3")) as store,
+        closing(sessions_at(f"redis://127.0.0.1:{port}/3", clock=clock)) as store,
     ):
         yield store
 
@@ -47,8 +56,8 @@ async def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 
 @pytest.fixture(scope="session")
-async def on_cluster(cluster_url: str) -> AsyncIterator[RedisSessions]:
-    async with closing(sessions_at(cluster_url)) as store:
+async def on_cluster(clock: SetClock, cluster_url: str) -> AsyncIterator[RedisSessions]:
+    async with closing(sessions_at(cluster_url, clock=clock)) as store:
         yield store
 
 

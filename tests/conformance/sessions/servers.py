@@ -7,13 +7,15 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from groundwire_server.memory.redis_folder import bundled_executable
 from groundwire_server.memory.redis_keeper import RedisKeeper
 from groundwire_server.memory.redis_server import RedisServer
-from groundwire_server.memory.redis_sessions import RedisSessions
+from groundwire_server.memory.redis_sessions import RedisSessions, utc_now
+from groundwire_server.memory.uses import Clock
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -28,19 +30,40 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
         await asyncio.sleep(0.005)
 
 
+class SetClock:
+    """Stands still, at a time that Redis agrees with, until it is told to go on."""
+
+    def __init__(self) -> None:
+        self._time = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self._time
+
+    def advance(self, seconds: float) -> None:
+        self._time += timedelta(seconds=seconds)
+
+
 async def count_words(text: str) -> int:
     return len(text.split())
 
 
 def sessions_at(
-    url: str, *, keeper: RedisKeeper | None = None, timeout_s: float = 5.0
+    url: str,
+    *,
+    keeper: RedisKeeper | None = None,
+    timeout_s: float = 5.0,
+    clock: Clock = utc_now,
 ) -> RedisSessions:
-    return RedisSessions(url, count_tokens=count_words, keeper=keeper, timeout_s=timeout_s)
+    return RedisSessions(
+        url, count_tokens=count_words, keeper=keeper, timeout_s=timeout_s, clock=clock
+    )
 
 
-def sessions_on(server: RedisServer, *, timeout_s: float = 5.0) -> RedisSessions:
+def sessions_on(
+    server: RedisServer, *, timeout_s: float = 5.0, clock: Clock = utc_now
+) -> RedisSessions:
     """On a private redis-server, as the server has them."""
-    return sessions_at(server.url, keeper=server, timeout_s=timeout_s)
+    return sessions_at(server.url, keeper=server, timeout_s=timeout_s, clock=clock)
 
 
 @asynccontextmanager

@@ -65,6 +65,25 @@ async def test_an_exchange_is_stored_and_comes_before_the_next_question(
     )
 
 
+async def test_what_is_known_of_an_answer_is_stored_with_it_and_adds_up(
+    serve: Serve, sessions: RedisSessions, session_id: str
+) -> None:
+    await sessions.create("alice", "al", session_id=session_id)
+    engine = ScriptedEngine(saying("The", " dome"))
+    async with serve(engine) as serving:
+        await ask(serving, session_id, "What opens?")
+        await ask(serving, session_id, "When?")
+    question, answer, *_ = (await sessions.turns("alice", session_id, after=0, limit=9)).turns
+    assert question.answer is None
+    assert answer.answer
+    assert (answer.answer.model, answer.answer.confidence) == (engine.model, None)
+    assert 0 < answer.answer.latency_s < 60
+    assert answer.metadata == {}
+    stats = await sessions.stats("alice", session_id)
+    assert stats.answers_by_model == {engine.model: 2}
+    assert stats.average_latency_s
+
+
 async def test_a_system_message_leads_the_prompt_and_is_not_stored(
     serve: Serve, sessions: RedisSessions, session_id: str
 ) -> None:

@@ -13,11 +13,13 @@ class LossyNetwork:
 
     def __init__(self, upstream: Path) -> None:
         self._upstream = upstream
+        self._to_pass = 0
         self._to_lose = 0
         self.lost = 0
 
-    def lose_answers(self, count: int) -> None:
-        self._to_lose = count
+    def lose_answers(self, count: int, *, after: int = 0) -> None:
+        """Lose so many, after so many that are passed on."""
+        self._to_pass, self._to_lose = after, count
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
@@ -49,7 +51,9 @@ class LossyNetwork:
         self, up_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await up_reader.read(2**16):
-            if self._to_lose:
+            if self._to_pass:
+                self._to_pass -= 1
+            elif self._to_lose:
                 self._to_lose -= 1
                 self.lost += 1
                 return

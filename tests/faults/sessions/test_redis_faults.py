@@ -194,14 +194,15 @@ async def test_a_write_without_a_key_is_sent_once_and_its_outcome_left_open(
             await store.create(tenant, "ada", session_id=session_id)
             await store.append(tenant, session_id, SAY)
         await store.delete(tenant, "old")
-        for call in (
-            lambda: store.append(tenant, "s", SAY),
-            lambda: store.create(tenant, "ada", session_id="new"),
-            lambda: store.delete(tenant, "new"),
+        for passed, call in (
+            (0, lambda: store.append(tenant, "s", SAY)),
+            # Its place on the list may be taken twice.
+            (1, lambda: store.create(tenant, "ada", session_id="new")),
+            (0, lambda: store.delete(tenant, "new")),
         ):
             # A connection that is there: it is the answer that is lost.
             await store.check()
-            network.lose_answers(1)
+            network.lose_answers(1, after=passed)
             with pytest.raises(UnavailableError) as raised:
                 await call()
             assert raised.value.reason == "OUTCOME_UNKNOWN"

@@ -11,6 +11,7 @@ from groundwire_server.backup.restoring import restore
 from groundwire_server.backup.session_keys import connected, copy_keys
 from groundwire_server.backup.sessions import require_no_sessions, save_sessions, send_sessions
 from groundwire_server.engines.engine import Role
+from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
 
 from tests.conformance.sessions.servers import closing, cluster, free_port, sessions_at, tcp_server
@@ -110,6 +111,88 @@ async def test_while_they_are_used_each_is_whole(tmp_path: Path) -> None:
                 return
             read = await copies.turns(TENANTS[1], "s", after=0, limit=1000)
             assert [turn.number for turn in read.turns] == list(range(1, remade.head + 1))
+
+
+async def contents(sessions: RedisSessions, session_id: str) -> str:
+    page = await sessions.turns(TENANTS[0], session_id, after=0, limit=1000)
+    assert [turn.number for turn in page.turns] == list(range(1, page.head + 1))
+    return "".join(turn.content for turn in page.turns)
+
+
+def say(*contents: str) -> list[NewTurn]:
+    return [NewTurn(Role.USER, content) for content in contents]
+
+
+async def test_forks_come_with_what_they_share_and_lists_with_what_they_list(
+    tmp_path: Path,
+) -> None:
+    async with tcp_server(tmp_path / "from") as port, cluster(tmp_path / "to") as first:
+        source, target = f"redis://127.0.0.1:{port}", f"redis://127.0.0.1:{first}"
+        async with closing(sessions_at(source)) as sessions:
+            await sessions.create(TENANTS[0], "ada", session_id="s")
+            await sessions.append(TENANTS[0], "s", say(*"abcd"))
+            await sessions.fork(TENANTS[0], "ada", "s", 3, new_session_id="fork")
+            await sessions.append(TENANTS[0], "fork", say("x"))
+            await sessions.fork(TENANTS[0], "ada", "fork", 4, new_session_id="below")
+            await sessions.delete(TENANTS[0], "s")
+            await sessions.delete(TENANTS[0], "fork")
+            await sessions.create(TENANTS[0], "ada", session_id="s", title="another")
+        async with (
+            connected(source) as theirs,
+            connected(target) as own,
+            closing(sessions_at(target)) as copies,
+        ):
+            await copy_keys(theirs, own)
+            assert await contents(copies, "below") == "abcx"
+            listed = (await copies.list(TENANTS[0], "ada", limit=10)).sessions
+            assert {one.id for one in listed} == {"s", "below"}
+            assert await copies.delete(TENANTS[0], "s") == 0
+            assert await contents(copies, "below") == "abcx"
+            await copies.delete(TENANTS[0], "below")
+            assert [key async for key in own.scan_iter(match="gw:*")] == []
+
+
+async def test_forks_that_are_made_and_deleted_meanwhile_are_whole_or_not_there(
+    tmp_path: Path,
+) -> None:
+    async with tcp_server(tmp_path / "from") as port, tcp_server(tmp_path / "to") as other:
+        source, target = f"redis://127.0.0.1:{port}", f"redis://127.0.0.1:{other}"
+        async with (
+            closing(sessions_at(source)) as sessions,
+            closing(sessions_at(target)) as copies,
+            connected(source) as theirs,
+            connected(target) as own,
+        ):
+            for number in range(60):
+                await sessions.create(TENANTS[0], "ada", session_id=f"s{number}")
+                await sessions.append(TENANTS[0], f"s{number}", say("a"))
+            stop = asyncio.Event()
+            made = 0
+
+            async def use() -> None:
+                nonlocal made
+                while not stop.is_set():
+                    parent = f"s{made % 60}"
+                    head = await sessions.append(TENANTS[0], parent, say("b"))
+                    await sessions.fork(TENANTS[0], "ada", parent, head, new_session_id=f"f{made}")
+                    if made % 2:
+                        await sessions.delete(TENANTS[0], f"f{made - 1}")
+                    made += 1
+
+            using = asyncio.create_task(use())
+            await copy_keys(theirs, own)
+            stop.set()
+            await using
+            assert made > 1
+            listed = (await copies.list(TENANTS[0], "ada", limit=1000)).sessions
+            assert {f"s{number}" for number in range(60)} <= {one.id for one in listed}
+            async for key in own.scan_iter(match="gw:*:session"):
+                session_id = key.decode().partition("}")[0].rpartition(":")[2]
+                there = await copies.get(TENANTS[0], session_id)
+                assert len(await contents(copies, session_id)) == there.head
+                if there.parent:
+                    forks = await copies.forks(TENANTS[0], there.parent.session_id)
+                    assert session_id in {fork.id for fork in forks}
 
 
 async def test_one_that_does_not_answer_is_told(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[Callable[[Any], object], str]] = {
         UINT32,
     ),
     "expected_head": (lambda n: memory.append("s", [], expected_head=n), UINT64),
+    "at_turn": (lambda n: memory.fork_session("s", n), UINT64),
     "budget_tokens": (lambda n: memory.build_context("s", budget_tokens=n), UINT32),
     "max_tokens": (lambda n: generate.generate("q", sampling=Sampling(max_tokens=n)), INT32),
     "priority": (lambda n: generate.complete("q", priority=n), INT32),
@@ -50,6 +51,7 @@ CALLS: dict[str, tuple[Callable[[Any], object], str]] = {
 PAGES: list[Callable[[int], Pages[Any]]] = [
     lambda n: collections.list_collections(page_size=n),
     lambda n: documents.list_documents("c", page_size=n),
+    lambda n: memory.list_sessions(page_size=n),
     lambda n: memory.messages("s", page_size=n),
     lambda n: records.scroll("c", page_size=n),
     lambda n: snapshots.list_snapshots(page_size=n),

@@ -16,13 +16,14 @@ from groundwire_index.errors import (
     LimitExceededError,
     NotFoundError,
 )
-from groundwire_server.engines.engine import Engine, Message
+from groundwire_server.engines.engine import Engine, Message, Role
 from groundwire_server.engines.models import Models
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.identity import Identity, current_identity
 from groundwire_server.interceptors.method import Context
 from groundwire_server.memory.memories.store import Memories
 from groundwire_server.memory.redis_sessions import RedisSessions
+from groundwire_server.memory.session import Answer, NewTurn
 from groundwire_server.services.memory import MemoryService
 
 CONTEXT = cast(Context, None)
@@ -190,6 +191,95 @@ async def test_a_budget_below_the_prompt_and_the_query_is_out_of_range(
     assert raised.value.metadata == {"needed": "4", "budget": "3"}
 
 
+async def test_sessions_are_listed_page_by_page(service: MemoryService, caller: Identity) -> None:
+    made = [await new_session(service, title=f"title {n}") for n in range(5)]
+
+    async def pages(subject: str = "") -> list[list[str]]:
+        found, cursor = [], ""
+        while True:
+            request = pb.ListSessionsRequest(subject=subject, page_size=2, cursor=cursor)
+            page = await service.ListSessions(request, CONTEXT)
+            found.append([session.id for session in page.sessions])
+            assert (page.removed_sessions, page.HasField("removed_time")) == (0, False)
+            cursor = page.next_cursor
+            if not cursor:
+                return found
+
+    found = await pages()
+    assert [len(page) for page in found] == [2, 2, 1]
+    assert sorted(one for page in found for one in page) == sorted(made)
+    assert await pages(caller.subject) == found
+    assert await pages("someone.else") == [[]]
+    token = current_identity.set(Identity("another", caller.subject))
+    assert await pages() == [[]]
+    current_identity.reset(token)
+
+
+async def test_a_session_is_forked_and_its_branches_are_told(
+    service: MemoryService, caller: Identity
+) -> None:
+    session_id = await new_session(service, ttl=Duration(seconds=600))
+    await append(service, session_id, said("one"), said("two"), said("three"))
+    request = pb.ForkSessionRequest(
+        session_id=session_id,
+        at_turn=2,
+        new_session_id="branch",
+        title="Else",
+        idempotency_key="k",
+        ttl=Duration(seconds=60),
+    )
+    fork = (await service.ForkSession(request, CONTEXT)).session
+    assert (fork.id, fork.subject, fork.title) == ("branch", caller.subject, "Else")
+    assert (fork.head, fork.turn_count, fork.token_count) == (2, 2, 2)
+    assert (fork.parent.session_id, fork.parent.turn) == (session_id, 2)
+    assert fork.expire_time.ToNanoseconds() - fork.create_time.ToNanoseconds() == 60 * 10**9
+    assert (await service.ForkSession(request, CONTEXT)).session == fork
+    await append(service, "branch", said("four"))
+    page = await service.ListMessages(pb.ListMessagesRequest(session_id="branch"), CONTEXT)
+    assert [turn.content for turn in page.turns] == ["one", "two", "four"]
+    context = await service.BuildContext(
+        pb.BuildContextRequest(session_id="branch", budget_tokens=100), CONTEXT
+    )
+    assert [message.content for message in context.messages] == ["one", "two", "four"]
+    forks = await service.ListForks(pb.ListForksRequest(session_id=session_id), CONTEXT)
+    assert [session.id for session in forks.sessions] == ["branch"]
+    thread = await service.GetThread(pb.GetThreadRequest(session_id="branch"), CONTEXT)
+    assert [session.id for session in thread.sessions] == [session_id, "branch"]
+    assert not thread.sessions[0].HasField("parent")
+
+
+async def test_a_fork_past_the_head_is_out_of_range(service: MemoryService) -> None:
+    session_id = await new_session(service)
+    await append(service, session_id, said())
+    with pytest.raises(LimitExceededError) as raised:
+        await service.ForkSession(pb.ForkSessionRequest(session_id=session_id, at_turn=2), CONTEXT)
+    assert raised.value.metadata["head"] == "1"
+
+
+async def test_stats_are_told(service: MemoryService, sessions: RedisSessions) -> None:
+    session_id = await new_session(service)
+    asked = pb.GetSessionStatsRequest(session_id=session_id)
+    empty = await service.GetSessionStats(asked, CONTEXT)
+    assert empty == pb.GetSessionStatsResponse()
+    answer = NewTurn(Role.ASSISTANT, "two words", answer=Answer("small", 1.5, 0.25))
+    await append(service, session_id, said("one"))
+    await sessions.append(current_identity.get().tenant, session_id, [answer])
+    stats = await service.GetSessionStats(asked, CONTEXT)
+    assert (stats.turns, stats.tokens, dict(stats.answers_by_model)) == (2, 3, {"small": 1})
+    assert stats.average_latency.ToNanoseconds() == 1_500_000_000
+    assert stats.average_confidence == 0.25
+    assert stats.first_time.ToNanoseconds() <= stats.last_time.ToNanoseconds()
+    page = await service.ListMessages(pb.ListMessagesRequest(session_id=session_id), CONTEXT)
+    assert not page.turns[0].HasField("answer")
+    told = page.turns[1].answer
+    assert (told.model, told.latency.ToNanoseconds(), told.confidence) == (
+        "small",
+        1_500_000_000,
+        0.25,
+    )
+    assert not page.turns[1].metadata.fields
+
+
 async def test_a_tenant_finds_nothing_of_another_and_subjects_share_a_tenant(
     service: MemoryService, caller: Identity
 ) -> None:
@@ -216,6 +306,18 @@ CALLS: dict[str, Call] = {
     ),
     "ListMessages": lambda service, session_id: service.ListMessages(
         pb.ListMessagesRequest(session_id=session_id), CONTEXT
+    ),
+    "ForkSession": lambda service, session_id: service.ForkSession(
+        pb.ForkSessionRequest(session_id=session_id, at_turn=1), CONTEXT
+    ),
+    "ListForks": lambda service, session_id: service.ListForks(
+        pb.ListForksRequest(session_id=session_id), CONTEXT
+    ),
+    "GetThread": lambda service, session_id: service.GetThread(
+        pb.GetThreadRequest(session_id=session_id), CONTEXT
+    ),
+    "GetSessionStats": lambda service, session_id: service.GetSessionStats(
+        pb.GetSessionStatsRequest(session_id=session_id), CONTEXT
     ),
     "BuildContext": lambda service, session_id: service.BuildContext(
         pb.BuildContextRequest(session_id=session_id, budget_tokens=100, query="x"), CONTEXT
@@ -257,6 +359,45 @@ async def test_a_session_that_cannot_be_is_not_created(
 ) -> None:
     request = pb.CreateSessionRequest(**fields)
     await refuses(service.CreateSession(request, CONTEXT), field)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("at_turn", {"at_turn": 0}),
+        ("new_session_id", {"new_session_id": "a b"}),
+        ("title", {"title": "a\nb"}),
+        ("ttl", {"ttl": Duration(seconds=-5)}),
+        ("idempotency_key", {"idempotency_key": "x" * 257}),
+    ],
+)
+async def test_a_fork_that_cannot_be_is_refused_and_nothing_is_made(
+    service: MemoryService, field: str, fields: dict[str, Any]
+) -> None:
+    session_id = await new_session(service)
+    await append(service, session_id, said())
+    request = pb.ForkSessionRequest(**{"session_id": session_id, "at_turn": 1, **fields})
+    await refuses(service.ForkSession(request, CONTEXT), field)
+    forks = await service.ListForks(pb.ListForksRequest(session_id=session_id), CONTEXT)
+    assert not forks.sessions
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("subject", {"subject": "a b"}),
+        ("subject", {"subject": "a\0"}),
+        ("subject", {"subject": "{a}"}),
+        ("subject", {"subject": "x" * 129}),
+        ("page_size", {"page_size": 1001}),
+        ("cursor", {"cursor": "nonsense"}),
+        ("cursor", {"cursor": "0" * 32 + ".5"}),
+    ],
+)
+async def test_a_list_that_cannot_be_is_refused(
+    service: MemoryService, field: str, fields: dict[str, Any]
+) -> None:
+    await refuses(service.ListSessions(pb.ListSessionsRequest(**fields), CONTEXT), field)
 
 
 async def test_the_longest_that_is_allowed_is_allowed(service: MemoryService) -> None:

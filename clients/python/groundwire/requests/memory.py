@@ -52,6 +52,96 @@ def get_session(session_id: str, *, timeout: float | None = None) -> Unary[resul
     )
 
 
+def list_sessions(
+    subject: str = "", *, page_size: int = 100, timeout: float | None = None
+) -> Pages[results.Session]:
+    """Iterate over the sessions of a subject, the caller's if empty, latest use first.
+
+    They are those that there were at the first page, without those that have ended since.
+    """
+    return Pages(
+        lambda cursor: call(
+            "MemoryService/ListSessions",
+            made(pb.ListSessionsRequest, subject=subject, page_size=page_size, cursor=cursor),
+            pb.ListSessionsResponse,
+            results.sessions,
+            timeout,
+        )
+    )
+
+
+def fork_session(
+    session_id: str,
+    at_turn: int,
+    *,
+    new_session_id: str = "",
+    title: str = "",
+    ttl: float | None = None,
+    idempotency_key: str = "",
+    timeout: float | None = None,
+) -> Unary[results.Session]:
+    """Make a session that shares another's turns up to ``at_turn``.
+
+    OutOfRangeError past the head. The fork stays whole when the other session is deleted.
+    ``ttl`` None: as the other session.
+    """
+    request = made(
+        pb.ForkSessionRequest,
+        session_id=session_id,
+        at_turn=at_turn,
+        new_session_id=new_session_id,
+        title=title,
+        ttl=None if ttl is None else to_duration("ttl", ttl),
+        idempotency_key=key(idempotency_key),
+    )
+    return call(
+        "MemoryService/ForkSession",
+        request,
+        pb.ForkSessionResponse,
+        lambda answer: results.session(answer.session),
+        timeout,
+    )
+
+
+def list_forks(
+    session_id: str, *, timeout: float | None = None
+) -> Unary[tuple[results.Session, ...]]:
+    """The forks of a session, by the turn where they were made."""
+    return call(
+        "MemoryService/ListForks",
+        pb.ListForksRequest(session_id=session_id),
+        pb.ListForksResponse,
+        lambda answer: tuple(map(results.session, answer.sessions)),
+        timeout,
+    )
+
+
+def get_thread(
+    session_id: str, *, timeout: float | None = None
+) -> Unary[tuple[results.Session, ...]]:
+    """All sessions that came from one by forking, each before its forks."""
+    return call(
+        "MemoryService/GetThread",
+        pb.GetThreadRequest(session_id=session_id),
+        pb.GetThreadResponse,
+        lambda answer: tuple(map(results.session, answer.sessions)),
+        timeout,
+    )
+
+
+def get_session_stats(
+    session_id: str, *, timeout: float | None = None
+) -> Unary[results.SessionStats]:
+    """Counts and averages of a session, with the turns that a fork shares."""
+    return call(
+        "MemoryService/GetSessionStats",
+        pb.GetSessionStatsRequest(session_id=session_id),
+        pb.GetSessionStatsResponse,
+        results.stats,
+        timeout,
+    )
+
+
 def delete_session(session_id: str, *, timeout: float | None = None) -> Unary[int]:
     """Delete a session; the number of turns removed. Not repeated after a failure."""
     return call(

@@ -10,12 +10,20 @@ from typing import Literal, TypeAlias, cast
 from groundwire.call import Page
 from groundwire.chat import Message, Role
 from groundwire.v1 import generation_pb2, memory_service_pb2, session_pb2
-from groundwire.values import JSON, enum_word, from_struct, to_time
+from groundwire.values import JSON, enum_word, from_struct, to_seconds, to_time
 
 ContextItemKind: TypeAlias = Literal[
     "system_prompt", "summary", "memory", "turn", "query", "unspecified", "unknown"
 ]
 DropReason: TypeAlias = Literal["budget", "incomplete_exchange", "unspecified", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParent:
+    """Where a session was forked: the last turn that is shared."""
+
+    session_id: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,33 @@ class Session:
     create_time: datetime | None
     expire_time: datetime | None
     """None: kept until deleted."""
+    use_time: datetime | None = None
+    """When it was last appended to, read or forked, to a second."""
+    parent: SessionParent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """What the turns of a session add up to, those that a fork shares included."""
+
+    turns: int
+    tokens: int
+    answers_by_model: Mapping[str, int]
+    average_latency_s: float | None
+    """Of the answers that were generated, from the request to the last token."""
+    average_confidence: float
+    """Of those that have one; 0 if there is none."""
+    first_time: datetime | None
+    last_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAnswer:
+    """How an answer came about."""
+
+    model: str
+    latency_s: float
+    confidence: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +81,8 @@ class Turn:
     source_ids: tuple[str, ...]
     """Chunk ids of the passages that the turn cites."""
     token_count: int
+    answer: TurnAnswer | None = None
+    """Of an answer that the server has generated and stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +119,28 @@ def session(message: session_pb2.Session) -> Session:
         message.token_count,
         to_time(message.create_time),
         to_time(message.expire_time),
+        to_time(message.use_time),
+        SessionParent(message.parent.session_id, message.parent.turn)
+        if message.HasField("parent")
+        else None,
+    )
+
+
+def sessions(message: memory_service_pb2.ListSessionsResponse) -> Page[Session]:
+    """A page of sessions."""
+    return Page([session(item) for item in message.sessions], message.next_cursor)
+
+
+def stats(message: memory_service_pb2.GetSessionStatsResponse) -> SessionStats:
+    """What the turns of a session add up to."""
+    return SessionStats(
+        message.turns,
+        message.tokens,
+        dict(message.answers_by_model),
+        to_seconds(message.average_latency) if message.HasField("average_latency") else None,
+        message.average_confidence,
+        to_time(message.first_time),
+        to_time(message.last_time),
     )
 
 
@@ -113,7 +172,13 @@ def _turn(message: session_pb2.Turn) -> Turn:
         from_struct(message.metadata),
         tuple(message.source_ids),
         message.token_count,
+        _answer(message.answer) if message.HasField("answer") else None,
     )
+
+
+def _answer(message: session_pb2.TurnAnswer) -> TurnAnswer:
+    confidence = message.confidence if message.HasField("confidence") else None
+    return TurnAnswer(message.model, to_seconds(message.latency), confidence)
 
 
 def _role(number: generation_pb2.Role.ValueType) -> Role:

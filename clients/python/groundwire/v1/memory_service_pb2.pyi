@@ -182,6 +182,7 @@ class ListSessionsRequest(_message.Message):
     page_size: _builtins.int
     """1 to 1,000; 100 if 0."""
     cursor: _builtins.str
+    """INVALID_ARGUMENT with the reason CURSOR_EXPIRED ten minutes after the page before."""
     def __init__(
         self,
         *,
@@ -203,19 +204,29 @@ class ListSessionsResponse(_message.Message):
 
     SESSIONS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    REMOVED_SESSIONS_FIELD_NUMBER: _builtins.int
+    REMOVED_TIME_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """Empty on the last page."""
+    removed_sessions: _builtins.int
+    """How many sessions of the subject the server's retention has removed so far."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Session]: ...
+    @_builtins.property
+    def removed_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last of them was; absent if there is none."""
+
     def __init__(
         self,
         *,
         sessions: _abc.Iterable[_session_pb2.Session] | None = ...,
         next_cursor: _builtins.str = ...,
+        removed_sessions: _builtins.int = ...,
+        removed_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["removed_time", b"removed_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "removed_sessions", b"removed_sessions", "removed_time", b"removed_time", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,7 +257,7 @@ class DeleteSessionResponse(_message.Message):
 
     TURNS_FIELD_NUMBER: _builtins.int
     turns: _builtins.int
-    """Turns that were removed."""
+    """Turns that were removed: not those that it shared, nor those that forks of it need."""
     def __init__(
         self,
         *,
@@ -552,13 +563,22 @@ class ForkSessionRequest(_message.Message):
     NEW_SESSION_ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     at_turn: _builtins.int
-    """The last turn to share, at most the head; OUT_OF_RANGE otherwise."""
+    """The last turn to share, from 1 to the head."""
     new_session_id: _builtins.str
-    """Id of the fork; made by the server if empty."""
+    """Id of the fork; made by the server if empty. ALREADY_EXISTS if it is taken."""
     title: _builtins.str
+    """At most 256 characters."""
     idempotency_key: _builtins.str
+    """As for CreateSession."""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """The fork is deleted after this long without use; absent: as the other session.
+        1 second to 100 years.
+        """
+
     def __init__(
         self,
         *,
@@ -567,10 +587,11 @@ class ForkSessionRequest(_message.Message):
         new_session_id: _builtins.str = ...,
         title: _builtins.str = ...,
         idempotency_key: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_turn", b"at_turn", "idempotency_key", b"idempotency_key", "new_session_id", b"new_session_id", "session_id", b"session_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_turn", b"at_turn", "idempotency_key", b"idempotency_key", "new_session_id", b"new_session_id", "session_id", b"session_id", "title", b"title", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -595,6 +616,90 @@ class ForkSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForkSessionResponse: _TypeAlias = ForkSessionResponse  # noqa: Y015
+
+@_typing.final
+class ListForksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListForksRequest: _TypeAlias = ListForksRequest  # noqa: Y015
+
+@_typing.final
+class ListForksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Session]:
+        """At most 1,000. Those that have ended are left out."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[_session_pb2.Session] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListForksResponse: _TypeAlias = ListForksResponse  # noqa: Y015
+
+@_typing.final
+class GetThreadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetThreadRequest: _TypeAlias = GetThreadRequest  # noqa: Y015
+
+@_typing.final
+class GetThreadResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Session]:
+        """At most 1,000, nearest to the first one first. Those that have ended are left out: then their
+        forks are here without them.
+        """
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[_session_pb2.Session] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetThreadResponse: _TypeAlias = GetThreadResponse  # noqa: Y015
 
 @_typing.final
 class GetSessionStatsRequest(_message.Message):
@@ -649,15 +754,22 @@ class GetSessionStatsResponse(_message.Message):
     turns: _builtins.int
     tokens: _builtins.int
     average_confidence: _builtins.float
+    """Of those that have one; 0 if there is none."""
     @_builtins.property
-    def average_latency(self) -> _duration_pb2.Duration: ...
+    def average_latency(self) -> _duration_pb2.Duration:
+        """Of the answers that Generate has stored, from the request to the last token; absent if there
+        is none.
+        """
+
     @_builtins.property
-    def first_time(self) -> _timestamp_pb2.Timestamp: ...
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """Of the first and the last turn; absent if there is none."""
+
     @_builtins.property
     def last_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def answers_by_model(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Answers by model name."""
+        """Answers that Generate has stored, by the name of the model that gave them."""
 
     def __init__(
         self,

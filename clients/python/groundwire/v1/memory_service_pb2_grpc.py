@@ -79,6 +79,16 @@ class MemoryServiceStub:
                 request_serializer=groundwire_dot_v1_dot_memory__service__pb2.ForkSessionRequest.SerializeToString,
                 response_deserializer=groundwire_dot_v1_dot_memory__service__pb2.ForkSessionResponse.FromString,
                 _registered_method=True)
+        self.ListForks = channel.unary_unary(
+                '/groundwire.v1.MemoryService/ListForks',
+                request_serializer=groundwire_dot_v1_dot_memory__service__pb2.ListForksRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_memory__service__pb2.ListForksResponse.FromString,
+                _registered_method=True)
+        self.GetThread = channel.unary_unary(
+                '/groundwire.v1.MemoryService/GetThread',
+                request_serializer=groundwire_dot_v1_dot_memory__service__pb2.GetThreadRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_memory__service__pb2.GetThreadResponse.FromString,
+                _registered_method=True)
         self.GetSessionStats = channel.unary_unary(
                 '/groundwire.v1.MemoryService/GetSessionStats',
                 request_serializer=groundwire_dot_v1_dot_memory__service__pb2.GetSessionStatsRequest.SerializeToString,
@@ -134,14 +144,17 @@ class MemoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Lists sessions of a subject, latest use first.
+        """Lists sessions of a subject, latest use first. The pages that follow one another are of the
+        list as it was at the first: each session is met once, however it is used meanwhile. Those
+        that have ended are left out, so that a page can be shorter than asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSession(self, request, context):
-        """Deletes a session and its turns. NOT_FOUND if there is none.
+        """Deletes a session and its turns, but for those that forks of it share. NOT_FOUND if there is
+        none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,14 +183,32 @@ class MemoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ForkSession(self, request, context):
-        """Makes a session that shares another's history up to a turn.
+        """Makes a session of the caller that shares another's history up to a turn, in constant time.
+        What is shared is stored once, and stays when the other session is deleted or expires.
+        OUT_OF_RANGE past the head, with "head" in the error's metadata; RESOURCE_EXHAUSTED with 1,000
+        forks of one session; FAILED_PRECONDITION for a fork that would share turns with more than 256.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListForks(self, request, context):
+        """Lists the forks of a session, by the turn where they were made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetThread(self, request, context):
+        """Lists all sessions that came from one by forking and forking again, whichever of them is
+        named, each before its forks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionStats(self, request, context):
-        """Counts and averages of one session.
+        """Counts and averages of one session, with the turns that a fork shares.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,6 +292,16 @@ def add_MemoryServiceServicer_to_server(servicer, server):
                     servicer.ForkSession,
                     request_deserializer=groundwire_dot_v1_dot_memory__service__pb2.ForkSessionRequest.FromString,
                     response_serializer=groundwire_dot_v1_dot_memory__service__pb2.ForkSessionResponse.SerializeToString,
+            ),
+            'ListForks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForks,
+                    request_deserializer=groundwire_dot_v1_dot_memory__service__pb2.ListForksRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_memory__service__pb2.ListForksResponse.SerializeToString,
+            ),
+            'GetThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetThread,
+                    request_deserializer=groundwire_dot_v1_dot_memory__service__pb2.GetThreadRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_memory__service__pb2.GetThreadResponse.SerializeToString,
             ),
             'GetSessionStats': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSessionStats,
@@ -514,6 +555,60 @@ class MemoryService:
             '/groundwire.v1.MemoryService/ForkSession',
             groundwire_dot_v1_dot_memory__service__pb2.ForkSessionRequest.SerializeToString,
             groundwire_dot_v1_dot_memory__service__pb2.ForkSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.MemoryService/ListForks',
+            groundwire_dot_v1_dot_memory__service__pb2.ListForksRequest.SerializeToString,
+            groundwire_dot_v1_dot_memory__service__pb2.ListForksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.MemoryService/GetThread',
+            groundwire_dot_v1_dot_memory__service__pb2.GetThreadRequest.SerializeToString,
+            groundwire_dot_v1_dot_memory__service__pb2.GetThreadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,9 +43,14 @@ class MemoryServiceStub:
     GetSession: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.GetSessionRequest, _memory_service_pb2.GetSessionResponse]
     """Describes one session."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.ListSessionsRequest, _memory_service_pb2.ListSessionsResponse]
-    """Lists sessions of a subject, latest use first."""
+    """Lists sessions of a subject, latest use first. The pages that follow one another are of the
+    list as it was at the first: each session is met once, however it is used meanwhile. Those
+    that have ended are left out, so that a page can be shorter than asked for.
+    """
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.DeleteSessionRequest, _memory_service_pb2.DeleteSessionResponse]
-    """Deletes a session and its turns. NOT_FOUND if there is none."""
+    """Deletes a session and its turns, but for those that forks of it share. NOT_FOUND if there is
+    none.
+    """
     AppendMessages: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.AppendMessagesRequest, _memory_service_pb2.AppendMessagesResponse]
     """Appends turns, all or none. With `expected_head`, ABORTED if the head is another; the
     error's metadata "head" says which.
@@ -55,9 +60,19 @@ class MemoryServiceStub:
     BuildContext: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.BuildContextRequest, _memory_service_pb2.BuildContextResponse]
     """Packs what a model should see into a token budget, and reports what went in."""
     ForkSession: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.ForkSessionRequest, _memory_service_pb2.ForkSessionResponse]
-    """Makes a session that shares another's history up to a turn."""
+    """Makes a session of the caller that shares another's history up to a turn, in constant time.
+    What is shared is stored once, and stays when the other session is deleted or expires.
+    OUT_OF_RANGE past the head, with "head" in the error's metadata; RESOURCE_EXHAUSTED with 1,000
+    forks of one session; FAILED_PRECONDITION for a fork that would share turns with more than 256.
+    """
+    ListForks: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.ListForksRequest, _memory_service_pb2.ListForksResponse]
+    """Lists the forks of a session, by the turn where they were made."""
+    GetThread: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.GetThreadRequest, _memory_service_pb2.GetThreadResponse]
+    """Lists all sessions that came from one by forking and forking again, whichever of them is
+    named, each before its forks.
+    """
     GetSessionStats: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.GetSessionStatsRequest, _memory_service_pb2.GetSessionStatsResponse]
-    """Counts and averages of one session."""
+    """Counts and averages of one session, with the turns that a fork shares."""
     Remember: _grpc.UnaryUnaryMultiCallable[_memory_service_pb2.RememberRequest, _memory_service_pb2.RememberResponse]
     """Stores a memory, readable at once. FAILED_PRECONDITION if the tenant's memories are of
     another embedder than the server's; so for Recall and UpdateMemory.
@@ -86,9 +101,14 @@ class MemoryServiceAsyncStub(MemoryServiceStub):
     GetSession: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.GetSessionRequest, _memory_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Describes one session."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.ListSessionsRequest, _memory_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """Lists sessions of a subject, latest use first."""
+    """Lists sessions of a subject, latest use first. The pages that follow one another are of the
+    list as it was at the first: each session is met once, however it is used meanwhile. Those
+    that have ended are left out, so that a page can be shorter than asked for.
+    """
     DeleteSession: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.DeleteSessionRequest, _memory_service_pb2.DeleteSessionResponse]  # type: ignore[assignment]
-    """Deletes a session and its turns. NOT_FOUND if there is none."""
+    """Deletes a session and its turns, but for those that forks of it share. NOT_FOUND if there is
+    none.
+    """
     AppendMessages: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.AppendMessagesRequest, _memory_service_pb2.AppendMessagesResponse]  # type: ignore[assignment]
     """Appends turns, all or none. With `expected_head`, ABORTED if the head is another; the
     error's metadata "head" says which.
@@ -98,9 +118,19 @@ class MemoryServiceAsyncStub(MemoryServiceStub):
     BuildContext: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.BuildContextRequest, _memory_service_pb2.BuildContextResponse]  # type: ignore[assignment]
     """Packs what a model should see into a token budget, and reports what went in."""
     ForkSession: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.ForkSessionRequest, _memory_service_pb2.ForkSessionResponse]  # type: ignore[assignment]
-    """Makes a session that shares another's history up to a turn."""
+    """Makes a session of the caller that shares another's history up to a turn, in constant time.
+    What is shared is stored once, and stays when the other session is deleted or expires.
+    OUT_OF_RANGE past the head, with "head" in the error's metadata; RESOURCE_EXHAUSTED with 1,000
+    forks of one session; FAILED_PRECONDITION for a fork that would share turns with more than 256.
+    """
+    ListForks: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.ListForksRequest, _memory_service_pb2.ListForksResponse]  # type: ignore[assignment]
+    """Lists the forks of a session, by the turn where they were made."""
+    GetThread: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.GetThreadRequest, _memory_service_pb2.GetThreadResponse]  # type: ignore[assignment]
+    """Lists all sessions that came from one by forking and forking again, whichever of them is
+    named, each before its forks.
+    """
     GetSessionStats: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.GetSessionStatsRequest, _memory_service_pb2.GetSessionStatsResponse]  # type: ignore[assignment]
-    """Counts and averages of one session."""
+    """Counts and averages of one session, with the turns that a fork shares."""
     Remember: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.RememberRequest, _memory_service_pb2.RememberResponse]  # type: ignore[assignment]
     """Stores a memory, readable at once. FAILED_PRECONDITION if the tenant's memories are of
     another embedder than the server's; so for Recall and UpdateMemory.
@@ -141,14 +171,19 @@ class MemoryServiceServicer:
         request: _memory_service_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.ListSessionsResponse, _abc.Awaitable[_memory_service_pb2.ListSessionsResponse]]:
-        """Lists sessions of a subject, latest use first."""
+        """Lists sessions of a subject, latest use first. The pages that follow one another are of the
+        list as it was at the first: each session is met once, however it is used meanwhile. Those
+        that have ended are left out, so that a page can be shorter than asked for.
+        """
 
     def DeleteSession(
         self,
         request: _memory_service_pb2.DeleteSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.DeleteSessionResponse, _abc.Awaitable[_memory_service_pb2.DeleteSessionResponse]]:
-        """Deletes a session and its turns. NOT_FOUND if there is none."""
+        """Deletes a session and its turns, but for those that forks of it share. NOT_FOUND if there is
+        none.
+        """
 
     def AppendMessages(
         self,
@@ -178,14 +213,34 @@ class MemoryServiceServicer:
         request: _memory_service_pb2.ForkSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.ForkSessionResponse, _abc.Awaitable[_memory_service_pb2.ForkSessionResponse]]:
-        """Makes a session that shares another's history up to a turn."""
+        """Makes a session of the caller that shares another's history up to a turn, in constant time.
+        What is shared is stored once, and stays when the other session is deleted or expires.
+        OUT_OF_RANGE past the head, with "head" in the error's metadata; RESOURCE_EXHAUSTED with 1,000
+        forks of one session; FAILED_PRECONDITION for a fork that would share turns with more than 256.
+        """
+
+    def ListForks(
+        self,
+        request: _memory_service_pb2.ListForksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memory_service_pb2.ListForksResponse, _abc.Awaitable[_memory_service_pb2.ListForksResponse]]:
+        """Lists the forks of a session, by the turn where they were made."""
+
+    def GetThread(
+        self,
+        request: _memory_service_pb2.GetThreadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memory_service_pb2.GetThreadResponse, _abc.Awaitable[_memory_service_pb2.GetThreadResponse]]:
+        """Lists all sessions that came from one by forking and forking again, whichever of them is
+        named, each before its forks.
+        """
 
     def GetSessionStats(
         self,
         request: _memory_service_pb2.GetSessionStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_memory_service_pb2.GetSessionStatsResponse, _abc.Awaitable[_memory_service_pb2.GetSessionStatsResponse]]:
-        """Counts and averages of one session."""
+        """Counts and averages of one session, with the turns that a fork shares."""
 
     def Remember(
         self,

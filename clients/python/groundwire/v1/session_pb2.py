@@ -22,22 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from groundwire.v1 import generation_pb2 as groundwire_dot_v1_dot_generation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgroundwire/v1/session.proto\x12\rgroundwire.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egroundwire/v1/generation.proto\"\xfc\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0c\n\x04head\x18\x04 \x01(\x04\x12\x12\n\nturn_count\x18\x05 \x01(\x04\x12\x13\n\x0btoken_count\x18\x06 \x01(\x04\x12,\n\x06parent\x18\x07 \x01(\x0b\x32\x1c.groundwire.v1.SessionParent\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"1\n\rSessionParent\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04turn\x18\x02 \x01(\x04\"\xcf\x01\n\x04Turn\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.groundwire.v1.Role\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nsource_ids\x18\x06 \x03(\t\x12\x13\n\x0btoken_count\x18\x07 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgroundwire/v1/session.proto\x12\rgroundwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egroundwire/v1/generation.proto\"\xaa\x02\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0c\n\x04head\x18\x04 \x01(\x04\x12\x12\n\nturn_count\x18\x05 \x01(\x04\x12\x13\n\x0btoken_count\x18\x06 \x01(\x04\x12,\n\x06parent\x18\x07 \x01(\x0b\x32\x1c.groundwire.v1.SessionParent\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08use_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"1\n\rSessionParent\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04turn\x18\x02 \x01(\x04\"\xfa\x01\n\x04Turn\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.groundwire.v1.Role\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nsource_ids\x18\x06 \x03(\t\x12\x13\n\x0btoken_count\x18\x07 \x01(\r\x12)\n\x06\x61nswer\x18\x08 \x01(\x0b\x32\x19.groundwire.v1.TurnAnswer\"o\n\nTurnAnswer\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x07latency\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidenceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundwire.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSION']._serialized_start=142
-  _globals['_SESSION']._serialized_end=394
-  _globals['_SESSIONPARENT']._serialized_start=396
-  _globals['_SESSIONPARENT']._serialized_end=445
-  _globals['_TURN']._serialized_start=448
-  _globals['_TURN']._serialized_end=655
+  _globals['_SESSION']._serialized_start=174
+  _globals['_SESSION']._serialized_end=472
+  _globals['_SESSIONPARENT']._serialized_start=474
+  _globals['_SESSIONPARENT']._serialized_end=523
+  _globals['_TURN']._serialized_start=526
+  _globals['_TURN']._serialized_end=776
+  _globals['_TURNANSWER']._serialized_start=778
+  _globals['_TURNANSWER']._serialized_end=889
 # @@protoc_insertion_point(module_scope)

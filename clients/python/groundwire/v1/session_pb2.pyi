@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -36,6 +37,7 @@ class Session(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    USE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """1 to 128 characters of [A-Za-z0-9._:-]. Unique per tenant."""
     subject: _builtins.str
@@ -43,6 +45,7 @@ class Session(_message.Message):
     head: _builtins.int
     """Number of the last turn; 0 for an empty session."""
     turn_count: _builtins.int
+    """Turns, those that a fork shares included."""
     token_count: _builtins.int
     """Tokens of all turns, by the default model's tokenizer."""
     @_builtins.property
@@ -54,6 +57,10 @@ class Session(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Absent: kept until deleted. Each use moves it forward."""
+
+    @_builtins.property
+    def use_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last appended to, read or forked, to a second. GetSession is no use."""
 
     def __init__(
         self,
@@ -67,10 +74,11 @@ class Session(_message.Message):
         parent: Global___SessionParent | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        use_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "parent", b"parent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "parent", b"parent", "use_time", b"use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "head", b"head", "id", b"id", "parent", b"parent", "subject", b"subject", "title", b"title", "token_count", b"token_count", "turn_count", b"turn_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "head", b"head", "id", b"id", "parent", b"parent", "subject", b"subject", "title", b"title", "token_count", b"token_count", "turn_count", b"turn_count", "use_time", b"use_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -85,6 +93,7 @@ class SessionParent(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
+    """It may have been deleted since, and another session may have its id."""
     turn: _builtins.int
     """The last turn that is shared."""
     def __init__(
@@ -114,6 +123,7 @@ class Turn(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     SOURCE_IDS_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1, without gaps."""
     role: _generation_pb2.Role.ValueType
@@ -127,6 +137,10 @@ class Turn(_message.Message):
     def source_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Chunk ids of the passages that the turn cites."""
 
+    @_builtins.property
+    def answer(self) -> Global___TurnAnswer:
+        """Present for an answer that Generate has stored."""
+
     def __init__(
         self,
         *,
@@ -137,11 +151,46 @@ class Turn(_message.Message):
         metadata: _struct_pb2.Struct | None = ...,
         source_ids: _abc.Iterable[_builtins.str] | None = ...,
         token_count: _builtins.int = ...,
+        answer: Global___TurnAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "create_time", b"create_time", "metadata", b"metadata", "number", b"number", "role", b"role", "source_ids", b"source_ids", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "content", b"content", "create_time", b"create_time", "metadata", b"metadata", "number", b"number", "role", b"role", "source_ids", b"source_ids", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
+@_typing.final
+class TurnAnswer(_message.Message):
+    """How an answer came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model that gave it."""
+    confidence: _builtins.float
+    """0 to 1; absent for an answer without sources. See Finished.confidence."""
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """From the request to the last token."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        confidence: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "latency", b"latency", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+
+Global___TurnAnswer: _TypeAlias = TurnAnswer  # noqa: Y015

@@ -1,0 +1,138 @@
+"""Removing sessions that are too old or too many, and what nobody needs any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from groundwire_index.errors import NotFoundError
+
+from groundwire_server.memory.births import Birth, Life, born_ms, ms_of
+from groundwire_server.memory.keys import ALL_KEYS, SessionKeys, SubjectKeys, held_of, subject_of
+from groundwire_server.memory.redis_link import RedisLink
+from groundwire_server.memory.session_births import SessionBirths
+from groundwire_server.memory.session_views import GHOST_MS, Described, SessionViews
+from groundwire_server.memory.shared_turns import Hold, SharedTurns
+from groundwire_server.memory.subject_list import Listed, SubjectLists
+from groundwire_server.memory.uses import Clock
+
+log = logging.getLogger(__name__)
+
+_DAY_MS = 86_400_000
+_ALL = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long sessions of a tenant are kept."""
+
+    idle_days: float | None = None
+    """Days without use; None: for ever."""
+    sessions_per_subject: int | None = None
+    """The latest used ones; None: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The retention of each tenant."""
+
+    default: Retention = Retention()
+    by_tenant: Mapping[str, Retention] = field(default_factory=dict)
+
+    def of(self, tenant: str) -> Retention:
+        """What holds for a tenant."""
+        return self.by_tenant.get(tenant, self.default)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one pass over all sessions has removed."""
+
+    idle: int = 0
+    surplus: int = 0
+    freed: int = 0
+    """Holds of forks that are gone, by crash or by expiry."""
+
+
+class SessionRetention:
+    """Goes over what all tenants have stored. Two servers may do so at once."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        lists: SubjectLists,
+        shared: SharedTurns,
+        births: SessionBirths,
+        views: SessionViews,
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._lists = lists
+        self._shared = shared
+        self._births = births
+        self._views = views
+        self._clock = clock
+
+    async def sweep(self, policies: Policies) -> Swept:
+        """Remove what is due; what this has removed is counted for its subject, too."""
+        swept = Swept()
+        async for key in self._link.keys(ALL_KEYS):
+            if (subject := subject_of(key)) is not None:
+                await self._sweep_subject(subject, policies.of(subject.tenant), swept)
+            elif (held := held_of(key)) is not None:
+                swept.freed += await self._sweep_held(*held)
+        return swept
+
+    async def _sweep_subject(self, keys: SubjectKeys, policy: Retention, swept: Swept) -> None:
+        listed = (await self._lists.page(keys, "", _ALL)).listed
+        found = await self._views.living(keys.tenant, (one.life for one in listed))
+        # Ghosts are not among those that a subject may have.
+        await self._views.prune(keys, (one for one in listed if one.life not in found))
+        kept = [
+            await self._caught_up(keys, one, found[one.life]) for one in listed if one.life in found
+        ]
+        kept.sort(key=lambda one: -one.used_ms)
+        if policy.idle_days is not None:
+            limit = ms_of(self._clock()) - policy.idle_days * _DAY_MS
+            idle = [one for one in kept if one.used_ms < limit]
+            kept = kept[: len(kept) - len(idle)]
+            swept.idle += await self._remove(keys, idle)
+        if policy.sessions_per_subject is not None:
+            swept.surplus += await self._remove(keys, kept[policy.sessions_per_subject :])
+
+    async def _caught_up(self, keys: SubjectKeys, listed: Listed, found: Described) -> Listed:
+        """Note a use that a crash, or a list that could not be reached, has left out."""
+        used = Listed(listed.life, ms_of(found.session.use_time))
+        if used.used_ms <= listed.used_ms:
+            return listed
+        await self._lists.enlist(keys, used)
+        return used
+
+    async def _remove(self, keys: SubjectKeys, due: list[Listed]) -> int:
+        removed = 0
+        for one in due:
+            try:
+                gone = await self._births.delete(
+                    keys.tenant, one.life.session_id, unused_since_ms=one.used_ms
+                )
+            except NotFoundError:
+                continue
+            if gone is not None:
+                await self._lists.retire(keys, gone.life, ms_of(self._clock()))
+                removed += 1
+        return removed
+
+    async def _sweep_held(self, keys: SessionKeys, birth: str) -> int:
+        """Let go of what is held by forks that are not there, and not about to be."""
+        birth = birth or await self._shared.birth_held(keys.tenant, keys.session_id)
+        life = Life(keys.session_id, Birth(birth))
+        holders, _ = await self._shared.holders(keys.tenant, life)
+        now, freed = ms_of(self._clock()), 0
+        for fork in holders:
+            young = now - born_ms(fork.birth) < GHOST_MS
+            if not young and not await self._shared.lives(keys.tenant, fork):
+                await self._shared.release(keys.tenant, Hold(life, fork))
+                freed += 1
+        await self._shared.settle(keys.tenant, life)
+        return freed
