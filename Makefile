@@ -14,8 +14,9 @@ demo: $(VENV)/.server  ## Start a server, ingest the sample handbook, ask, follo
 serve: $(VENV)/.server  ## Serve on 127.0.0.1:50051 with data in ./data.
 	$(BIN)/groundwire serve --data-dir data
 
+# A worker for each processor, but no more: each loads an embedder and starts servers.
 test: $(VENV)/.dev $(VENV)/.vllm  ## Run every test but the benchmarks.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 bench: $(VENV)/.dev $(VENV)/.vllm  ## Measure against named peers and print ratios.
 	$(BIN)/python -m tests.bench
