@@ -107,6 +107,8 @@ class VllmEngine:
             **self._args,
         }
         vllm = await self._process.start(self._source, args, self._gpus)
+        # Else the first request would ask, and wait for ever if the engine core has just died.
+        await vllm.get_supported_tasks()
         self._parsers.start(vllm)
         await self._adapters.load(vllm)
         self._defaults = vllm.model_config.get_diff_sampling_param()
