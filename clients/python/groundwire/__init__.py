@@ -42,6 +42,7 @@ from groundwire.results.events import (
     TextDelta,
     ToolCallDelta,
 )
+from groundwire.results.memories import ForgetReceipt, Memory, MemorySource, Recalled
 from groundwire.results.records import ChunkPosition, Hit, Record, SearchResult, Written
 from groundwire.results.server import Model, ServerInfo
 from groundwire.results.sessions import (
@@ -70,6 +71,7 @@ __all__ = [
     "Event",
     "Fingerprint",
     "Finished",
+    "ForgetReceipt",
     "Generation",
     "Grammar",
     "Grounding",
@@ -79,11 +81,14 @@ __all__ = [
     "IngestResult",
     "JsonSchema",
     "Like",
+    "Memory",
+    "MemorySource",
     "Message",
     "Model",
     "NewMessage",
     "Passage",
     "ReasoningDelta",
+    "Recalled",
     "ReciprocalRank",
     "Record",
     "Regex",

@@ -14,7 +14,15 @@ from groundwire.aio import AsyncTransport
 from groundwire.blocking import BlockingTransport
 from groundwire.call import Group, client_stream, download, exchange, pages, stream, unary, upload
 from groundwire.channel import Connection, Option
-from groundwire.requests import admin, collections, documents, memory, records, snapshots
+from groundwire.requests import (
+    admin,
+    collections,
+    documents,
+    memories,
+    memory,
+    records,
+    snapshots,
+)
 from groundwire.requests.embed import embed
 from groundwire.requests.embed_stream import embed_stream
 from groundwire.requests.generate import complete, count_tokens, generate
@@ -54,7 +62,7 @@ class Retrieve(Group[T]):
 
 
 class Memory(Group[T]):
-    """Sessions."""
+    """Sessions and long-term memories."""
 
     create_session = unary(memory.create_session)
     get_session = unary(memory.get_session)
@@ -67,6 +75,11 @@ class Memory(Group[T]):
     append = unary(memory.append)
     messages = pages(memory.messages)
     build_context = unary(memory.build_context)
+    remember = unary(memories.remember)
+    recall = unary(memories.recall)
+    update_memory = unary(memories.update_memory)
+    list_memories = pages(memories.list_memories)
+    forget = unary(memories.forget)
 
 
 class Admin(Group[T]):

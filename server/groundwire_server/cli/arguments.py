@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from groundwire_server.cli.memory_arguments import add_actions
+
 SERVER_ENV = "GROUNDWIRE_SERVER"
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_COLLECTION = "documents"
@@ -92,6 +94,12 @@ def _collections(commands: Subparsers[Parser]) -> None:
     unalias = _client_command(actions, "unalias", "Remove such a name; the collection stays.")
     unalias.add_argument("alias", metavar="ALIAS")
     delete.add_argument("--yes", action="store_true", help="Do not ask.")
+
+
+def _memory(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "memory", "Long-term memories of --subject.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_actions(lambda name, says: _client_command(actions, name, says))
 
 
 def _import(commands: Subparsers[Parser]) -> None:
@@ -224,6 +232,7 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _ask,
     _chat,
     _collections,
+    _memory,
     _import,
     _export,
     _eval,

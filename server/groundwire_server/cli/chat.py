@@ -11,16 +11,19 @@ from groundwire import Client, Generation, GroundwireError
 from rich.console import Console
 
 from groundwire_server.cli.answer import as_json, options, show_ending, show_sources, stream
+from groundwire_server.cli.chat_memory import HELP as MEMORY_HELP
+from groundwire_server.cli.chat_memory import ChatMemory
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.failure import is_unreachable, sentence
 from groundwire_server.cli.output import console, print_json
 
 PROMPT = "> "
-HELP = """\
+HELP = f"""\
 Ask anything; a follow-up may lean on what was said before.
-  /sources  the passages that the last answer cites
-  /help     this
-  /quit     leave (Ctrl-D does too); Ctrl-C stops an answer"""
+  /sources        the passages that the last answer cites
+{MEMORY_HELP}
+  /help           this
+  /quit           leave (Ctrl-D does too); Ctrl-C stops an answer"""
 
 
 def run(arguments: Namespace) -> int:
@@ -48,6 +51,7 @@ class Chat:
         self._client = client
         self._arguments = arguments
         self._session_id = session_id
+        self._memory = ChatMemory(client, arguments, screen)
         self._last: Generation | None = None
         self.screen = screen
         self.failed = False
@@ -79,7 +83,7 @@ class Chat:
             show_sources(self._last, self.screen)
         elif command == "/sources":
             self.screen.print("No sources: nothing has been cited yet.", style="faint")
-        else:
+        elif not self._memory.obey(command):
             self.screen.print(f"There is no {command}; /help lists what there is.", style="note")
 
     def _answer(self, question: str) -> None:

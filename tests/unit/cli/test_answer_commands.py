@@ -112,7 +112,7 @@ def test_commands_within_a_chat(command: Command, typed) -> None:
     done = command("chat")
     assert "nothing has been cited yet" in done.out
     assert "    “The dome opens at dusk.”" in done.out
-    assert "/sources  the passages" in done.out
+    assert "/sources        the passages" in done.out
     assert "There is no /dance" in done.out
     assert done.out.count("[1].") == 1
 

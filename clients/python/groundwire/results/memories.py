@@ -1,0 +1,109 @@
+"""What the memory service gives of long-term memories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias, cast
+
+from groundwire.call import Page
+from groundwire.v1 import memory_pb2, memory_service_pb2
+from groundwire.values import enum_word, to_time
+
+MemoryKind: TypeAlias = Literal[
+    "fact", "preference", "event", "instruction", "unspecified", "unknown"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySource:
+    """The turn of a session that a memory came from."""
+
+    session_id: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Something that is known of a subject. It never changes: an update makes another."""
+
+    id: str
+    subject: str
+    text: str
+    kind: MemoryKind
+    importance: float
+    sources: tuple[MemorySource, ...]
+    create_time: datetime | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    """When it was superseded; None while it holds."""
+    expire_time: datetime | None
+    """None: never."""
+    superseded_by: str
+    supersedes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A memory with the parts of its score."""
+
+    memory: Memory
+    score: float
+    semantic: float
+    lexical: float
+    recency: float
+    importance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReceipt:
+    """Proof of what was removed; the server's audit log has it too."""
+
+    audit_id: str
+    removed: Mapping[str, int]
+    """By kind of what was removed."""
+    time: datetime | None
+    signature: str
+    """In hexadecimal."""
+
+
+def memory(message: memory_pb2.Memory) -> Memory:
+    """A memory from its message."""
+    return Memory(
+        message.id,
+        message.subject,
+        message.text,
+        cast(MemoryKind, enum_word(memory_pb2.MemoryKind.DESCRIPTOR, message.kind)),
+        message.importance,
+        tuple(MemorySource(one.session_id, one.turn) for one in message.sources),
+        to_time(message.create_time),
+        to_time(message.valid_from),
+        to_time(message.valid_until),
+        to_time(message.expire_time),
+        message.superseded_by,
+        message.supersedes,
+    )
+
+
+def recalled(message: memory_service_pb2.RecallResponse) -> list[Recalled]:
+    """The answer of Recall."""
+    return [
+        Recalled(
+            memory(one.memory), one.score, one.semantic, one.lexical, one.recency, one.importance
+        )
+        for one in message.memories
+    ]
+
+
+def memories(message: memory_service_pb2.ListMemoriesResponse) -> Page[Memory]:
+    """A page of memories."""
+    return Page([memory(one) for one in message.memories], message.next_cursor)
+
+
+def receipt(message: memory_service_pb2.ForgetResponse) -> ForgetReceipt:
+    """The answer of Forget."""
+    found = message.receipt
+    return ForgetReceipt(
+        found.audit_id, dict(found.removed), to_time(found.time), found.signature.hex()
+    )
