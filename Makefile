@@ -25,7 +25,7 @@ bench-generate: $(VENV)/.dev $(VENV)/.vllm  ## The same of generation: speed, ca
 	$(BIN)/python -m tests.bench generate first_token messages cancel cancel_storm overload
 
 bench-embed: $(VENV)/.dev  ## The same of embedding.
-	$(BIN)/python -m tests.bench embedding
+	$(BIN)/python -m tests.bench embedding cache
 
 lint: $(VENV)/.dev  ## Style, types, the contract, and "stubs are up to date".
 	$(BIN)/ruff check .

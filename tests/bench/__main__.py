@@ -16,6 +16,7 @@ BENCHMARKS = (
     "cancel_storm",
     "overload",
     "embedding",
+    "cache",
     "ingest",
     "search",
     "search_batch",
