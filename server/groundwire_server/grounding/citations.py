@@ -15,11 +15,12 @@ from groundwire_server.grounding.support import Evidence, Place
 from groundwire_server.grounding.verdict import supporting, supporting_by_words
 from groundwire_server.words import content_words
 
-# "[1]", "[2, 3]" or "[1-3]" with the spaces before it, which go when the mark goes.
-MARK = re.compile(r"[ \t]*\[\s?(\d{1,3}(?:\s?[-\u2013,;]\s?\d{1,3}){0,15})\s?\]")
+# "[1]", "[2, 3]" or "[1-3]" with the spaces before it, which go when the mark goes. A run of
+# spaces is read once, not again from each of them.
+MARK = re.compile(r"(?<![ \t])[ \t]*+\[\s?(\d{1,3}(?:\s?[-\u2013,;]\s?\d{1,3}){0,15})\s?\]")
 _RANGE = re.compile(r"(\d+)(?:\s?[-\u2013]\s?(\d+))?")
 # What may still become a mark. White space alone is held too: it may belong to one.
-_OPEN = re.compile(r"[ \t]*(?:\[[\d\s,;\u2013-]{0,80})?\Z")
+_OPEN = re.compile(r"(?<![ \t])[ \t]*+(?:\[[\d\s,;\u2013-]{0,80})?\Z")
 # Punctuation that the sentence before has left at the beginning of the next claim.
 _BETWEEN = " \t\n.,;:!?)\u201d\"'-*\u2022"
 
@@ -142,9 +143,13 @@ class CitationParser:
     def _read_mark(self, mark: re.Match[str]) -> None:
         claim = self._claim_before_mark()
         places = {number: self._places(number, claim) for number in _named(mark[1])}
-        if claim is None or self._similarity is None or not _needs_comparison(places):
+        to_compare = self._similarity is not None and _needs_comparison(places)
+        # Once it could not be told, no mark waits for it: one after the other would hold up the
+        # text for long.
+        if claim is None or self._similarity is None or not to_compare or self.judged_by_words:
             judged = {number: supporting_by_words(found) for number, found in places.items()}
             self._decide(mark, claim, judged)
+            self.judged_by_words += to_compare
             return
         texts = [place.text for found in places.values() for place in found]
         comparison = asyncio.ensure_future(self._similarity.of(claim.text, texts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,6 +26,8 @@ _UNRELATED = (
     "Interest rates fell again last year.",
     "Bees find their way home by the sun.",
 )
+
+log = logging.getLogger(__name__)
 
 
 class Similarity(Protocol):
@@ -57,6 +60,10 @@ class EmbeddedSimilarity:
             async with asyncio.timeout(self._longest_wait_s):
                 answer = await self._embedder.embed([claim, *texts, *unrelated], EmbedKind.PASSAGE)
         except (GroundwireError, TimeoutError):
+            return None
+        except Exception:
+            # What a model raises, such as that a GPU is full, must not end the answer.
+            log.exception("a citation could not be compared with its source")
             return None
         vectors = answer.vectors
         if self._nothing is None:

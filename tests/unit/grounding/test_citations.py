@@ -56,6 +56,15 @@ def test_marks_in_a_row_cite_the_same_sentence() -> None:
         assert len({one.answer for one in reader.citations}) == 1, marks
 
 
+def test_any_number_of_spaces_is_read_once() -> None:
+    """Small models go on with them for as long as they may: this took minutes."""
+    spaces = " \t" * 100_000
+    text, _, _ = read(f"The mirror{spaces}is 2.4 metres wide{spaces}[1].")
+    assert text == f"The mirror{spaces}is 2.4 metres wide{spaces}[1]."
+    text, _, _ = read(*" " * 2000, "[1", "]")
+    assert text == ""
+
+
 def test_an_unsupported_mark_is_taken_out_and_counted() -> None:
     text, cited, reader = read("The mirror is 9.9 metres wide [1]. Tickets cost 12 euros [2].")
     assert text == "The mirror is 9.9 metres wide. Tickets cost 12 euros [2]."

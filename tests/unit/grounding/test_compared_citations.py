@@ -89,6 +89,14 @@ async def test_where_nothing_can_be_compared_words_decide_and_it_is_counted() ->
     assert (reader.judged_by_words, reader.dropped) == (2, 1)
 
 
+async def test_an_embedder_that_could_not_tell_is_not_waited_for_again_in_the_same_answer() -> None:
+    silent = Told(None)
+    said = "Grown-ups have to spend 12 euros [2]. " * 20
+    _, reader = await read(silent, *said.partition("[2]."))
+    assert len(silent.asked) == 1
+    assert reader.judged_by_words == 20
+
+
 async def test_a_comparison_that_nobody_waits_for_any_more_is_given_up() -> None:
     slow = Slow()
     reader = parser(slow)

@@ -44,6 +44,13 @@ class Failing:
         raise UnavailableError("the embedder is stopping", reason="STOPPING")
 
 
+class Broken:
+    """An embedder whose model raises what models raise."""
+
+    async def embed(self, texts: Sequence[str], kind: EmbedKind) -> Embeddings:
+        raise RuntimeError("CUDA out of memory")
+
+
 class Stuck:
     """An embedder that never answers."""
 
@@ -74,8 +81,9 @@ async def test_its_scale_does_not_depend_on_the_model(
     assert narrow == pytest.approx(wide, abs=0.02)
 
 
-async def test_an_embedder_that_fails_tells_nothing() -> None:
-    assert await EmbeddedSimilarity(Failing()).of(CLAIM, [SAME]) is None
+@pytest.mark.parametrize("embedder", [Failing(), Broken()])
+async def test_an_embedder_that_fails_tells_nothing(embedder: Failing | Broken) -> None:
+    assert await EmbeddedSimilarity(embedder).of(CLAIM, [SAME]) is None
 
 
 async def test_an_embedder_that_does_not_answer_is_not_waited_for() -> None:
