@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ class LibraryEncoder:
         self._torch = torch = import_torch()
         self._model = _load(model, dtype_of(options.precision, torch))
         self._device = self._model.device
-        self._tokenizer = self._model.tokenizer
+        # A copy: the library sets its own to pad and to cut for each batch, which would reach
+        # whatever else reads texts with it at the same time.
+        self._tokenizer = deepcopy(self._model.tokenizer)
         self._max_tokens = int(self._model.max_seq_length or self._tokenizer.model_max_length)
         self._prefixes = {
             kind: given or _own_prompt(self._model.prompts, kind)

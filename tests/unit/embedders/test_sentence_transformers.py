@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError
+from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.embedder import (
     Embedder,
     EmbedKind,
@@ -111,6 +112,26 @@ async def test_a_folder_computes_what_the_library_computes_with_its_prompts(
         ours = await from_folder.embed(TEXTS, kind)
         theirs = library.encode([prefix + text for text in TEXTS])
         assert cosines(ours.vectors, theirs).min() > 0.9999
+
+
+async def test_a_folder_reads_texts_while_it_embeds_others(from_folder: Embedder) -> None:
+    texts = [*TEXTS, *(f"{one} " * 40 for one in TEXTS)]
+    alone = await from_folder.embed(texts, EmbedKind.PASSAGE)
+    counts = from_folder.count_tokens(texts)
+
+    async def counted() -> None:
+        for _ in range(40):
+            assert await run_blocking(from_folder.count_tokens, texts) == counts
+
+    async def embedded() -> None:
+        for _ in range(3):
+            again = await from_folder.embed(texts, EmbedKind.PASSAGE)
+            assert again.token_counts == alone.token_counts
+            assert cosines(again.vectors, alone.vectors).min() > 0.999
+
+    async with asyncio.TaskGroup() as group:
+        for work in (counted(), counted(), embedded(), embedded()):
+            group.create_task(work)
 
 
 async def test_a_folder_says_how_far_its_vectors_are_and_may_be_cut(
