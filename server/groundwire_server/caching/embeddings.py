@@ -31,9 +31,9 @@ _DIGEST_BYTES = 16
 class CachedEmbedder:
     """An embedder with a cache before it, apart for each tenant.
 
-    A text is known by its digest, what it is for, and the fingerprint of the model. What is
-    ingested goes past the cache: it is embedded once. It starts and ends with its embedder,
-    which others may use besides.
+    A text is known by its digest, what it is for, the fingerprint of the model, and how much that
+    reads of it. What is ingested goes past the cache: it is embedded once. It starts and ends with
+    its embedder, which others may use besides.
     """
 
     def __init__(
@@ -124,7 +124,8 @@ class CachedEmbedder:
         await self._embedder.close()
 
     def _names(self, texts: Sequence[str], kind: EmbedKind) -> list[bytes]:
-        of = repr((kind.value, astuple(self._embedder.fingerprint))).encode()
+        embedder = self._embedder
+        of = repr((kind.value, astuple(embedder.fingerprint), embedder.max_tokens)).encode()
         model = hashlib.blake2b(of, digest_size=_DIGEST_BYTES).digest()
         return [
             hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES, key=model).digest()

@@ -120,6 +120,16 @@ async def test_another_model_finds_nothing(cached: Cached) -> None:
     assert lookups == [(0, 1)]
 
 
+async def test_a_model_that_reads_more_of_a_text_finds_nothing(
+    cached: Cached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cached.embedder.embed([LONG], EmbedKind.PASSAGE)
+    monkeypatch.setattr(Counting, "max_tokens", cached.bare.max_tokens * 2)
+    await cached.embedder.embed([LONG], EmbedKind.PASSAGE)
+
+    assert cached.lookups == [(0, 1), (0, 1)]
+
+
 async def test_what_is_ingested_goes_past_it(cached: Cached) -> None:
     await cached.embedder.embed(["dusk"], EmbedKind.PASSAGE, priority=Priority.INGESTION)
 
