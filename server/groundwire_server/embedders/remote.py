@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,7 @@ class RemoteEmbedder:
         self._tokens: TokenCounter = EstimatedTokens()
         self._server: OpenAiServer | None = None
         self._remote: _Remote | None = None
+        self._learning: asyncio.Task[_Remote] | None = None
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -174,14 +176,31 @@ class RemoteEmbedder:
     async def check(self) -> None:
         """Ask the server for its model, which takes no model. Raises what a call would."""
         server = self._started()
-        remote = await self._learn(server)
+        remote = await self._learnt_beside(server)
         if remote.dialect.health:
             await server.get_root(remote.dialect.health)
 
     async def close(self) -> None:
         """Close every connection, ending what still runs. Idempotent."""
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)
+            self._learning = None
         if self._server is not None:
             await self._server.close()
+
+    async def _learnt_beside(self, server: OpenAiServer) -> _Remote:
+        """The same in a task that outlives who asks.
+
+        A check has little time, and some servers load a model when it is first asked.
+        """
+        learning = self._learning or asyncio.create_task(self._learn(server))
+        self._learning = learning
+        try:
+            return await asyncio.shield(learning)
+        finally:
+            if learning.done():
+                self._learning = None
 
     async def _learn(self, server: OpenAiServer) -> _Remote:
         from groundwire_server.engines.openai_models import served_model

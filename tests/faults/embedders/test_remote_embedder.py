@@ -254,6 +254,44 @@ class TestStarting:
             await components.close()
             assert isinstance(await failure(embedder), UnavailableError)
 
+    async def test_a_model_that_is_loaded_when_first_asked_may_take_longer_than_a_check(self) -> None:
+        loaded = asyncio.Event()
+
+        async def loading(writer: asyncio.StreamWriter) -> None:
+            await loaded.wait()
+            await PROBE(writer)
+
+        down = answering(503, b"restarting")
+        async with ScriptedHttp(loading, vectors([0.0, 1.0]), models=down) as server:
+            embedder = RemoteEmbedder(server.url, MODEL)
+            await embedder.start()
+            server.models = listing()
+            for _ in range(2):
+                check = asyncio.ensure_future(embedder.check())
+                while not server.requests:  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0)
+                check.cancel()
+                await asyncio.wait([check])
+            assert not server.left.is_set()
+            loaded.set()
+            await embedder.check()
+            assert len(server.requests) == 1
+            assert (await embed(embedder, "one")).shape == (1, 2)
+            await embedder.close()
+
+    async def test_it_is_closed_while_its_model_is_loaded(self) -> None:
+        down = answering(503, b"restarting")
+        async with ScriptedHttp(silent, models=down) as server:
+            embedder = RemoteEmbedder(server.url, MODEL)
+            await embedder.start()
+            server.models = listing()
+            check = asyncio.ensure_future(embedder.check())
+            while not server.requests:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+            check.cancel()
+            await embedder.close()
+            await server.left.wait()
+
     async def test_its_servers_death_is_noticed(self) -> None:
         async with remote() as (server, embedder):
             await embedder.check()
