@@ -21,7 +21,8 @@ def without_duplicates(passages: Iterable[Passage]) -> list[Passage]:
 
     It does if it has the same words, whatever their case, inflection, spacing and punctuation;
     or if it has `SAME_RUNS` of their runs of three words, and besides every word, number and
-    negation that carries meaning: two versions of a text that differ in a price are both kept.
+    negation that carries meaning, and each number between the same words: two versions of a text
+    that differ in a price are both kept.
     What is left out is named in ``duplicate_ids`` of the better one.
     """
     kept: list[tuple[Passage, _Wording]] = []
@@ -41,9 +42,11 @@ def without_duplicates(passages: Iterable[Passage]) -> list[Passage]:
 class _Wording:
     meant: Counter[str]
     runs: frozenset[tuple[str, ...]]
+    with_numbers: frozenset[tuple[str, ...]]
+    """Those of the runs that hold a number."""
 
     def is_in(self, other: _Wording) -> bool:
-        if not self.meant <= other.meant:
+        if not (self.meant <= other.meant and self.with_numbers <= other.runs):
             return False
         return len(self.runs & other.runs) >= SAME_RUNS * len(self.runs)
 
@@ -51,7 +54,9 @@ class _Wording:
 def _wording(text: str) -> _Wording:
     words = [_same_for_all_forms(token) for token in tokens(text)]
     meant = Counter(word for word in words if word not in _SAYS_NOTHING)
-    return _Wording(meant, frozenset(_runs(words)))
+    runs = frozenset(_runs(words))
+    numbered = frozenset(run for run in runs if any(word[0].isdigit() for word in run))
+    return _Wording(meant, runs, numbered)
 
 
 def _same_for_all_forms(token: str) -> str:
