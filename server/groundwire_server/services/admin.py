@@ -9,6 +9,7 @@ from importlib.metadata import version
 from google.protobuf.timestamp_pb2 import Timestamp
 from groundwire.v1 import admin_service_pb2 as pb
 from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
+from groundwire_index.errors import UnavailableError
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.components import Components, Condition, State
@@ -58,14 +59,14 @@ class AdminService(pb_grpc.AdminServiceServicer):
             start_time=self._start_time,
             components=map(_component, self._components.conditions),
             default_model=self._models.default.name,
-            default_embedder=self._embedder.fingerprint.model,
+            default_embedder="".join(model.name for model in self._embedding()),
         )
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Context
     ) -> pb.ListModelsResponse:
         """List the engines' models, the routes to them, then the embedder's."""
-        models = [*self._generating(), *self._routes(), self._embedding()]
+        models = [*self._generating(), *self._routes(), *self._embedding()]
         return pb.ListModelsResponse(models=models)
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
@@ -116,9 +117,13 @@ class AdminService(pb_grpc.AdminServiceServicer):
                 ],
             )
 
-    def _embedding(self) -> pb.Model:
-        fingerprint = self._embedder.fingerprint
-        return pb.Model(
+    def _embedding(self) -> Iterator[pb.Model]:
+        """The embedder's model; nothing while it runs elsewhere and was not reached yet."""
+        try:
+            fingerprint = self._embedder.fingerprint
+        except UnavailableError:
+            return
+        yield pb.Model(
             name=fingerprint.model,
             task=pb.MODEL_TASK_EMBED,
             engine=RunningEmbedder.name,

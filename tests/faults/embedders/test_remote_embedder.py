@@ -254,7 +254,7 @@ class TestStarting:
             await components.close()
             assert isinstance(await failure(embedder), UnavailableError)
 
-    async def test_a_model_that_is_loaded_when_first_asked_may_take_longer_than_a_check(self) -> None:
+    async def test_a_model_that_is_loaded_at_first_may_take_longer_than_a_check(self) -> None:
         loaded = asyncio.Event()
 
         async def loading(writer: asyncio.StreamWriter) -> None:

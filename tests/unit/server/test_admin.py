@@ -15,8 +15,9 @@ from groundwire_index.errors import UnavailableError
 from groundwire_index.records import Fingerprint
 from groundwire_server.components import Components
 from groundwire_server.embedders.batcher import Batcher
-from groundwire_server.embedders.embedder import EmbedKind, Priority
+from groundwire_server.embedders.embedder import Embedder, EmbedKind, Priority
 from groundwire_server.embedders.encoder import Tokens
+from groundwire_server.embedders.remote import RemoteEmbedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.breaker import Breaker
 from groundwire_server.engines.extractive import ExtractiveEngine
@@ -57,7 +58,7 @@ class Admin:
 
     def __init__(
         self,
-        embedder: SmallEmbedder | None = None,
+        embedder: Embedder | None = None,
         engine: ExtractiveEngine | None = None,
         models: Models | None = None,
     ) -> None:
@@ -104,6 +105,20 @@ async def test_it_says_what_the_server_is_and_how_its_parts_are() -> None:
     assert (embedder.name, embedder.state) == ("embedder", pb.COMPONENT_STATE_READY)
     assert (engine.name, engine.state) == ("engine/extractive", pb.COMPONENT_STATE_FAILED)
     assert engine.detail == "the engine is down"
+
+
+async def test_it_says_how_its_parts_are_while_the_embedder_is_out_of_reach() -> None:
+    admin = Admin(RemoteEmbedder("http://127.0.0.1:9/v1", "far"))
+    async with admin.serving() as stub:
+        await admin.components.check()
+        info = await stub.GetServerInfo(pb.GetServerInfoRequest())
+        listed = await stub.ListModels(pb.ListModelsRequest())
+        await admin.components.close()
+    assert info.default_embedder == ""
+    embedder, _ = info.components
+    assert (embedder.name, embedder.state) == ("embedder", pb.COMPONENT_STATE_FAILED)
+    assert "cannot be reached" in embedder.detail
+    assert [model.task for model in listed.models] == [pb.MODEL_TASK_GENERATE]
 
 
 async def test_it_lists_the_models_that_requests_may_name() -> None:

@@ -116,6 +116,7 @@ class GetServerInfoResponse(_message.Message):
     """Version of Groundwire."""
     default_model: _builtins.str
     default_embedder: _builtins.str
+    """Empty while an embedder that runs elsewhere has not been reached yet."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
