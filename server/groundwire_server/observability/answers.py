@@ -60,7 +60,14 @@ async def observed(
                     begun = True
                     for watch in watches:
                         watch.on_first_token()
-                yield event
+                try:
+                    yield event
+                except asyncio.CancelledError as ended:
+                    # Aborted while nobody reads: what is left is said by the answer.
+                    last = await events.athrow(ended)
+                    for watch in watches:
+                        watch.on(last)
+                    yield last
         code = "OK"
     except asyncio.CancelledError:
         code = "DEADLINE_EXCEEDED" if is_late() else "CANCELLED"

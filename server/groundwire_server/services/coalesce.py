@@ -24,15 +24,16 @@ async def coalesced(
     """The same events; text deltas of one choice that wait behind one another come as one.
 
     Events are read as fast as they are made, by a task of its own that ends with this
-    generator. A delta with nothing before it is given at once. No more than
-    ``most_waiting_bytes`` wait; if the reader has not made room after ``patience_s``,
-    SlowReaderError comes after what is there, and the engine is free by then.
+    generator; what else cancels that task is thrown into ``events``. A delta with nothing before
+    it is given at once. No more than ``most_waiting_bytes`` wait; if the reader has not made room
+    after ``patience_s``, SlowReaderError comes after what is there, and the engine is free by then.
     """
     backlog = Backlog()
     loop = asyncio.get_running_loop()
     # Not an `asyncio.Event`: of all that is done for a token, that would be a tenth.
     changed: asyncio.Future[None] = loop.create_future()
     room = asyncio.Event()
+    closing = False
 
     def tell(_: object = None) -> None:
         if not changed.done():
@@ -43,8 +44,16 @@ async def coalesced(
             async for event in events:
                 backlog.add(event)
                 tell()
-                if backlog.bytes > most_waiting_bytes:
+                if backlog.bytes <= most_waiting_bytes:
+                    continue
+                try:
                     await make_room()
+                except asyncio.CancelledError as ended:
+                    if closing:
+                        raise
+                    # So an answer ends itself, when it is aborted or out of time: it has to know.
+                    backlog.add(await events.athrow(ended))
+                    tell()
 
     async def make_room() -> None:
         room.clear()
@@ -66,6 +75,7 @@ async def coalesced(
                     room.set()
         reader.result()
     finally:
+        closing = True
         reader.cancel()
         await asyncio.wait({reader})
         if not reader.cancelled():

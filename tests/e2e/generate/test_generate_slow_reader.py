@@ -9,7 +9,7 @@ import grpc
 import pytest
 from groundwire.v1.generate_service_pb2 import GenerateRequest
 from groundwire.v1.generate_service_pb2_grpc import GenerateServiceStub
-from groundwire.v1.generation_pb2 import SamplingParameters
+from groundwire.v1.generation_pb2 import FINISH_REASON_ABORTED, SamplingParameters
 from groundwire_server.engines.engine import (
     Accepted,
     Begun,
@@ -20,6 +20,7 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.services.coalesce import MOST_WAITING_BYTES
 
+from tests.e2e.generate.leaving import REQUEST_ID, until
 from tests.e2e.generate.serving import Serve, details_of, rest_of
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
@@ -35,6 +36,7 @@ class Endless(ScriptedEngine):
     def __init__(self, piece: str, *, with_logprobs: bool = False) -> None:
         super().__init__([])
         self.said = 0
+        self._said_before = 0
         self._piece = piece
         self._with_logprobs = with_logprobs
 
@@ -51,6 +53,11 @@ class Endless(ScriptedEngine):
         finally:
             self.running -= 1
             self.closed.set()
+
+    def stands_still(self) -> bool:
+        """Whether it has said something, and nothing since this was last asked."""
+        before, self._said_before = self._said_before, self.said
+        return 0 < before == self.said
 
     def _logprobs(self) -> tuple[TokenLogprob, ...]:
         if not self._with_logprobs:
@@ -96,3 +103,23 @@ async def test_a_short_answer_that_is_not_read_does_not_hold_its_engine(serve: S
         await asyncio.wait_for(engine.closed.wait(), 10)
         assert engine.running == 0
         call.cancel()
+
+
+async def test_an_answer_aborted_while_it_is_not_read_frees_its_engine_and_says_so(
+    serve: Serve,
+) -> None:
+    engine = Endless("a hundred letters or so " * 4)
+    async with (
+        serve(engine) as serving,
+        grpc.aio.insecure_channel(serving.address, options=SMALL_WINDOW) as channel,
+    ):
+        stub = GenerateServiceStub(channel)
+        call = stub.Generate(GenerateRequest(prompt="Why?", request_id=REQUEST_ID))
+        assert (await call.read()).HasField("started")
+        await until(engine.stands_still)
+        serving.running.abort("default", REQUEST_ID)
+        await asyncio.wait_for(engine.closed.wait(), 1)
+        async with asyncio.timeout(20):
+            last = (await rest_of(call))[-1]
+    assert last.finished.finish_reason == FINISH_REASON_ABORTED
+    assert engine.running == 0

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import pytest
 from groundwire_server.engines.engine import FinishReason, TokenLogprob
+from groundwire_server.grounding.abort import cancelled_by, was_aborted
 from groundwire_server.grounding.events import (
     AnswerEvent,
     CitationAdded,
@@ -17,6 +18,7 @@ from groundwire_server.grounding.events import (
     TextDelta,
     ToolCallDelta,
 )
+from groundwire_server.observability.answers import observed
 from groundwire_server.services.backlog import Backlog
 from groundwire_server.services.coalesce import coalesced
 from groundwire_server.slow_reader import SlowReaderError
@@ -217,6 +219,54 @@ async def test_a_reader_that_makes_no_room_is_told_so_when_it_reads_on() -> None
         await feed.let_go()
         assert await anext(events) == TextDelta("x" * 2000, 2)
         with pytest.raises(SlowReaderError, match=r"not read for 0\.05 s"):
+            await anext(events)
+
+
+async def test_an_answer_aborted_while_nobody_reads_it_still_says_so() -> None:
+    aborted = asyncio.Event()
+    feed = Feed()
+
+    async def answer() -> AsyncGenerator[AnswerEvent, None]:
+        try:
+            with cancelled_by(aborted):
+                async with aclosing(feed.events()) as events:
+                    async for event in events:
+                        yield event
+        except asyncio.CancelledError:
+            if not was_aborted(aborted):
+                raise
+            yield Finished(FinishReason.ABORTED)
+            yield Finished(FinishReason.ABORTED, choice=1)
+
+    watched = observed(answer(), (), is_late=lambda: False)
+    async with aclosing(coalesced(watched, patience_s=30, most_waiting_bytes=1500)) as events:
+        feed.push(STARTED)
+        assert await anext(events) == STARTED
+        feed.push(*[TextDelta("x" * 1000, 1)] * 2)
+        await feed.left(0)
+        aborted.set()
+        await feed.let_go()
+        said = [event async for event in events]
+    assert said == [
+        TextDelta("x" * 2000, 2),
+        Finished(FinishReason.ABORTED),
+        Finished(FinishReason.ABORTED, choice=1),
+    ]
+
+
+async def test_an_answer_whose_time_is_over_while_nobody_reads_it_still_says_so() -> None:
+    feed = Feed()
+
+    async def answer() -> AsyncGenerator[AnswerEvent, None]:
+        async with asyncio.timeout(0), aclosing(feed.events()) as events:
+            async for event in events:
+                yield event
+
+    feed.push(*[TextDelta("x" * 1000, 1)] * 3)
+    async with aclosing(coalesced(answer(), patience_s=30, most_waiting_bytes=1500)) as events:
+        assert await anext(events)
+        await feed.let_go()
+        with pytest.raises(TimeoutError):
             await anext(events)
 
 
