@@ -70,18 +70,23 @@ class Breaker:
         if trial and self._trying:
             raise self._refused(self._open_s)
         self._trying = self._trying or trial
+
+        def works() -> None:
+            nonlocal trial
+            self._failures = 0
+            self._opened = None
+            # It may go on for long: whatever comes of it then, the trial is over.
+            if trial:
+                trial = self._trying = False
+
         try:
-            yield self._works
+            yield works
         except UnavailableError as error:
             self._failed(error, at_once=trial)
             raise
         finally:
             if trial:
                 self._trying = False
-
-    def _works(self) -> None:
-        self._failures = 0
-        self._opened = None
 
     def _failed(self, error: UnavailableError, *, at_once: bool) -> None:
         self._failures += 1

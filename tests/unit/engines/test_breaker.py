@@ -88,6 +88,34 @@ def test_a_trial_that_fails_opens_it_again_at_once(breaker: Breaker, clock: Cloc
     assert breaker.state is BreakerState.HALF_OPEN
 
 
+def test_a_trial_that_worked_and_goes_on_keeps_no_other_from_trying(
+    breaker: Breaker, clock: Clock
+) -> None:
+    fail(breaker, 3)
+    clock.seconds = 5
+    with breaker.attempt() as works:
+        works()
+        fail(breaker, 3)
+        assert breaker.state is BreakerState.OPEN
+        clock.seconds = 10
+        succeed(breaker)
+        assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_trial_that_worked_and_then_fails_is_one_failure(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 3)
+    clock.seconds = 5
+
+    def break_off() -> None:
+        with breaker.attempt() as works:
+            works()
+            raise UnavailableError("the core died")
+
+    with pytest.raises(UnavailableError):
+        break_off()
+    assert breaker.state is BreakerState.CLOSED
+
+
 def test_a_trial_without_an_outcome_leaves_it_to_the_next(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.seconds = 5
