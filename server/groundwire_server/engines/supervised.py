@@ -19,6 +19,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 # What has worked for so long begins with the first pause again.
 LASTED_S = 60.0
+# A new start takes some seconds at least.
+_SOONEST_RETRY_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,9 @@ class SupervisedEngine:
         self._sleep = sleep
         self._now = now
         self._watching: asyncio.Task[None] | None = None
-        self._down: UnavailableError | None = None
+        # Why it is down, in words: an error that is raised again and again keeps every request.
+        self._down = ""
+        self._retry_after_s = 0.0
         self._pause_s = FIRST_PAUSE_S
         self._began = 0.0
 
@@ -100,8 +104,10 @@ class SupervisedEngine:
         await self._engine.close()
 
     def _require_up(self) -> None:
-        if self._down is not None:
-            raise self._down
+        if self._down:
+            raise UnavailableError(
+                self._down, reason="ENGINE_RESTARTING", retry_after_s=self._retry_after_s
+            )
 
     async def _watch(self) -> None:
         while True:
@@ -109,35 +115,40 @@ class SupervisedEngine:
             try:
                 await self._engine.check()
             except UnavailableError as error:
-                await self._restart(error)
+                await self._restart(error.message)
 
-    async def _restart(self, why: GroundwireError) -> None:
+    async def _restart(self, why: str) -> None:
         if self._now() - self._began >= LASTED_S:
             self._pause_s = FIRST_PAUSE_S
         while True:
             pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, LONGEST_PAUSE_S)
-            self._down = self._said(why, pause_s)
-            log.error("%s", self._down.message)
+            self._down = f'"{self.model}" is down and is started again in {pause_s:g} s: {why}'
+            self._retry_after_s = max(pause_s, _SOONEST_RETRY_S)
+            log.error("%s", self._down)
             await self._sleep(pause_s)
             fresh = self._make()
             try:
                 await fresh.start()
             except GroundwireError as error:
-                why = error
-                await fresh.close()
+                why = error.message
+                await self._close(fresh)
+            except Exception:
+                why = "it could not be started; the log says why"
+                log.exception('"%s" could not be started', self.model)
+                await self._close(fresh)
             except BaseException:
                 await fresh.close()
                 raise
             else:
                 break
-        dead, self._engine, self._down = self._engine, fresh, None
+        dead, self._engine, self._down = self._engine, fresh, ""
         self._began = self._now()
         log.info('"%s" works again', self.model)
-        await dead.close()
+        await self._close(dead)
 
-    def _said(self, why: GroundwireError, pause_s: float) -> UnavailableError:
-        return UnavailableError(
-            f'"{self.model}" is down and is started again in {pause_s:g} s: {why.message}',
-            reason="ENGINE_RESTARTING",
-            retry_after_s=max(pause_s, 5.0),
-        )
+    async def _close(self, engine: Engine) -> None:
+        """Let go of one in whose place another comes, whatever it says to that."""
+        try:
+            await engine.close()
+        except Exception:
+            log.exception('what was left of "%s" could not be closed', self.model)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any
-
-from groundwire_index.errors import GroundwireError
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.engines.vllm_start import (
@@ -65,8 +62,8 @@ class VllmProcess:
                 process.terminate()
             await asyncio.wait({starting}, timeout=_STOP_PERIOD_S)
         # A start that failed has told whoever waited for it.
-        with contextlib.suppress(GroundwireError):
-            vllm = await starting
+        if starting.exception() is None:
+            vllm = starting.result()
             await vllm.abort(list(running))
             if vllm.output_handler is not None:
                 # Else it takes the end of the engine core for its death.

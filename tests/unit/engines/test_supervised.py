@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from groundwire_index.errors import FailedPreconditionError, GroundwireError, UnavailableError
+from groundwire_index.errors import FailedPreconditionError, UnavailableError
 from groundwire_server.engines.engine import EngineEvent, EngineRequest, TextPiece
 from groundwire_server.engines.supervised import LASTED_S, LONGEST_PAUSE_S, LOOK_S, SupervisedEngine
 
@@ -16,7 +16,7 @@ from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 class Mortal(ScriptedEngine):
     """Dies when it is told to."""
 
-    def __init__(self, says: str, *, fails_to_start: GroundwireError | None = None) -> None:
+    def __init__(self, says: str, *, fails_to_start: Exception | None = None) -> None:
         super().__init__(saying(says))
         self.fails_to_start = fails_to_start
         self.dead = False
@@ -37,6 +37,8 @@ class Mortal(ScriptedEngine):
 
     async def close(self) -> None:
         self.ended = True
+        if isinstance(self.fails_to_start, AssertionError):
+            raise self.fails_to_start
 
 
 class Supervision:
@@ -55,10 +57,10 @@ class Supervision:
         """One has died and that has been noticed."""
         self.mortals[number].dead = True
         await self.ticks.wake(LOOK_S)
-        await until(lambda: self.engine._down is not None)
+        await until(lambda: bool(self.engine._down))
 
     async def works(self) -> None:
-        await until(lambda: self.engine._down is None)
+        await until(lambda: not self.engine._down)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -115,6 +117,28 @@ async def test_what_fails_to_start_is_tried_again_with_growing_pauses() -> None:
             await supervision.ticks.wake(LONGEST_PAUSE_S)
         await supervision.works()
         assert await said(supervision) == "two"
+
+
+async def test_what_fails_to_start_in_a_way_nobody_expects_is_tried_again_too() -> None:
+    broken = Mortal("", fails_to_start=AssertionError("no worker answered"))
+    async with supervised(Mortal("one"), broken, Mortal("two")) as supervision:
+        await supervision.dies(0)
+        await supervision.ticks.wake(0.5)
+        await supervision.ticks.wake(1)
+        await supervision.works()
+        assert await said(supervision) == "two"
+        assert broken.ended
+
+
+async def test_what_is_said_of_an_engine_that_is_down_holds_no_request() -> None:
+    async with supervised(Mortal("one"), Mortal("two")) as supervision:
+        await supervision.dies(0)
+        errors = []
+        for _ in range(2):
+            with pytest.raises(UnavailableError) as caught:
+                await supervision.engine.check()
+            errors.append(caught.value)
+        assert errors[0] is not errors[1]
 
 
 @pytest.mark.parametrize(("lasted_s", "pause_s"), [(LASTED_S - 1, 1.0), (LASTED_S, 0.5)])
