@@ -214,7 +214,8 @@ class EventStream:
             self._response = None
 
     async def _first(self) -> Any:
-        self._events = ServerSentEvents()
+        # Nothing is read of the try before.
+        self._events, self._ready = ServerSentEvents(), deque()
         self._response = await self._server.opened(self._path, self._body)
         try:
             event = await self._next()

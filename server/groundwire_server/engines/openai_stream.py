@@ -87,7 +87,8 @@ class _ChoiceStream:
         self.tokens = 0
         self.ended = False
         self._told = 0
-        self._half = ""
+        # By what it is a half of: the text, the reasoning, or the number of a call.
+        self._halves: dict[str | int, str] = {}
         self._logprobs: list[TokenLogprob] = []
         self._is_text = True
         self._calls: set[int] = set()
@@ -97,9 +98,11 @@ class _ChoiceStream:
         logprobs = list(_logprobs(choice.get("logprobs") or {}))
         self._logprobs += logprobs
         delta = choice.get("delta") or {}
-        reasoning = delta.get("reasoning") or delta.get("reasoning_content") or ""
+        reasoning = self._whole(
+            delta.get("reasoning") or delta.get("reasoning_content") or "", "reasoning"
+        )
         calls = delta.get("tool_calls") or ()
-        text = self._whole(_text_of(choice))
+        text = self._whole(_text_of(choice), "text")
         counted = len(logprobs) or int(bool(text or reasoning or calls))
         self.tokens = max(self.tokens, total) if total is not None else self.tokens + counted
         reason = choice.get("finish_reason")
@@ -115,7 +118,8 @@ class _ChoiceStream:
 
     def _call(self, told: Mapping[str, Any]) -> ToolCallPiece:
         function = told.get("function") or {}
-        index, arguments = int(told.get("index") or 0), function.get("arguments") or ""
+        index = int(told.get("index") or 0)
+        arguments = self._whole(function.get("arguments") or "", index)
         if index in self._calls:
             return ToolCallPiece(index, "", "", arguments, self._aside(), self.number)
         self._calls.add(index)
@@ -141,17 +145,22 @@ class _ChoiceStream:
         self._is_text = True
         return piece
 
-    def _whole(self, text: str) -> str:
+    def _whole(self, text: str, of: str | int) -> str:
         """The text without half a code point at its end, which waits for its other half.
 
         JSON writes those beyond the first 65,536 as two, which may come in two events.
         """
-        text, self._half = self._half + text, ""
+        text = self._halves.pop(of, "") + text
         if text and "\ud800" <= text[-1] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        if text.isascii():
-            return text
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            text, self._halves[of] = text[:-1], text[-1]
+        return _joined(text)
+
+
+def _joined(text: str) -> str:
+    """The text with code points of two halves as one; a half alone is no character."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _text_of(choice: Mapping[str, Any]) -> str:
@@ -184,7 +193,7 @@ def _logprobs(told: Mapping[str, Any]) -> Iterator[TokenLogprob]:
 
 
 def _logprob(token: str, logprob: float, others: Iterator[tuple[str, float]]) -> TokenLogprob:
-    alternatives = list(others)
+    token, alternatives = _joined(token), [(_joined(other), value) for other, value in others]
     # Most servers name the token among its alternatives; other tokens may look the same.
     if (token, float(logprob)) in alternatives:
         alternatives.remove((token, float(logprob)))

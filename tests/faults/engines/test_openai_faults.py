@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -110,6 +111,34 @@ async def test_what_fails_before_the_first_token_is_tried_again(broken: Answer) 
     async with remote(broken, broken, HELLO) as (server, engine):
         assert text_of(await events_of(engine)) == "Hello there"
     assert len(server.requests) == 3
+
+
+async def test_the_next_try_reads_nothing_of_the_one_before() -> None:
+    broken = streaming(event({"error": {"message": "engine died", "code": 500}}) + said("lost"))
+    async with remote(broken, HELLO) as (server, engine):
+        assert text_of(await events_of(engine)) == "Hello there"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("half", ["reasoning", "arguments", "token"])
+async def test_half_a_code_point_beside_the_text_ends_no_answer(half: str) -> None:
+    """Python's JSON has it as a string that no message can hold."""
+    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": "\ud83d"}}
+    deltas: dict[str, Any] = {
+        "reasoning": {"delta": {"reasoning": "\ud83d"}},
+        "arguments": {"delta": {"tool_calls": [call]}},
+        "token": {
+            "delta": {"content": "x"},
+            "logprobs": {"content": [{"token": "\ud83d", "logprob": -1.0, "top_logprobs": []}]},
+        },
+    }
+    piece = json.dumps({"choices": [{"index": 0, **deltas[half]}]}).encode()
+    async with remote(streaming(b"data: " + piece + b"\n\n", said("", finish="stop"), DONE)) as (
+        _,
+        engine,
+    ):
+        for happening in await events_of(engine):
+            assert "ud83d" not in repr(happening)
 
 
 async def test_a_server_that_goes_on_failing_is_unavailable() -> None:
