@@ -165,7 +165,7 @@ def test_an_interrupted_command_says_how_to_go_on_and_leaves_no_copy(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and not list(tmp_path.glob("groundwire-chroma-*")):
+    while process.poll() is None and not list(tmp_path.glob("groundwire-chroma-*/*")):
         pass
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
