@@ -25,6 +25,7 @@ BENCHMARKS = (
     "ann",
     "gpu",
     "filters",
+    "recall",
     "retrieval",
     "grounding",
 )

@@ -11,7 +11,7 @@ from groundwire_index.filters import Filter
 from groundwire_index.fusion import WeightedSum
 from groundwire_index.records import Hit, Include, SearchMode, SearchQuery, Vector
 
-from groundwire_server.memory.memories.memory import Question, Recalled
+from groundwire_server.memory.memories.memory import Memory, Question, Recalled
 from groundwire_server.memory.memories.score import LEXICAL, SEMANTIC, scored
 from groundwire_server.memory.memories.selection import current, held, versions
 from groundwire_server.memory.memories.stored import memory_of
@@ -32,11 +32,11 @@ def recall(
 ) -> list[Recalled]:
     """The best memories for a question with this vector, best first, equals newest first."""
     at = question.as_of or now
-    hits = _candidates(collection, question, vector, mode, now)
-    cosines = _cosines(collection, hits, vector)
+    candidates = _candidates(collection, question, vector, mode, now)
+    cosines = _cosines(collection, [hit for hit, _ in candidates], vector)
     found = [
-        scored(memory_of(hit.record), at, cosine=cosine, bm25=hit.lexical_score or 0.0)
-        for hit, cosine in zip(hits, cosines, strict=True)
+        scored(memory, at, cosine=cosine, bm25=hit.lexical_score or 0.0)
+        for (hit, memory), cosine in zip(candidates, cosines, strict=True)
     ]
     found.sort(key=lambda one: (-one.score, -one.memory.create_time.timestamp(), one.memory.id))
     return found[: question.top_k]
@@ -48,9 +48,9 @@ def _candidates(
     vector: Vector,
     mode: SearchMode,
     now: datetime,
-) -> Sequence[Hit]:
-    def search(where: Filter) -> Sequence[Hit]:
-        return collection.search(
+) -> Sequence[tuple[Hit, Memory]]:
+    def search(where: Filter) -> Sequence[tuple[Hit, Memory]]:
+        hits = collection.search(
             SearchQuery(
                 vector=vector,
                 text=question.query if mode is SearchMode.HYBRID else None,
@@ -60,6 +60,7 @@ def _candidates(
                 fusion=_FUSION,
             )
         ).hits
+        return [(hit, memory_of(hit.record)) for hit in hits]
 
     subject, kinds = question.subject, question.kinds
     if question.as_of is not None:
@@ -67,9 +68,9 @@ def _candidates(
     # What a filter lets through is remembered, unless it has the time in it. Where the best of it
     # are held, they are the best of what is held.
     among = current(subject, kinds)
-    hits = search(among)
-    if all(memory_of(hit.record).is_held(now, now) for hit in hits):
-        return hits
+    found = search(among)
+    if all(memory.is_held(now, now) for _, memory in found):
+        return found
     return search(held(among, now, now))
 
 

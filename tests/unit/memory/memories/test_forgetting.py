@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from groundwire_index.errors import AlreadyExistsError, DataLossError, GroundwireError
+from groundwire_index.errors import (
+    AlreadyExistsError,
+    DataLossError,
+    GroundwireError,
+    UnavailableError,
+)
 from groundwire_index.purge import RETENTION_S
 from groundwire_server.memory.memories.forgetting import Asked, Forgetting
 from groundwire_server.memory.memories.memory import (
@@ -192,6 +197,16 @@ async def test_a_torn_entry_is_passed_over(opened: Opened) -> None:
     lines = (opened.folder / "memories" / AUDIT_LOG).read_bytes().splitlines()
     assert len(lines) == 5
     assert await forget(opened, ALL, "key") == first
+
+
+async def test_without_a_log_nothing_is_forgotten(opened: Opened) -> None:
+    held = await opened.remember("one")
+    (opened.folder / "memories" / AUDIT_LOG).mkdir(parents=True)
+    with pytest.raises(UnavailableError):
+        await forget(opened, ALL)
+    assert await opened.listed() == [held]
+    (opened.folder / "memories" / AUDIT_LOG).rmdir()
+    assert (await forget(opened, ALL)).removed["memory"] == 1
 
 
 async def test_a_damaged_key_signs_nothing_and_says_so(opened: Opened) -> None:

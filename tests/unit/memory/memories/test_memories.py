@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from groundwire_index.errors import (
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.memory.memories.forgetting import Asked
 from groundwire_server.memory.memories.memory import (
+    Memory,
     MemoryChange,
     MemoryKind,
     OfIds,
@@ -164,6 +166,37 @@ async def test_only_the_last_version_can_be_updated(opened: Opened, clock: Clock
         TENANT, new.id, MemoryChange(expire_time=clock.advance(days=1) + timedelta(1))
     )
     assert await opened.texts() == {"two"}
+
+
+async def test_of_updates_at_once_one_wins_and_the_others_learn_of_it(opened: Opened) -> None:
+    old = await opened.remember("zero")
+    changes = [MemoryChange(text=f"change {number}") for number in range(20)]
+    outcomes = await asyncio.gather(
+        *(opened.memories.update(TENANT, old.id, change) for change in changes),
+        return_exceptions=True,
+    )
+    (winner,) = [one for one in outcomes if isinstance(one, Memory)]
+    losers = [one for one in outcomes if isinstance(one, ConflictError)]
+    assert [one.metadata["superseded_by"] for one in losers] == [winner.id] * 19
+    assert len(await opened.listed(include_superseded=True)) == 2
+
+
+async def test_what_is_forgotten_while_it_is_updated_does_not_come_back(opened: Opened) -> None:
+    for number in range(10):
+        held = await opened.remember(f"m{number}")
+        await asyncio.gather(
+            opened.memories.update(TENANT, held.id, MemoryChange(text="changed")),
+            opened.memories.forget(Asked(TENANT, SUBJECT, OfSubject(SUBJECT))),
+            return_exceptions=True,
+        )
+        assert await opened.listed(include_superseded=True) == []
+
+
+async def test_calls_with_one_key_at_once_are_one(opened: Opened) -> None:
+    once = Once("key", b"request")
+    made = await asyncio.gather(*(opened.remember("one", once=once) for _ in range(10)))
+    assert len({one.id for one in made}) == 1
+    assert set(made) == set(await opened.listed())
 
 
 async def test_what_has_expired_is_never_seen_again(opened: Opened, clock: Clock) -> None:
