@@ -61,8 +61,9 @@ from groundwire_server.services.embed import EmbedService
 from groundwire_server.services.generate import GenerateService
 from groundwire_server.services.memory import MemoryService
 from groundwire_server.services.retrieve import RetrieveService
+from groundwire_server.session_settings import policies_of
 from groundwire_server.settings import NO_GPU, Settings
-from groundwire_server.upkeep import IndexUpkeep
+from groundwire_server.upkeep import index_upkeep, session_upkeep
 
 
 def server(settings: Settings) -> Server:
@@ -97,7 +98,7 @@ class Groundwire:
         self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
         self._sessions, session_store = _session_store(
-            settings, self._models.default.heaviest.count_tokens
+            settings, self._models.default.heaviest.count_tokens, metrics
         )
         self._index = OpenIndex(lambda: _index(settings, metrics))
         self._memories = Memories(
@@ -107,7 +108,7 @@ class Groundwire:
         self.components = Components(
             [
                 session_store,
-                InOrder("index", [self._index, IndexUpkeep(self._purge)]),
+                InOrder("index", [self._index, index_upkeep(self._purge)]),
                 RunningEmbedder(self._embedder),
                 *map(RunningModel, self._models),
                 *cache_store,
@@ -258,11 +259,15 @@ def _cache(settings: Settings, metrics: Metrics) -> tuple[Cache, Sequence[Compon
 
 
 def _session_store(
-    settings: Settings, count_tokens: CountTokens
+    settings: Settings, count_tokens: CountTokens, metrics: Metrics
 ) -> tuple[RedisSessions, Component]:
+    own: list[RedisServer] = []
     if settings.redis_url:
-        remote = RedisSessions(settings.redis_url, count_tokens=count_tokens)
-        return remote, remote
-    redis = RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)
-    sessions = RedisSessions(redis.url, count_tokens=count_tokens, keeper=redis)
-    return sessions, InOrder("sessions", [redis, sessions])
+        sessions = RedisSessions(settings.redis_url, count_tokens=count_tokens)
+    else:
+        redis = RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)
+        sessions = RedisSessions(redis.url, count_tokens=count_tokens, keeper=redis)
+        own = [redis]
+    policies = policies_of(settings.session_retention)
+    upkeep = session_upkeep(sessions.retention, policies, metrics.sessions.on_swept)
+    return sessions, InOrder("sessions", [*own, sessions, upkeep])

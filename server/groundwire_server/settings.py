@@ -25,6 +25,7 @@ from groundwire_server.model_settings import (
     checked_api_key,
     checked_url,
 )
+from groundwire_server.session_settings import RetentionSettings
 
 EXTRACTIVE = "extractive"
 # What Redis needs for itself, and some more.
@@ -318,6 +319,11 @@ class Settings(BaseSettings):
     redis_fsync: Literal["always", "everysec"] = Field(
         default="always",
         description="When the private Redis syncs its log; everysec can lose a second of turns.",
+    )
+    session_retention: dict[str, RetentionSettings] = Field(
+        default_factory=dict,
+        description='What is kept of each tenant ("*": of those not named), as JSON, e.g. '
+        '{"*": {"idle_days": 90, "sessions_per_subject": 1000}} (docs/sessions.md).',
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What the index needs now and then, whether or not anyone writes to it."""
+"""What stores need now and then, whether or not anyone uses them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,44 @@ from contextlib import suppress
 from groundwire_index.errors import GroundwireError
 
 from groundwire_server.blocking import run_blocking
+from groundwire_server.memory.retention import Policies, SessionRetention, Swept
 
 log = logging.getLogger(__name__)
 
 PURGE_PERIOD_S = 300.0
 """By so much can deleted text outlive its retention of an hour; a look costs microseconds."""
 
+SWEEP_FIRST_S = 60.0
+SWEEP_PERIOD_S = 3600.0
+"""By so much can sessions outlive their retention; a look at each costs a fraction of a
+millisecond."""
 
-class IndexUpkeep:
-    """Overwrites deleted text after its retention, in collections that nobody writes to."""
+Sleep = Callable[[float], Awaitable[None]]
 
-    name = "index upkeep"
+
+class Upkeep:
+    """Does something now and then, from `start` to `close`; what fails is done the next time."""
 
     def __init__(
         self,
-        purge: Callable[[], int],
+        name: str,
+        work: Callable[[], Awaitable[None]],
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        period_s: float,
+        first_s: float | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """Take `Index.purge`, of an index that is open from `start` to `close`."""
-        self._purge = purge
+        """Wait ``first_s`` before the first time, if that is not ``period_s``."""
+        self.name = name
+        self._work = work
+        self._period_s = period_s
+        self._first_s = period_s if first_s is None else first_s
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._purge_now_and_then(), name=self.name)
+        self._task = asyncio.create_task(self._now_and_then(), name=self.name)
 
     async def check(self) -> None:
         """Raise what has ended it, which nothing should."""
@@ -43,19 +55,53 @@ class IndexUpkeep:
             self._task.result()
 
     async def close(self) -> None:
-        """Stop; a purge that has begun is finished by whoever closes the index."""
+        """Stop; work in a thread that has begun is finished by whoever closes the store."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
 
-    async def _purge_now_and_then(self) -> None:
+    async def _now_and_then(self) -> None:
+        await self._sleep(self._first_s)
         while True:
-            await self._sleep(PURGE_PERIOD_S)
             try:
-                purged = await run_blocking(self._purge)
+                await self._work()
             except GroundwireError as error:
-                log.warning("deleted records could not be purged: %s", error)
-            else:
-                log.debug("%d deleted records were purged", purged)
+                log.warning("%s has failed, and is tried again: %s", self.name, error)
+            await self._sleep(self._period_s)
+
+
+def index_upkeep(purge: Callable[[], int], *, sleep: Sleep = asyncio.sleep) -> Upkeep:
+    """Overwrites deleted text after its retention, in collections that nobody writes to.
+
+    Takes `Index.purge`, of an index that is open from `start` to `close`.
+    """
+
+    async def work() -> None:
+        log.debug("%d deleted records were purged", await run_blocking(purge))
+
+    return Upkeep("index upkeep", work, period_s=PURGE_PERIOD_S, sleep=sleep)
+
+
+def session_upkeep(
+    retention: SessionRetention,
+    policies: Policies,
+    on_swept: Callable[[Swept], None],
+    *,
+    sleep: Sleep = asyncio.sleep,
+) -> Upkeep:
+    """Removes sessions that are too old or too many, and what forks that are gone have held."""
+
+    async def work() -> None:
+        swept = await retention.sweep(policies)
+        on_swept(swept)
+        if swept.idle or swept.surplus:
+            log.info(
+                "retention has removed sessions",
+                extra={"idle": swept.idle, "surplus": swept.surplus},
+            )
+
+    return Upkeep(
+        "session upkeep", work, period_s=SWEEP_PERIOD_S, first_s=SWEEP_FIRST_S, sleep=sleep
+    )

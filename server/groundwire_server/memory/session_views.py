@@ -77,9 +77,11 @@ class SessionViews:
             if ghost.used_ms < latest:
                 await self._lists.unlist(keys, ghost.life, used_ms=ghost.used_ms)
 
-    async def living(self, tenant: str, lives: Iterable[Life]) -> dict[Life, Described]:
+    async def living(
+        self, tenant: str, lives: Iterable[Life], *, at_once: int = _AT_ONCE
+    ) -> dict[Life, Described]:
         """Those that are there, in this order."""
-        turns = asyncio.Semaphore(_AT_ONCE)
+        turns = asyncio.Semaphore(at_once)
 
         async def look(life: Life) -> Described | None:
             async with turns:

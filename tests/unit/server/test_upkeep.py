@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from groundwire_index import CollectionSpec, Index, Metric, Record
-from groundwire_index.errors import ResourceExhaustedError
-from groundwire_server.upkeep import PURGE_PERIOD_S, IndexUpkeep
+from groundwire_index.errors import ResourceExhaustedError, UnavailableError
+from groundwire_server.memory.retention import Policies, SessionRetention, Swept
+from groundwire_server.observability.metrics import Metrics
+from groundwire_server.session_settings import RetentionSettings, policies_of
+from groundwire_server.settings import Settings
+from groundwire_server.upkeep import (
+    PURGE_PERIOD_S,
+    SWEEP_FIRST_S,
+    SWEEP_PERIOD_S,
+    Upkeep,
+    index_upkeep,
+    session_upkeep,
+)
+from prometheus_client import generate_latest
+from pydantic import ValidationError
 
 from tests.faults.server.application import Ticks
 
@@ -61,8 +76,8 @@ def ticks() -> Ticks:
 
 
 @pytest.fixture
-async def upkeep(index: Index, ticks: Ticks) -> AsyncIterator[IndexUpkeep]:
-    upkeep = IndexUpkeep(index.purge, sleep=ticks.sleep)
+async def upkeep(index: Index, ticks: Ticks) -> AsyncIterator[Upkeep]:
+    upkeep = index_upkeep(index.purge, sleep=ticks.sleep)
     await upkeep.start()
     yield upkeep
     await upkeep.close()
@@ -97,7 +112,7 @@ async def test_a_purge_that_fails_is_tried_again(
     ticks: Ticks, caplog: pytest.LogCaptureFixture
 ) -> None:
     purge = Purge(ResourceExhaustedError("the disk is full"))
-    upkeep = IndexUpkeep(purge, sleep=ticks.sleep)
+    upkeep = index_upkeep(purge, sleep=ticks.sleep)
     await upkeep.start()
     await ticks.tick(PURGE_PERIOD_S)
     assert "the disk is full" in caplog.text
@@ -108,10 +123,61 @@ async def test_a_purge_that_fails_is_tried_again(
 
 
 async def test_it_stops_when_it_is_closed_and_can_be_closed_before_it_starts(ticks: Ticks) -> None:
-    upkeep = IndexUpkeep(Purge(), sleep=ticks.sleep)
+    upkeep = index_upkeep(Purge(), sleep=ticks.sleep)
     await upkeep.close()
     await upkeep.start()
     await ticks.asleep(PURGE_PERIOD_S)
     await upkeep.close()
     await upkeep.close()
     await upkeep.check()
+
+
+class Retention:
+    """Sweeps that find what they are told, one after the other."""
+
+    def __init__(self, *found: Swept | Exception) -> None:
+        self._found = list(found)
+        self.policies: list[Policies] = []
+
+    async def sweep(self, policies: Policies) -> Swept:
+        self.policies.append(policies)
+        found = self._found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+async def test_sessions_are_looked_after_soon_and_then_every_hour_and_it_is_told(
+    ticks: Ticks, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    retention = Retention(UnavailableError("away"), Swept(), Swept(idle=2, surplus=3, freed=1))
+    settings = {"*": RetentionSettings(idle_days=90), "acme": RetentionSettings()}
+    policies = policies_of(settings)
+    metrics = Metrics()
+    upkeep = session_upkeep(
+        cast(SessionRetention, retention), policies, metrics.sessions.on_swept, sleep=ticks.sleep
+    )
+    await upkeep.start()
+    await ticks.wake(SWEEP_FIRST_S)
+    await ticks.asleep(SWEEP_PERIOD_S)
+    assert "away" in caplog.text
+    await ticks.tick(SWEEP_PERIOD_S)
+    assert "retention has removed" not in caplog.text
+    await ticks.tick(SWEEP_PERIOD_S)
+    assert "retention has removed" in caplog.text
+    await upkeep.close()
+    assert retention.policies == [policies] * 3
+    assert (policies.of("any").idle_days, policies.of("acme").idle_days) == (90, None)
+    page = generate_latest(metrics.registry).decode()
+    assert 'groundwire_sessions_removed_total{reason="idle"} 2.0' in page
+    assert 'groundwire_sessions_removed_total{reason="surplus"} 3.0' in page
+    assert "groundwire_session_forks_freed_total 1.0" in page
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"idle_days": 0}, {"sessions_per_subject": 0}, {"idle_weeks": 1}, {"idle_days": -1}]
+)
+def test_a_retention_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(session_retention={"*": wrong})

@@ -1,0 +1,32 @@
+"""What is counted of sessions."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+from groundwire_server.memory.retention import Swept
+
+
+class SessionMetrics:
+    """What the server removes by itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        removed = Counter(
+            "groundwire_sessions_removed",
+            "Sessions that retention has removed, by why.",
+            ("reason",),
+            registry=registry,
+        )
+        self._idle = removed.labels("idle")
+        self._surplus = removed.labels("surplus")
+        self._freed = Counter(
+            "groundwire_session_forks_freed",
+            "Expired forks whose hold on the turns that they shared was ended.",
+            registry=registry,
+        )
+
+    def on_swept(self, swept: Swept) -> None:
+        """Count what one pass over all sessions has removed."""
+        self._idle.inc(swept.idle)
+        self._surplus.inc(swept.surplus)
+        self._freed.inc(swept.freed)
