@@ -92,6 +92,7 @@ __all__ = [
     "ReciprocalRank",
     "Record",
     "Regex",
+    "RemovedSessions",
     "Sampling",
     "SearchResult",
     "ServerInfo",

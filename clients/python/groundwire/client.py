@@ -67,6 +67,7 @@ class Memory(Group[T]):
     create_session = unary(memory.create_session)
     get_session = unary(memory.get_session)
     list_sessions = pages(memory.list_sessions)
+    removed_sessions = unary(memory.removed_sessions)
     delete_session = unary(memory.delete_session)
     fork_session = unary(memory.fork_session)
     list_forks = unary(memory.list_forks)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from groundwire_server.cli.memory_arguments import add_actions
+from groundwire_server.cli import memory_arguments, session_arguments
 
 SERVER_ENV = "GROUNDWIRE_SERVER"
 DEFAULT_SERVER = "localhost:50051"
@@ -99,7 +99,15 @@ def _collections(commands: Subparsers[Parser]) -> None:
 def _memory(commands: Subparsers[Parser]) -> None:
     made = _client_command(commands, "memory", "Long-term memories of --subject.")
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add_actions(lambda name, says: _client_command(actions, name, says))
+    memory_arguments.add_actions(lambda name, says: _client_command(actions, name, says))
+
+
+def _sessions(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "sessions", "Conversations of --subject.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    session_arguments.add_actions(
+        lambda name, says: _client_command(actions, name, says), _positive
+    )
 
 
 def _import(commands: Subparsers[Parser]) -> None:
@@ -232,6 +240,7 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _ask,
     _chat,
     _collections,
+    _sessions,
     _memory,
     _import,
     _export,

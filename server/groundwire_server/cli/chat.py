@@ -13,6 +13,8 @@ from rich.console import Console
 from groundwire_server.cli.answer import as_json, options, show_ending, show_sources, stream
 from groundwire_server.cli.chat_memory import HELP as MEMORY_HELP
 from groundwire_server.cli.chat_memory import ChatMemory
+from groundwire_server.cli.chat_session import HELP as SESSION_HELP
+from groundwire_server.cli.chat_session import ChatSession
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.failure import is_unreachable, sentence
 from groundwire_server.cli.output import console, print_json
@@ -21,6 +23,7 @@ PROMPT = "> "
 HELP = f"""\
 Ask anything; a follow-up may lean on what was said before.
   /sources        the passages that the last answer cites
+{SESSION_HELP}
 {MEMORY_HELP}
   /help           this
   /quit           leave (Ctrl-D does too); Ctrl-C stops an answer"""
@@ -50,7 +53,7 @@ class Chat:
     ) -> None:
         self._client = client
         self._arguments = arguments
-        self._session_id = session_id
+        self._session = ChatSession(client, arguments, session_id, screen)
         self._memory = ChatMemory(client, arguments, screen)
         self._last: Generation | None = None
         self.screen = screen
@@ -73,7 +76,7 @@ class Chat:
         """Say how to come back."""
         if not self._arguments.json and self.screen.is_terminal:
             self.screen.print(
-                f"Continue with: groundwire chat --session {self._session_id}", style="faint"
+                f"Continue with: groundwire chat --session {self._session.id}", style="faint"
             )
 
     def _obey(self, command: str) -> None:
@@ -83,13 +86,13 @@ class Chat:
             show_sources(self._last, self.screen)
         elif command == "/sources":
             self.screen.print("No sources: nothing has been cited yet.", style="faint")
-        elif not self._memory.obey(command):
+        elif not (self._memory.obey(command) or self._session.obey(command)):
             self.screen.print(f"There is no {command}; /help lists what there is.", style="note")
 
     def _answer(self, question: str) -> None:
         try:
             with self._client.generate(
-                question, **options(self._arguments, self._session_id)
+                question, **options(self._arguments, self._session.id)
             ) as answer:
                 self._last = answer
                 self._show(question, answer)
@@ -106,7 +109,7 @@ class Chat:
     def _show(self, question: str, answer: Generation) -> None:
         if self._arguments.json:
             answer.text()
-            print_json({"session": self._session_id, **as_json(question, answer)})
+            print_json({"session": self._session.id, **as_json(question, answer)})
             return
         stream(answer, self.screen)
         if answer.finished:

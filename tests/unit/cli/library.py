@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import grpc
+from google.protobuf import duration_pb2
 from groundwire.v1 import (
     collection_pb2,
     generate_service_pb2,
@@ -164,10 +165,18 @@ class Oracle(generate_service_pb2_grpc.GenerateServiceServicer):
 
 
 class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):
-    """One session after the other."""
+    """A session and a fork of it, and one made after the other."""
 
     def __init__(self) -> None:
         self.made = 0
+        parent = session_pb2.SessionParent(session_id="earlier", turn=2)
+        self.stored = {
+            "branch": session_pb2.Session(id="branch", head=2, turn_count=2, parent=parent),
+            "earlier": session_pb2.Session(
+                id="earlier", title="First light", head=2, turn_count=2, token_count=6
+            ),
+        }
+        self.forked: list[memory_service_pb2.ForkSessionRequest] = []
 
     def CreateSession(self, request, context):  # noqa: N802
         self.made += 1
@@ -176,8 +185,64 @@ class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):
         )
 
     def GetSession(self, request, context):  # noqa: N802
-        if request.session_id == "missing":
-            context.abort(grpc.StatusCode.NOT_FOUND, 'there is no session "missing"')
         return memory_service_pb2.GetSessionResponse(
-            session=session_pb2.Session(id=request.session_id)
+            session=self._found(request.session_id, context)
         )
+
+    def ListSessions(self, request, context):  # noqa: N802
+        return memory_service_pb2.ListSessionsResponse(
+            sessions=self.stored.values(), removed_sessions=3
+        )
+
+    def ForkSession(self, request, context):  # noqa: N802
+        parent = self._found(request.session_id, context)
+        if request.at_turn > parent.head:
+            context.abort(grpc.StatusCode.OUT_OF_RANGE, f"there is no turn {request.at_turn}")
+        self.forked.append(request)
+        made = session_pb2.Session(
+            id=request.new_session_id or f"fork{len(self.forked)}", head=request.at_turn
+        )
+        self.stored[made.id] = made
+        return memory_service_pb2.ForkSessionResponse(session=made)
+
+    def ListForks(self, request, context):  # noqa: N802
+        return memory_service_pb2.ListForksResponse(
+            sessions=[
+                one for one in self.stored.values() if one.parent.session_id == request.session_id
+            ]
+        )
+
+    def GetThread(self, request, context):  # noqa: N802
+        return memory_service_pb2.GetThreadResponse(
+            sessions=[self.stored["earlier"], self.stored["branch"]]
+        )
+
+    def GetSessionStats(self, request, context):  # noqa: N802
+        return memory_service_pb2.GetSessionStatsResponse(
+            turns=2,
+            tokens=6,
+            average_latency=duration_pb2.Duration(seconds=1, nanos=500_000_000),
+            average_confidence=0.75,
+            answers_by_model={"small": 1},
+        )
+
+    def ListMessages(self, request, context):  # noqa: N802
+        question = session_pb2.Turn(
+            number=1, role=generation_pb2.ROLE_USER, content="When does it open?"
+        )
+        answer = session_pb2.Turn(
+            number=2,
+            role=generation_pb2.ROLE_ASSISTANT,
+            content="At dusk.",
+            answer=session_pb2.TurnAnswer(model="small"),
+        )
+        return memory_service_pb2.ListMessagesResponse(turns=[question, answer], head=2)
+
+    def DeleteSession(self, request, context):  # noqa: N802
+        gone = self.stored.pop(request.session_id)
+        return memory_service_pb2.DeleteSessionResponse(turns=gone.head)
+
+    def _found(self, session_id, context):
+        if session_id not in self.stored:
+            context.abort(grpc.StatusCode.NOT_FOUND, f'there is no session "{session_id}"')
+        return self.stored[session_id]

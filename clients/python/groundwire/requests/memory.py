@@ -70,6 +70,19 @@ def list_sessions(
     )
 
 
+def removed_sessions(
+    subject: str = "", *, timeout: float | None = None
+) -> Unary[results.RemovedSessions]:
+    """What the server's retention has removed of a subject's sessions, the caller's if empty."""
+    return call(
+        "MemoryService/ListSessions",
+        pb.ListSessionsRequest(subject=subject, page_size=1),
+        pb.ListSessionsResponse,
+        results.removed,
+        timeout,
+    )
+
+
 def fork_session(
     session_id: str,
     at_turn: int,

@@ -61,6 +61,14 @@ class SessionStats:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedSessions:
+    """What the server's retention has removed so far, and when last."""
+
+    sessions: int
+    time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnAnswer:
     """How an answer came about."""
 
@@ -129,6 +137,11 @@ def session(message: session_pb2.Session) -> Session:
 def sessions(message: memory_service_pb2.ListSessionsResponse) -> Page[Session]:
     """A page of sessions."""
     return Page([session(item) for item in message.sessions], message.next_cursor)
+
+
+def removed(message: memory_service_pb2.ListSessionsResponse) -> RemovedSessions:
+    """What is said beside a page of sessions."""
+    return RemovedSessions(message.removed_sessions, to_time(message.removed_time))
 
 
 def stats(message: memory_service_pb2.GetSessionStatsResponse) -> SessionStats:
