@@ -33,6 +33,7 @@ Fsync = Literal["always", "everysec"]
 _POLL_S = 0.01
 _SETTLED_S = 10.0
 _MAX_BACKOFF_S = 5.0
+_CANCEL_AGAIN_S = 0.5
 
 
 class RedisServer:
@@ -127,9 +128,10 @@ class RedisServer:
     async def close(self) -> None:
         """Stop redis-server: it writes what it has and ends, or is killed after the grace."""
         if self._supervisor:
-            self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+            # redis-py loses a cancellation where what it waits for comes in the same moment.
+            while not self._supervisor.done():
+                self._supervisor.cancel()
+                await asyncio.wait([self._supervisor], timeout=_CANCEL_AGAIN_S)
             self._supervisor = None
         self._ready = False
         if self._process:

@@ -7,16 +7,19 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 from groundwire_index.errors import FailedPreconditionError, GroundwireError, UnavailableError
 from groundwire_server.engines.engine import Role
+from groundwire_server.memory import redis_server
 from groundwire_server.memory.redis_folder import RedisFolder, bundled_executable
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
+from redis.asyncio import Redis
 
 from tests.conformance.sessions.servers import closing, sessions_at, sessions_on, until
 
@@ -181,6 +184,33 @@ async def test_closing_ends_it_and_the_next_start_has_everything(
 async def test_closing_before_it_was_started_does_nothing(tmp_path: Path) -> None:
     await RedisServer(tmp_path / "redis").close()
     assert not (tmp_path / "redis").exists()
+
+
+async def test_closing_while_it_starts_again_ends_it_though_a_cancellation_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def deaf(client: Redis) -> bool:
+        """As redis-py is where the answer comes in the same moment: three times in eighty."""
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return True
+
+    server = RedisServer(tmp_path / "redis", backoff_s=0)
+    await server.start()
+    monkeypatch.setattr(redis_server, "_is_loaded", deaf)
+    assert server.pid
+    os.kill(server.pid, signal.SIGKILL)
+    await asked.wait()
+    pid = server.pid
+    assert pid
+    closing_it = asyncio.create_task(server.close())
+    closed, _ = await asyncio.wait([closing_it], timeout=10)
+    closing_it.cancel()
+    assert closed
+    assert not is_running(pid)
 
 
 async def test_the_server_of_an_owner_that_was_killed_is_taken_over(
