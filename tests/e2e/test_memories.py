@@ -51,6 +51,24 @@ def test_what_matters_is_recalled_by_its_meaning(client: groundwire.Client) -> N
     assert list(client.memory.list_memories(include_superseded=True)) == []
 
 
+def test_a_context_has_what_is_known(client: groundwire.Client) -> None:
+    session = client.memory.create_session()
+    cat = client.memory.remember("Her cat is called Ohm.")
+    client.memory.remember("His cat is called Volt.", subject="bob")
+    client.memory.append(session.id, [groundwire.NewMessage("user", "Good evening.")])
+    context = client.memory.build_context(
+        session.id, budget_tokens=200, query="What is my cat called?", system_prompt="Be brief."
+    )
+    assert "Her cat is called Ohm." in context.messages[0].content
+    assert "Volt" not in context.messages[0].content
+    assert [(item.kind, item.memory_ids) for item in context.included] == [
+        ("system_prompt", ()),
+        ("memory", (cat.id,)),
+        ("turn", ()),
+        ("query", ()),
+    ]
+
+
 def test_no_tenant_comes_near_the_memories_of_another(
     server: ServerProcess, client: groundwire.Client, tenant: str
 ) -> None:

@@ -1,7 +1,8 @@
 """What a model should see of a session, packed into a token budget.
 
 Packed in this order of priority: the system prompt and the query, which always go in; then
-turns, newest first and by whole exchanges, until the next exchange does not fit. So the turns
+memories that matter for the query (`known`); then turns, newest first and by whole exchanges, until
+the next exchange does not fit. So the turns
 that go in are the end of the session without a gap, and each answer stands with its question,
 each tool result with its call. Instructions among those turns join the system prompt, because
 a chat has one system message and it comes first.
@@ -10,7 +11,7 @@ a chat has one system message and it comes first.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from groundwire_index.errors import LimitExceededError
@@ -19,6 +20,8 @@ from groundwire_server.engines.engine import Message, Role
 from groundwire_server.memory.exchange import Exchange
 from groundwire_server.memory.fit import Fit, largest_fit
 from groundwire_server.memory.history import History
+from groundwire_server.memory.known import Known, Recall, choose, nothing, told
+from groundwire_server.memory.memories.memory import Memory
 from groundwire_server.memory.session import Session, Sessions, Turn
 
 CountMessages = Callable[[Sequence[Message]], Awaitable[int]]
@@ -28,6 +31,7 @@ class ContextPart(Enum):
     """What a piece of context is."""
 
     SYSTEM_PROMPT = "system_prompt"
+    MEMORY = "memory"
     TURN = "turn"
     QUERY = "query"
 
@@ -37,6 +41,7 @@ class DropReason(Enum):
 
     BUDGET = "budget"
     INCOMPLETE_EXCHANGE = "incomplete_exchange"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class ContextItem:
     first_turn: int = 0
     last_turn: int = 0
     why: DropReason | None = None
+    memory_ids: tuple[str, ...] = ()
+    """Of memories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,9 @@ async def build_context(
     budget_tokens: int,
     system_prompt: str,
     count_messages: CountMessages,
+    recall: Recall = nothing,
 ) -> Context:
-    """Pack system prompt, query and the end of the session; either text may be empty.
+    """Pack system prompt, query, memories and the end of the session; either text may be empty.
 
     ``count_messages`` counts by the served model's tokenizer and chat template, and is called a
     few times whatever the length of the session. Raises LimitExceededError, with ``needed`` and
@@ -92,13 +100,25 @@ async def build_context(
     bare = await frame.count(())
     if bare > budget_tokens:
         raise _does_not_fit(bare, budget_tokens)
-    history = History(sessions, tenant, session, budget_tokens - bare)
-    fit = await _pack(frame, history, Fit(0, bare), budget_tokens)
+    known = await choose(
+        recall,
+        session.subject,
+        query,
+        lambda memories: replace(frame, memories=memories).count(()),
+        bare=bare,
+        budget=budget_tokens,
+    )
+    frame = replace(frame, memories=known.included)
+    history = History(sessions, tenant, session, budget_tokens - known.tokens)
+    fit = await _pack(frame, history, Fit(0, known.tokens), budget_tokens)
     turns = _turns(history.exchanges()[: fit.pieces])
     report = ContextReport(
-        included=_included(frame, turns, await frame.query_tokens(bare), bare, fit.tokens),
-        dropped=tuple(
-            _dropped(session, history, turns, fit.tokens - bare, budget_tokens - fit.tokens)
+        included=_included(frame, turns, await frame.query_tokens(bare), bare, known, fit.tokens),
+        dropped=(
+            *_dropped_memories(known),
+            *_dropped(
+                session, history, turns, fit.tokens - known.tokens, budget_tokens - fit.tokens
+            ),
         ),
         tokens=fit.tokens,
         budget_tokens=budget_tokens,
@@ -114,10 +134,12 @@ class _Frame:
     system_prompt: str
     query: str
     count_messages: CountMessages
+    memories: Sequence[Memory] = ()
 
     def messages(self, turns: Sequence[Turn]) -> tuple[Message, ...]:
         instructions = [turn.content for turn in turns if turn.role is Role.SYSTEM]
-        system = "\n\n".join(filter(None, [self.system_prompt, *instructions]))
+        known = told(self.memories) if self.memories else ""
+        system = "\n\n".join(filter(None, [self.system_prompt, known, *instructions]))
         return (
             *([Message(Role.SYSTEM, system)] if system else []),
             *(Message(t.role, t.content) for t in turns if t.role is not Role.SYSTEM),
@@ -155,17 +177,33 @@ async def _pack(frame: _Frame, history: History, known: Fit, budget: int) -> Fit
 
 
 def _included(
-    frame: _Frame, turns: Sequence[Turn], query_tokens: int, bare: int, tokens: int
+    frame: _Frame, turns: Sequence[Turn], query_tokens: int, bare: int, known: Known, tokens: int
 ) -> tuple[ContextItem, ...]:
     items = []
     if frame.system_prompt:
         items.append(ContextItem(ContextPart.SYSTEM_PROMPT, bare - query_tokens))
+    if known.included:
+        items.append(_memories(known.included, known.tokens - bare))
     if turns:
         numbers = (turns[0].number, turns[-1].number)
-        items.append(ContextItem(ContextPart.TURN, tokens - bare, *numbers))
+        items.append(ContextItem(ContextPart.TURN, tokens - known.tokens, *numbers))
     if frame.query:
         items.append(ContextItem(ContextPart.QUERY, query_tokens))
     return tuple(items)
+
+
+def _memories(
+    memories: Sequence[Memory], tokens: int, why: DropReason | None = None
+) -> ContextItem:
+    ids = tuple(memory.id for memory in memories)
+    return ContextItem(ContextPart.MEMORY, tokens, why=why, memory_ids=ids)
+
+
+def _dropped_memories(known: Known) -> Iterator[ContextItem]:
+    if known.is_lost:
+        yield _memories((), 0, DropReason.UNAVAILABLE)
+    if known.dropped:
+        yield _memories(known.dropped, known.dropped_tokens, DropReason.BUDGET)
 
 
 def _dropped(

@@ -186,6 +186,7 @@ class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
             budget_tokens=request.budget_tokens,
             system_prompt=request.system_prompt,
             count_messages=self._models.get(request.model).count_tokens,
+            recall=self._memories.for_context,
         )
         return context_message(built)
 

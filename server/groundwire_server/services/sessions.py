@@ -61,6 +61,7 @@ _ROLE_MESSAGES = {
 }
 _PART_MESSAGES = {
     ContextPart.SYSTEM_PROMPT: memory_service_pb2.CONTEXT_ITEM_KIND_SYSTEM_PROMPT,
+    ContextPart.MEMORY: memory_service_pb2.CONTEXT_ITEM_KIND_MEMORY,
     ContextPart.TURN: memory_service_pb2.CONTEXT_ITEM_KIND_TURN,
     ContextPart.QUERY: memory_service_pb2.CONTEXT_ITEM_KIND_QUERY,
 }
@@ -68,6 +69,7 @@ _REASON_MESSAGES = {
     None: memory_service_pb2.DROP_REASON_UNSPECIFIED,
     DropReason.BUDGET: memory_service_pb2.DROP_REASON_BUDGET,
     DropReason.INCOMPLETE_EXCHANGE: memory_service_pb2.DROP_REASON_INCOMPLETE_EXCHANGE,
+    DropReason.UNAVAILABLE: memory_service_pb2.DROP_REASON_UNAVAILABLE,
 }
 
 
@@ -236,4 +238,5 @@ def _item_message(item: ContextItem) -> memory_service_pb2.ContextItem:
         last_turn=item.last_turn,
         tokens=item.tokens,
         why=_REASON_MESSAGES[item.why],
+        memory_ids=item.memory_ids,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from groundwire.v1 import generation_pb2 as generation
 from groundwire.v1 import memory_service_pb2 as pb
+from groundwire_index import Index
 from groundwire_index.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -21,10 +23,13 @@ from groundwire_server.engines.models import Models
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.identity import Identity, current_identity
 from groundwire_server.interceptors.method import Context
+from groundwire_server.memory.memories.receipts import Receipts
 from groundwire_server.memory.memories.store import Memories
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import Answer, NewTurn
 from groundwire_server.services.memory import MemoryService
+
+from tests.unit.retrieve.letters import LettersEmbedder
 
 CONTEXT = cast(Context, None)
 MIB = 2**20
@@ -47,10 +52,16 @@ class WordEngine:
 
 
 @pytest.fixture
-def service(sessions: RedisSessions) -> MemoryService:
+def memories(tmp_path: Path) -> Iterator[Memories]:
+    with Index.open(tmp_path / "index", background=False) as index:
+        yield Memories(lambda: index, LettersEmbedder(), Receipts(tmp_path / "memories"))
+
+
+@pytest.fixture
+def service(sessions: RedisSessions, memories: Memories) -> MemoryService:
     engines = [cast(Engine, WordEngine("small", 1)), cast(Engine, WordEngine("large", 10))]
     models = Models([*map(ServedModel, engines)], default="small")
-    return MemoryService(sessions, models, cast(Memories, None))
+    return MemoryService(sessions, models, memories)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,9 @@ from groundwire.values import JSON, enum_word, from_struct, to_seconds, to_time
 ContextItemKind: TypeAlias = Literal[
     "system_prompt", "summary", "memory", "turn", "query", "unspecified", "unknown"
 ]
-DropReason: TypeAlias = Literal["budget", "incomplete_exchange", "unspecified", "unknown"]
+DropReason: TypeAlias = Literal[
+    "budget", "incomplete_exchange", "unavailable", "unspecified", "unknown"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class ContextItem:
     last_turn: int
     tokens: int
     why: DropReason
+    memory_ids: tuple[str, ...] = ()
+    """Of memories, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,4 +211,5 @@ def _item(message: memory_service_pb2.ContextItem) -> ContextItem:
         message.last_turn,
         message.tokens,
         cast(DropReason, why),
+        tuple(message.memory_ids),
     )

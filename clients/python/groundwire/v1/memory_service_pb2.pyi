@@ -61,6 +61,8 @@ class _DropReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DropReason
     """The budget was used up."""
     DROP_REASON_INCOMPLETE_EXCHANGE: _DropReason.ValueType  # 2
     """It would leave a tool result without its call, or an answer without its question."""
+    DROP_REASON_UNAVAILABLE: _DropReason.ValueType  # 3
+    """It could not be found out: memories of another embedder, or without the index."""
 
 class DropReason(_DropReason, metaclass=_DropReasonEnumTypeWrapper):
     """Why a piece was left out."""
@@ -71,6 +73,8 @@ DROP_REASON_BUDGET: DropReason.ValueType  # 1
 """The budget was used up."""
 DROP_REASON_INCOMPLETE_EXCHANGE: DropReason.ValueType  # 2
 """It would leave a tool result without its call, or an answer without its question."""
+DROP_REASON_UNAVAILABLE: DropReason.ValueType  # 3
+"""It could not be found out: memories of another embedder, or without the index."""
 Global___DropReason: _TypeAlias = DropReason  # noqa: Y015
 
 @_typing.final
@@ -531,12 +535,17 @@ class ContextItem(_message.Message):
     LAST_TURN_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    MEMORY_IDS_FIELD_NUMBER: _builtins.int
     kind: Global___ContextItemKind.ValueType
     first_turn: _builtins.int
     """Turns first_turn..last_turn, for CONTEXT_ITEM_KIND_TURN."""
     last_turn: _builtins.int
     tokens: _builtins.int
     why: Global___DropReason.ValueType
+    @_builtins.property
+    def memory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For CONTEXT_ITEM_KIND_MEMORY, best first."""
+
     def __init__(
         self,
         *,
@@ -545,10 +554,11 @@ class ContextItem(_message.Message):
         last_turn: _builtins.int = ...,
         tokens: _builtins.int = ...,
         why: Global___DropReason.ValueType = ...,
+        memory_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_turn", b"first_turn", "kind", b"kind", "last_turn", b"last_turn", "tokens", b"tokens", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_turn", b"first_turn", "kind", b"kind", "last_turn", b"last_turn", "memory_ids", b"memory_ids", "tokens", b"tokens", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
