@@ -123,9 +123,9 @@ def _read_env() -> dict[str, Any]:
     except SettingsError as error:
         # Only values that are themselves JSON are parsed by the source.
         names = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
-        raise BadSettingsError(
-            *(f"{env_of(name)}: {os.environ[env_of(name)]!r} is not JSON" for name in names)
-        ) from error
+        # Its place is told, and not the value: that may hold a key.
+        why = f": {error.__cause__}" if isinstance(error.__cause__, ValueError) else ""
+        raise BadSettingsError(*(f"{env_of(name)}: is not JSON{why}" for name in names)) from None
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -181,8 +181,12 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, text: str | bytes) -
 
 
 def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GROUNDWIRE_VLLM_ARGS", "{max")
-    assert problems() == ("GROUNDWIRE_VLLM_ARGS: '{max' is not JSON",)
+    """Its value is not told, which may hold a key."""
+    monkeypatch.setenv("GROUNDWIRE_MODELS", '{"a": {"api_key": "sk-hunter2",}}')
+    (problem,) = problems()
+    assert problem.startswith("GROUNDWIRE_MODELS: is not JSON: ")
+    assert "column 32" in problem
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize(
