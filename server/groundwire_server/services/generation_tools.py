@@ -101,7 +101,11 @@ def _parameters_of(tool: generation_pb2.Tool, field: str) -> Mapping[str, Any]:
     parameters = with_whole_numbers(dict_of(tool.parameters, field))
     if not isinstance(parameters, dict) or not parameters:
         return {}
-    require_bytes(json.dumps(parameters), field, max_bytes=MAX_FORM_BYTES)
+    # On the wire they have no order, and come in another each time; what the model reads and writes
+    # has one.
+    ordered = json.dumps(parameters, sort_keys=True)
+    require_bytes(ordered, field, max_bytes=MAX_FORM_BYTES)
+    parameters = dict[str, Any](json.loads(ordered))
     require(
         parameters.get("type", "object") == "object",
         f"{field}.type",

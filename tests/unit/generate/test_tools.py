@@ -141,6 +141,16 @@ def test_the_parameters_of_a_tool_are_a_schema_of_an_object(
     assert said in description
 
 
+def test_the_same_schema_is_read_in_the_same_order_each_time() -> None:
+    """A message holds it in any order, and for one seed there must be one answer."""
+    names = [f"name{number}" for number in range(9)]
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+    tools = read(USER, tools=[{"name": "look", "parameters": schema}]).tools
+    assert tools is not None
+    assert list(tools.tools[0].parameters) == ["properties", "type"]
+    assert list(tools.tools[0].schema["properties"]) == names  # type: ignore[arg-type]
+
+
 def test_a_schema_that_names_another_draft_is_not_looked_up() -> None:
     named = {**SCHEMA, "$schema": "http://127.0.0.1:9/schema"}
     use = read(tools=[{"name": "t", "parameters": named}]).tools
