@@ -23,6 +23,7 @@ from groundwire_server.engines.engine import (
 from groundwire_server.engines.prompt_limit import prompt_too_long
 from groundwire_server.engines.vllm_adapters import VllmAdapters
 from groundwire_server.engines.vllm_constraint import (
+    held_to,
     require_compiles,
     require_kept,
     structured_outputs,
@@ -127,7 +128,7 @@ class VllmEngine:
         yield Accepted(len(prompt["prompt_token_ids"]))
         # It may have died while the request waited for its turn.
         self._alive()
-        streams = ChoiceStreams(request.sampling.n, parsing)
+        streams = ChoiceStreams(request.sampling.n, parsing, held_to(request))
         # Ours, because the ids of two tenants may be equal.
         request_id = uuid.uuid4().hex
         self._running.add(request_id)

@@ -26,6 +26,13 @@ def require_kept(request: EngineRequest) -> None:
         )
 
 
+def held_to(request: EngineRequest) -> str:
+    """The field that gives the output its form; empty for an output of any form."""
+    if request.constraint is not None:
+        return f"constraint.{request.constraint.form}"
+    return "tools" if request.tools is not None and request.tools.is_forced else ""
+
+
 def structured_outputs(request: EngineRequest) -> Any:
     """As vLLM's ``StructuredOutputsParams``; None for an output of any form."""
     from vllm.sampling_params import StructuredOutputsParams

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from groundwire_index.errors import UnavailableError
+from groundwire_index.errors import InvalidArgumentError, UnavailableError
 
 from groundwire_server.engines.engine import (
     ChoiceEnd,
@@ -31,9 +31,15 @@ _FINISH_REASONS = {
 class ChoiceStreams:
     """The choices of one request, as vLLM streams them in deltas."""
 
-    def __init__(self, n: int, parsing: Parsing = Parsing()) -> None:  # noqa: B008 - it is frozen
+    def __init__(
+        self,
+        n: int,
+        parsing: Parsing = Parsing(),  # noqa: B008 - it is frozen
+        held_to: str = "",
+    ) -> None:
+        """``held_to`` is the field of the request that gives the outputs their form, if any."""
         self._choices = [
-            _ChoiceStream(number, parsing.new_parser and parsing.new_parser())
+            _ChoiceStream(number, parsing.new_parser and parsing.new_parser(), held_to)
             for number in range(n)
         ]
         self._open = n
@@ -76,8 +82,9 @@ class _ChoiceStream:
     probabilities, which are the text's.
     """
 
-    def __init__(self, number: int, parser: OutputParser | None) -> None:
+    def __init__(self, number: int, parser: OutputParser | None, held_to: str) -> None:
         self.tokens = 0
+        self._held_to = held_to
         self._number = number
         self._parser = parser
         self._waiting = 0
@@ -98,6 +105,13 @@ class _ChoiceStream:
             yield self._counted(piece)
 
     def end(self, reason: str) -> Iterator[EngineEvent]:
+        if reason == "error" and self._held_to:
+            # Of some forms it shows only here. The model works: others must not be kept from it.
+            raise InvalidArgumentError(
+                self._held_to,
+                "the output cannot be held to it: it is too large to follow, or has a token in it "
+                "that is no text",
+            )
         if reason not in _FINISH_REASONS:
             raise UnavailableError(f"vLLM could not finish the answer: {reason}")
         if self._logprobs and self._is_text:

@@ -210,6 +210,29 @@ async def test_a_form_that_does_not_compile_is_refused_before_the_engine_works(
     assert engine._vllm.get_num_unfinished_requests() == 0
 
 
+@pytest.mark.parametrize(
+    ("constraint", "field"),
+    [
+        (Constraint(regex="(a{1000}){1000}"), "regex"),
+        (Constraint(grammar="start: /a/{1000000}"), "grammar"),
+        (Constraint(choice=Choice(options=["<|end|>"])), "choice"),
+    ],
+)
+async def test_a_form_that_fails_as_the_model_writes_is_no_failure_of_the_model(
+    serve: Serve, engine: VllmEngine, constraint: Constraint, field: str
+) -> None:
+    """However often one tenant sends it, the others have the model."""
+    async with serve(engine) as serving:
+        for _ in range(6):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await complete(serving, request(constraint))
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert f"constraint.{field}: the output cannot be held" in (
+                caught.value.details() or ""
+            )
+        assert (await complete(serving, request(FORMS["choice"][0]))).text in OPTIONS
+
+
 @pytest.mark.usefixtures("library")
 async def test_a_grounded_answer_has_no_form_because_citations_are_taken_out(
     serve: Serve, engine: VllmEngine
