@@ -113,6 +113,10 @@ class ServedModel:
         """Raise ResourceExhaustedError if it is known already that a claim would be refused."""
         self._queue.check(claim)
 
+    def require_allowed(self) -> None:
+        """Raise UnavailableError while the breaker keeps requests from the engine."""
+        self._breaker.check()
+
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream the events of one generation, from its turn on; see `Engine`.
 

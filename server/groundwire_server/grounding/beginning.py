@@ -43,6 +43,8 @@ async def begun(
     failure: UnavailableError | None = None
     for model in candidates:
         try:
+            # To pack its prompt, a model may be asked for tokens.
+            model.require_allowed()
             prepared = await material.packed_for(model)
             watch.engine_started()
             events = model.generate(prepared.engine_request)
