@@ -188,6 +188,20 @@ def test_the_command_line_remembers_and_forgets(server: ServerProcess, tenant: s
     assert memory("forget", "--all", "--yes").startswith("Forgot 0 memories")
 
 
+def test_a_receipt_can_be_verified(server: ServerProcess, tenant: str, tmp_path: Path) -> None:
+    command(server, tenant, "memory", "remember", "Sails.")
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text(command(server, tenant, "memory", "forget", "--all", "--yes", "--json"))
+    verify = ("memory", "verify", str(receipt), "--data-dir", str(server.data_dir))
+    assert " was made out for " in command(server, tenant, *verify)
+    receipt.write_text(receipt.read_text().replace('"memory": 1', '"memory": 2'))
+    with pytest.raises(AssertionError):
+        command(server, tenant, *verify)
+    receipt.write_text("{}")
+    with pytest.raises(AssertionError, match="is no receipt"):
+        command(server, tenant, *verify)
+
+
 def test_a_chat_remembers_and_forgets(server: ServerProcess, tenant: str) -> None:
     with groundwire.Client(server.address, tenant=tenant) as client:
         said = command(

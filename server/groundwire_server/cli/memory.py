@@ -14,12 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from groundwire_server.cli.connection import connect
+from groundwire_server.cli.memory_receipt import verify
 from groundwire_server.cli.output import console, print_json
 from groundwire_server.identity import ANYBODY
 
 
 def run(arguments: Namespace) -> int:
     """Do what the arguments say with memories."""
+    if arguments.action == "verify":
+        return verify(arguments)
     with connect(arguments) as client:
         return ACTIONS[arguments.action](client, arguments)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 KINDS = ("fact", "preference", "event", "instruction")
 
@@ -32,6 +33,15 @@ def add_actions(add: Add) -> None:
     forget.add_argument("--session", default="", metavar="ID", help="All that came from a session.")
     forget.add_argument("--all", action="store_true", help="All of --subject.")
     forget.add_argument("--yes", action="store_true", help="Do not ask.")
+    verify = add(
+        "verify", "Check a receipt of --tenant's with the server's key; exit code 1 if not so."
+    )
+    verify.add_argument(
+        "receipt", type=Path, metavar="FILE", help="As `forget --json` has put out."
+    )
+    verify.add_argument(
+        "--data-dir", type=Path, required=True, metavar="DIR", help="The server's folder."
+    )
 
 
 def _time(text: str) -> datetime:
