@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The release of torch that has both a CPU build and a vLLM CPU build made for it.
 TORCH := torch==2.13.0
 
-.PHONY: demo serve test bench bench-generate bench-embed lint proto clean
+.PHONY: demo serve test bench bench-generate bench-embed bench-memory lint proto clean
 
 demo: $(VENV)/.server  ## Start a server, ingest the sample handbook, ask, follow up, stop.
 	$(BIN)/groundwire demo
@@ -26,6 +26,9 @@ bench-generate: $(VENV)/.dev $(VENV)/.vllm  ## The same of generation: speed, ca
 
 bench-embed: $(VENV)/.dev  ## The same of embedding.
 	$(BIN)/python -m tests.bench embedding cache
+
+bench-memory: $(VENV)/.dev  ## The same of sessions and memories.
+	$(BIN)/python -m tests.bench memory recall
 
 lint: $(VENV)/.dev  ## Style, types, the contract, and "stubs are up to date".
 	$(BIN)/ruff check .

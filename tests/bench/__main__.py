@@ -25,6 +25,7 @@ BENCHMARKS = (
     "ann",
     "gpu",
     "filters",
+    "memory",
     "recall",
     "retrieval",
     "grounding",

@@ -27,6 +27,7 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.engines.quotation import Quotation, quotations
 from groundwire_server.engines.quotation_score import Scored, score
+from groundwire_server.engines.token_counts import TokenCounts
 from groundwire_server.waiting import Waiting
 
 # Below this score a sentence is no answer. Measured on questions with and without an answer:
@@ -63,6 +64,7 @@ class ExtractiveEngine:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._counts = TokenCounts(embedder.count_tokens)
 
     async def start(self) -> None:
         """Nothing to load: the embedder is started by its owner."""
@@ -97,7 +99,7 @@ class ExtractiveEngine:
     async def count_tokens(self, content: str | Sequence[Message]) -> int:
         """Count by the embedder's tokenizer."""
         texts = [content] if isinstance(content, str) else [one.content for one in content]
-        return sum(await run_blocking(self._embedder.count_tokens, texts))
+        return sum(await self._counts.of(texts))
 
     async def check(self) -> None:
         """Raise UnavailableError if the embedder is not there."""
