@@ -12,6 +12,10 @@ _TOKEN = re.compile(
     r"|[^\W\d_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+(?:['\u2019][^\W\d_]+)?"
 )
 _NAME = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+# Not the hyphen of a range or of a name: "3-5", "F-16".
+_MINUS = re.compile(r"(?:(?:^|[^\w.,:%])[-\u2212]|\bminus\s)\Z")
+_LONGEST_MINUS = len(" minus ")
+_PERCENT = re.compile(r"\s?(?:%|per\s?cent\b)")
 _THOUSANDS = re.compile(r",(?=\d{3}(?:\D|$))")
 
 
@@ -90,8 +94,20 @@ def content_words(text: str) -> list[str]:
 
 
 def numbers(text: str) -> frozenset[str]:
-    """The numbers in digits, without thousands separators; of those in words up to "ninety"."""
-    return frozenset(stem(token) for token in tokens(text) if stem(token)[0].isdigit())
+    """The numbers in digits, without thousands separators; of those in words up to "ninety".
+
+    With a minus ("-5", also for "minus five") and a percent sign ("5%", also for "5 per cent").
+    """
+    folded = text.casefold()
+    found = []
+    for token in _TOKEN.finditer(folded):
+        number = stem(token[0].replace("\u2019", "'"))
+        if number[0].isdigit():
+            before = folded[max(0, token.start() - _LONGEST_MINUS) : token.start()]
+            sign = "-" if _MINUS.search(before) else ""
+            percent = "%" if _PERCENT.match(folded, token.end()) else ""
+            found.append(f"{sign}{number}{percent}")
+    return frozenset(found)
 
 
 def names(text: str) -> frozenset[str]:

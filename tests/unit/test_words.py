@@ -60,6 +60,17 @@ def test_numbers_are_in_digits_without_separators_whatever_the_text_has() -> Non
     }
 
 
+def test_numbers_have_their_signs_and_percents() -> None:
+    assert numbers("At -5 or \u22125 degrees, and minus seven") == {"-5", "-7"}
+    assert numbers("5 % of 6%, eight per cent, nine percentages, 4 percent") == {
+        *("5%", "6%", "8%", "9", "4%"),
+    }
+    assert numbers("-1") == {"-1"}
+    assert numbers("3-5 metres, F-16, 2024-05-01, well-7") == {
+        *("3", "5", "16", "2024", "05", "01", "7"),
+    }
+
+
 def test_a_negation_reaches_the_words_after_it() -> None:
     assert denied_words("Visitors may enter, but they must not touch the mirror.") == {
         "touch",

@@ -72,7 +72,7 @@ class Evidence:
         good ones the shorter is better.
         """
         said = _wording(claim)
-        needed = numbers(claim) | (names(claim) & self._words)
+        needed = names(claim) & self._words
         held = [
             (coverage - GAIN_PER_SENTENCE * (len(run) - 1), coverage, run)
             for run in self._runs(said)
@@ -112,6 +112,7 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class _Wording:
     words: frozenset[str]
+    numbers: frozenset[str]
     denied: frozenset[str]
 
 
@@ -123,7 +124,7 @@ class _Sentence:
 
 
 def _wording(text: str) -> _Wording:
-    return _Wording(frozenset(content_words(text)), denied_words(text))
+    return _Wording(frozenset(content_words(text)), numbers(text), denied_words(text))
 
 
 def _spoken(text: str) -> str:
@@ -147,6 +148,10 @@ def _coverage(said: _Wording, needed: frozenset[str], run: Sequence[_Sentence]) 
     words = frozenset[str]().union(*(one.wording.words for one in run))
     known = words | run[0].context
     if not said.words & words or not needed <= known:
+        return 0.0
+    # What stands above it has no signs, but the numbers of chapters and years.
+    held = frozenset[str]().union(*(one.wording.numbers for one in run))
+    if not said.numbers - held <= run[0].context:
         return 0.0
     denied = frozenset[str]().union(*(one.wording.denied for one in run))
     if bool(denied & said.words) != bool(said.denied & words):

@@ -20,6 +20,12 @@ PASSAGE = (
 )
 
 
+FIGURES = (
+    "In winter the dome is at -5 degrees. The discount for groups is 15 %. "
+    "Section 7 of the rules is about minus 20 degrees and colder."
+)
+
+
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
     return Evidence(PASSAGE, [Section(0, "Visiting the Aldermoor Observatory")])
@@ -158,3 +164,19 @@ def test_by_both_of_them_other_words_must_mean_the_same_and_the_same_words_too()
     assert supporting([same, other], [0.45, 0.75]) is None
     assert supporting([], []) is None
     assert supporting_by_words([other]) is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "holds"),
+    [
+        ("In winter the dome is at -5 degrees.", True),
+        ("In winter the dome is at minus 5 degrees.", True),
+        ("In winter the dome is at 5 degrees.", False),
+        ("The discount for groups is 15 percent.", True),
+        ("The discount for groups is 15 euros.", False),
+        ("The rules of section 7 are about -20 degrees and colder.", True),
+        ("The rules of section 7 are about 20 degrees and colder.", False),
+    ],
+)
+def test_a_figure_is_not_the_same_without_its_sign(claim: str, holds: bool) -> None:
+    assert (support(Evidence(FIGURES), claim) is not None) is holds
