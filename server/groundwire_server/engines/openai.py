@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 # Tokens that a chat template adds at most, where a prompt is so short that nothing is counted.
 _TEMPLATE_TOKENS = 1024
+# A tokenizer that has not answered is asked again after so many seconds: a prompt is packed by a
+# dozen counts, which would all wait for it.
+_ESTIMATED_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ class OpenAiEngine:
         self._server: OpenAiServer | None = None
         self._served: ServedModel | None = None
         self._works_until = float("-inf")
+        self._estimated_until = float("-inf")
         # Prompt tokens of each that has no token yet.
         self._waiting: dict[str, int] = {}
 
@@ -155,11 +159,13 @@ class OpenAiEngine:
         The API itself counts nothing: with other servers, or none, this is an estimate.
         """
         server = self._started()
-        if self._served is None or not self._served.dialect.tokenize:
+        is_out_of_reach = self._clock() < self._estimated_until
+        if self._served is None or not self._served.dialect.tokenize or is_out_of_reach:
             return estimated_tokens(content)
         try:
             return await self._counted(content, server, self._served, whole=False)
         except (UnavailableError, ResourceExhaustedError):
+            self._estimated_until = self._clock() + _ESTIMATED_S
             return estimated_tokens(content)
 
     async def check(self) -> None:

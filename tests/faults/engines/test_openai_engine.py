@@ -121,6 +121,20 @@ async def test_tokens_are_estimated_too_while_the_tokenizer_is_out_of_reach() ->
         assert 3 <= await engine.count_tokens("The observatory") <= 8
 
 
+async def test_a_tokenizer_that_does_not_answer_is_left_alone_for_some_seconds() -> None:
+    seconds = 0.0
+    broken, counted = answering(503, b"restarting"), answering(200, {"count": 99})
+    async with remote(*[broken] * 3, counted, dialect="vllm", clock=lambda: seconds) as (
+        server,
+        engine,
+    ):
+        for _ in range(8):
+            assert await engine.count_tokens("The observatory") < 9
+        assert len(server.requests) == 3
+        seconds += 5
+        assert await engine.count_tokens("The observatory") == 99
+
+
 async def test_a_key_that_is_quoted_in_the_midst_of_a_stream_is_masked() -> None:
     quoted = streaming(said("Hel"), event(told(f"bad {KEY}")))
     async with remote(quoted) as (_, engine):
