@@ -227,7 +227,13 @@ class OpenAiEngine:
         offered = {"tools": [tool_message(tool) for tool in use.tools]} if use else {}
         question = {"model": self._source, **content_of(content), **offered, **special}
         answer = await server.post_root(served.dialect.tokenize, question)
-        return int(answer["count"])
+        count = answer.get("count") if isinstance(answer, dict) else None
+        if not isinstance(count, int):
+            raise UnavailableError(
+                f"{self._url}: {served.dialect.tokenize} answered without a count of tokens",
+                reason="REMOTE_PROTOCOL",
+            )
+        return count
 
 
 def require_installed(setting: str = "openai_url") -> None:

@@ -121,6 +121,16 @@ async def test_tokens_are_estimated_too_while_the_tokenizer_is_out_of_reach() ->
         assert 3 <= await engine.count_tokens("The observatory") <= 8
 
 
+@pytest.mark.parametrize("told", [{"tokens": [1, 2]}, [3], {"count": "many"}])
+async def test_a_tokenizer_that_does_not_count_is_out_of_reach(told: object) -> None:
+    wrong = answering(200, told)
+    async with remote(*[wrong] * 2, dialect="vllm", context_length=10) as (_, engine):
+        assert 3 <= await engine.count_tokens("The observatory") <= 8
+        error = await failure(engine)
+    assert isinstance(error, UnavailableError)
+    assert "without a count" in error.message
+
+
 async def test_a_tokenizer_that_does_not_answer_is_left_alone_for_some_seconds() -> None:
     seconds = 0.0
     broken, counted = answering(503, b"restarting"), answering(200, {"count": 99})
