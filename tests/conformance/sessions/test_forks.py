@@ -13,6 +13,7 @@ from groundwire_index.errors import (
 )
 from groundwire_server.engines.engine import Role
 from groundwire_server.memory import shared_turns
+from groundwire_server.memory.keys import SessionKeys
 from groundwire_server.memory.redis_sessions import MAX_READ_BYTES, RedisSessions
 from groundwire_server.memory.session import Answer, NewTurn, Parent, Sessions
 
@@ -142,10 +143,11 @@ async def test_a_fork_outlives_its_parent_whose_other_turns_are_removed(
 
 
 async def test_a_fork_outlives_a_parent_that_expires(sessions: RedisSessions, tenant: str) -> None:
-    await sessions.create(tenant, "ada", session_id="s", ttl_s=0.3)
+    await sessions.create(tenant, "ada", session_id="s", ttl_s=1.0)
     await sessions.append(tenant, "s", say(*"abc"))
     fork = await sessions.fork(tenant, "ada", "s", 2, ttl_s=HOUR_S)
     await sessions.append(tenant, "s", say("d"))
+    assert await said_in(sessions, tenant, "s") == "abcd"
 
     async def is_gone() -> bool:
         try:
@@ -156,6 +158,38 @@ async def test_a_fork_outlives_a_parent_that_expires(sessions: RedisSessions, te
 
     await until(is_gone, "the parent has expired")
     assert await said_in(sessions, tenant, fork.id) == "ab"
+
+
+async def test_a_read_of_the_parent_does_not_let_shared_turns_expire(
+    sessions: RedisSessions, tenant: str
+) -> None:
+    await sessions.create(tenant, "ada", session_id="s", ttl_s=1.0)
+    await sessions.append(tenant, "s", say(*"abc"))
+    fork = await sessions.fork(tenant, "ada", "s", 2, ttl_s=HOUR_S)
+    assert await said_in(sessions, tenant, "s") == "abc"
+    parent = SessionKeys(tenant, "s")
+
+    async def is_gone() -> bool:
+        return parent.session not in await keys_of(sessions, tenant)
+
+    await until(is_gone, "the parent has expired")
+    assert await said_in(sessions, tenant, fork.id) == "ab"
+
+
+async def test_turns_that_no_fork_needs_any_more_are_removed(
+    sessions: RedisSessions, tenant: str, parent: str
+) -> None:
+    async def kept() -> int:
+        return int(await sessions._link._client.xlen(SessionKeys(tenant, parent).turns))
+
+    await sessions.fork(tenant, "ada", parent, 2, new_session_id="short")
+    await sessions.fork(tenant, "ada", parent, 4, new_session_id="long")
+    assert await kept() == 6
+    await sessions.delete(tenant, parent)
+    assert await kept() == 4
+    await sessions.delete(tenant, "long")
+    assert await kept() == 2
+    assert await said_in(sessions, tenant, "short") == "ab"
 
 
 async def test_nothing_is_left_when_the_last_that_needs_it_goes(

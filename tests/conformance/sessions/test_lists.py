@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from groundwire_index.errors import InvalidArgumentError
@@ -83,6 +84,20 @@ async def test_those_that_were_deleted_or_have_expired_are_not_listed(
         return await ids_of(sessions, tenant) == ["kept"]
 
     await until(is_over, "what has expired is not listed")
+
+
+async def test_a_session_that_is_about_to_be_there_is_not_taken_off_the_list(
+    sessions: RedisSessions, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = sessions._births._created
+
+    async def listed_before(*asked: Any) -> Any:
+        assert await ids_of(sessions, tenant) == []
+        return await create(*asked)
+
+    monkeypatch.setattr(sessions._births, "_created", listed_before)
+    await sessions.create(tenant, "ada", session_id="s")
+    assert await ids_of(sessions, tenant) == ["s"]
 
 
 async def test_an_id_that_is_used_again_is_listed_once_for_whom_it_belongs_to(

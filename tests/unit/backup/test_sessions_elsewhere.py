@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from groundwire_index.errors import FailedPreconditionError, NotFoundError, UnavailableError
+from groundwire_server.backup import session_keys
 from groundwire_server.backup.restoring import restore
 from groundwire_server.backup.session_keys import connected, copy_keys
 from groundwire_server.backup.sessions import require_no_sessions, save_sessions, send_sessions
 from groundwire_server.engines.engine import Role
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
+from redis.asyncio import Redis
 
 from tests.conformance.sessions.servers import closing, cluster, free_port, sessions_at, tcp_server
 from tests.unit.backup.stored import TENANTS, assert_filled, assert_stored, backed_up, fill, names
@@ -193,6 +196,43 @@ async def test_forks_that_are_made_and_deleted_meanwhile_are_whole_or_not_there(
                 if there.parent:
                     forks = await copies.forks(TENANTS[0], there.parent.session_id)
                     assert session_id in {fork.id for fork in forks}
+
+
+async def test_a_fork_that_changes_after_its_parent_was_copied_comes_with_what_it_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with tcp_server(tmp_path / "from") as port, tcp_server(tmp_path / "to") as other:
+        source, target = f"redis://127.0.0.1:{port}", f"redis://127.0.0.1:{other}"
+        async with (
+            closing(sessions_at(source)) as sessions,
+            closing(sessions_at(target)) as copies,
+            connected(source) as theirs,
+            connected(target) as own,
+        ):
+            await sessions.create(TENANTS[0], "ada", session_id="parent")
+            await sessions.append(TENANTS[0], "parent", say("a"))
+            await sessions.fork(TENANTS[0], "ada", "parent", 1, new_session_id="fork")
+            by_slot, copy_slot = session_keys._by_slot, session_keys._copy_slot
+
+            async def parent_first(redis: Redis) -> Mapping[bytes, set[bytes]]:
+                found = await by_slot(redis)
+                return {
+                    tag: found[tag] for tag in sorted(found, key=lambda t: b":parent}" not in t)
+                }
+
+            async def and_then_change(redis: Redis, to: Redis, keys: set[bytes]) -> None:
+                await copy_slot(redis, to, keys)
+                if (await sessions.get(TENANTS[0], "parent")).head == 1:
+                    await sessions.delete(TENANTS[0], "fork")
+                    await sessions.append(TENANTS[0], "parent", say("b"))
+                    await sessions.fork(TENANTS[0], "ada", "parent", 2, new_session_id="fork")
+
+            monkeypatch.setattr(session_keys, "_by_slot", parent_first)
+            monkeypatch.setattr(session_keys, "_copy_slot", and_then_change)
+            await copy_keys(theirs, own)
+            assert await contents(copies, "fork") == "ab"
+            await copies.delete(TENANTS[0], "parent")
+            assert await contents(copies, "fork") == "ab"
 
 
 async def test_one_that_does_not_answer_is_told(tmp_path: Path) -> None:
