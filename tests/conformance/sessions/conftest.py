@@ -26,6 +26,11 @@ def clock() -> SetClock:
     return SetClock()
 
 
+@pytest.fixture(autouse=True)
+def _from_now_on(clock: SetClock) -> None:
+    clock.reset()
+
+
 @pytest.fixture(scope="session")
 async def on_private_server(
     clock: SetClock,

@@ -34,6 +34,10 @@ class SetClock:
     """Stands still, at a time that Redis agrees with, until it is told to go on."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Stand still at the time that it is."""
         self._time = datetime.now(UTC)
 
     def __call__(self) -> datetime:

@@ -131,8 +131,8 @@ async def test_what_expired_forks_have_held_is_freed(
 ) -> None:
     await sessions.create(tenant, "ada", session_id="s")
     await sessions.append(tenant, "s", SAY * 3)
-    await sessions.fork(tenant, "ada", "s", 2, new_session_id="short", ttl_s=0.02)
-    await sessions.fork(tenant, "ada", "short", 1, new_session_id="below", ttl_s=0.02)
+    await sessions.fork(tenant, "ada", "s", 2, new_session_id="short", ttl_s=1.0)
+    await sessions.fork(tenant, "ada", "short", 1, new_session_id="below", ttl_s=1.0)
     await sessions.delete(tenant, "s")
 
     async def keys() -> list[str]:
