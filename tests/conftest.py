@@ -16,13 +16,13 @@ MISSING = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Put the tests of vLLM in one group, so that one worker starts one engine for all."""
+    """Put the tests of vLLM of each file in one group: one worker starts their engine for all."""
     installed = importlib.util.find_spec("vllm") is not None
     required = os.environ.get(REQUIRED) == "1"
     for item in items:
         if item.get_closest_marker("vllm") is None:
             continue
-        item.add_marker(pytest.mark.xdist_group("vllm"))
+        item.add_marker(pytest.mark.xdist_group(f"vllm {item.path.stem}"))
         if not installed and not required:
             item.add_marker(pytest.mark.skip(reason=MISSING))
     if required and not installed and any(item.get_closest_marker("vllm") for item in items):
