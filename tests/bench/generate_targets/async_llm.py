@@ -31,7 +31,8 @@ class AsyncLlm:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._llm.output_handler.cancel()
+        if self._llm.output_handler is not None:
+            self._llm.output_handler.cancel()
         cores = core_processes()
         await asyncio.to_thread(self._llm.shutdown)
         self._llm = None

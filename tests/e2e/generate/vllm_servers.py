@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,11 +20,8 @@ MODEL = "small"
 KEY = "sk-hunter2"
 HTTP = "vllm.entrypoints.openai.api_server"
 GRPC = "vllm.entrypoints.launchers.grpc_server"
-# What each of them writes when it serves.
-_READY = {
-    HTTP: "Application startup complete",
-    GRPC: "Server is ready to accept requests",
-}
+# What the first writes when it serves.
+_READY = "Application startup complete"
 # It ends its engine core itself, if it is given the time.
 _END_S = 30.0
 
@@ -46,14 +44,21 @@ def vllm_server(module: str, *flags: str, model: Path | None = None) -> Iterator
         *("--host", "127.0.0.1", "--port", str(port), "--gpu-memory-utilization", "0.3"),
         *flags,
     ]
-    env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    env = {
+        **os.environ,
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            _wait_until_ready(process, _READY[module])
+            if module == HTTP:
+                _wait_until_ready(process, _READY)
             # It writes of every request, and would wait for a reader.
             threading.Thread(target=process.communicate, daemon=True).start()
+            if module == GRPC:
+                _wait_until_listening(process, port)
             yield port
         finally:
             _end(process.pid)
@@ -72,6 +77,15 @@ def _wait_until_ready(process: subprocess.Popen[str], ready: str) -> None:
         if ready in line:
             return
     raise AssertionError("vLLM did not start:\n" + "".join(lines[-40:]))
+
+
+def _wait_until_listening(process: subprocess.Popen[str], port: int) -> None:
+    """It listens when it is ready, and says so nowhere."""
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("vLLM did not start")
 
 
 def _end(pid: int) -> None:
