@@ -62,7 +62,8 @@ from groundwire_server.services.generate import GenerateService
 from groundwire_server.services.memory import MemoryService
 from groundwire_server.services.retrieve import RetrieveService
 from groundwire_server.session_settings import policies_of
-from groundwire_server.settings import NO_GPU, Settings
+from groundwire_server.settings import Settings
+from groundwire_server.store_settings import NO_GPU
 from groundwire_server.upkeep import index_upkeep, session_upkeep
 
 
@@ -249,13 +250,15 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
 def _cache(settings: Settings, metrics: Metrics) -> tuple[Cache, Sequence[Component]]:
     if not settings.cache_bytes:
         return NoCache(), ()
-    server = RedisServer(settings.data_dir / "cache", cache_bytes=settings.cache_bytes)
+    own: list[RedisServer] = []
+    if not settings.cache_url:
+        own = [RedisServer(settings.data_dir / "cache", cache_bytes=settings.cache_bytes)]
     cache = RedisCache(
-        settings.cache_url or server.url,
+        settings.cache_url or own[0].url,
         ttl_s=settings.cache_ttl_s,
         on_bypass=metrics.embedding_cache.on_bypass,
     )
-    return cache, [cache if settings.cache_url else InOrder("cache", [server, cache])]
+    return cache, [InOrder("cache", [*own, cache])]
 
 
 def _session_store(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from groundwire_index.errors import (
@@ -24,6 +23,8 @@ from groundwire_index.errors import (
     UnavailableError,
     UnsupportedError,
 )
+
+from groundwire_server.services.durations import duration_message
 
 DOMAIN = "groundwire"
 
@@ -122,19 +123,13 @@ def _pushback_of(error: GroundwireError) -> tuple[tuple[str, str], ...]:
 
 def _retry_info(retry_after_s: float | None) -> Iterator[Message]:
     if retry_after_s is not None:
-        yield error_details_pb2.RetryInfo(retry_delay=_duration(retry_after_s))
+        yield error_details_pb2.RetryInfo(retry_delay=duration_message(retry_after_s))
 
 
 def _violation(violation: FieldViolation) -> error_details_pb2.BadRequest.FieldViolation:
     return error_details_pb2.BadRequest.FieldViolation(
         field=_clip(violation.field), description=_clip(violation.description)
     )
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration
 
 
 def _packed(message: Message) -> AnyMessage:

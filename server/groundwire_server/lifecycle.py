@@ -24,9 +24,10 @@ from groundwire_server.interceptors.telemetry import Telemetry
 from groundwire_server.interceptors.tracing import CallTracing, NoTracing
 from groundwire_server.observability.endpoint import HttpMetrics, MetricsEndpoint, NoMetrics
 from groundwire_server.observability.metrics import Metrics
+from groundwire_server.process_settings import NO_METRICS
 from groundwire_server.ready_file import NoReadyFile, ReadyFile
 from groundwire_server.services.health import OVERALL, HealthService
-from groundwire_server.settings import NO_METRICS, Settings
+from groundwire_server.settings import Settings
 from groundwire_server.settings_record import record
 from groundwire_server.stop_signals import run_until
 from groundwire_server.transport import bind, channel_options, grpc_server

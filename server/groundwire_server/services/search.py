@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from google.protobuf.duration_pb2 import Duration
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.fusion import Fusion, ReciprocalRank, WeightedSum
 from groundwire_index.records import Hit, SearchMode, SearchQuery, SearchResult, Vector
 
+from groundwire_server.services.durations import duration_message
 from groundwire_server.services.enums import enum_of
 from groundwire_server.services.filters import filter_of
 from groundwire_server.services.records import fill_record, include_of
@@ -99,14 +99,12 @@ def searches_of(request: pb.SearchBatchRequest, text_mode: SearchMode) -> list[S
 def search_message(result: SearchResult) -> pb.SearchResponse:
     """Write what was found, and how."""
     plan = result.plan
-    took = Duration()
-    took.FromNanoseconds(round(plan.took_s * 1e9))
     message = pb.SearchResponse(
         plan=pb.SearchPlan(
             strategy=plan.strategy,
             scanned=plan.scanned,
             filtered=plan.filtered,
-            took=took,
+            took=duration_message(plan.took_s),
             sequence=plan.sequence,
         )
     )
