@@ -166,6 +166,21 @@ async def test_a_model_that_keeps_failing_is_left_alone(serve: Serve) -> None:
         await first.check()
 
 
+async def test_an_answer_between_failures_keeps_a_model_from_being_left_alone(
+    serve: Serve,
+) -> None:
+    shaky = down("a")
+    first = ServedModel(shaky, breaker=Breaker("a", failures=3))
+    async with serve(Models([first], default="a")) as serving:
+        for script in ([DOWN], [DOWN], saying("fine"), [DOWN], [DOWN], saying("again")):
+            shaky.script = list(script)
+            if script == [DOWN]:
+                assert (await refused(serving)).details() == "the core has died"
+            else:
+                assert (await complete(serving)).model == "a"
+    await first.check()
+
+
 @pytest.mark.usefixtures("library")
 async def test_the_last_resort_answers_what_is_grounded(serve: Serve, embedder: Embedder) -> None:
     grounded = GenerateRequest(
