@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from groundwire_index.errors import (
     FailedPreconditionError,
+    GroundwireError,
     ResourceExhaustedError,
     UnavailableError,
 )
@@ -27,7 +28,9 @@ from groundwire_server.engines.engine import (
     TextPiece,
     ToolCallPiece,
 )
+from groundwire_server.engines.openai_constraint import as_of_form, failed_at
 from groundwire_server.engines.openai_dialect import AUTO
+from groundwire_server.engines.openai_errors import BrokenError
 from groundwire_server.engines.openai_messages import tool_message
 from groundwire_server.engines.openai_request import body_of, content_of, path_of
 from groundwire_server.engines.openai_stream import ChoiceStreams
@@ -45,6 +48,8 @@ _TEMPLATE_TOKENS = 1024
 # A tokenizer that has not answered is asked again after so many seconds: a prompt is packed by a
 # dozen counts, which would all wait for it.
 _ESTIMATED_S = 5.0
+# The status of a server that failed at a request without saying why.
+_FAILED = 500
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +154,8 @@ class OpenAiEngine:
                         if isinstance(event, TextPiece | ReasoningPiece | ToolCallPiece):
                             self._waiting.pop(key, None)
                         yield event
+        except GroundwireError as error:
+            raise await self._told_of(request, error, server, served) from None
         finally:
             self._waiting.pop(key, None)
         yield streams.end()
@@ -193,6 +200,24 @@ class OpenAiEngine:
 
         self._served = await served_model(server, self._source, self._dialect)
         return self._served
+
+    async def _told_of(
+        self,
+        request: EngineRequest,
+        error: GroundwireError,
+        server: OpenAiServer,
+        served: ServedModel,
+    ) -> GroundwireError:
+        """What is said of a failure: that of a form is the request's, and none of the model."""
+        constraint = request.constraint
+        failed = isinstance(error, BrokenError) and error.status == _FAILED
+        if constraint is None or not failed or not served.dialect.health:
+            return as_of_form(error, constraint)
+        try:
+            await server.get_root(served.dialect.health)
+        except GroundwireError:
+            return error
+        return failed_at(constraint, error)
 
     async def _measured(
         self, request: EngineRequest, server: OpenAiServer, served: ServedModel

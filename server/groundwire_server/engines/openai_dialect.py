@@ -13,6 +13,8 @@ class Dialect:
 
     sampling: frozenset[str] = frozenset()
     """Fields of `Sampling` that the API lacks."""
+    forms: frozenset[str] = frozenset()
+    """Forms of `Constraint` that it takes beyond schemas for chats, and also for prompts."""
     stream_options: Mapping[str, Any] = field(default_factory=dict)
     counts_pieces: bool = False
     """Whether each event of a stream says how many tokens its choice has by then."""
@@ -27,6 +29,7 @@ class Dialect:
 OPENAI = Dialect()
 VLLM = Dialect(
     sampling=frozenset({"top_k", "min_p", "repetition_penalty"}),
+    forms=frozenset({"json_schema", "regex", "grammar", "choice"}),
     stream_options={"continuous_usage_stats": True},
     counts_pieces=True,
     tokenize="/tokenize",

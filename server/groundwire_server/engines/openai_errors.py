@@ -27,6 +27,8 @@ _FIELDS = {
     "prompt": "prompt",
     "tools": "tools",
     "tool_choice": "tool_choice",
+    "response_format": "constraint",
+    "structured_outputs": "constraint",
 }
 _NO_QUOTA = "insufficient_quota"
 _LONGEST_MESSAGE = 500
@@ -35,10 +37,14 @@ _LONGEST_MESSAGE = 500
 class BrokenError(UnavailableError):
     """The server failed in a way that the next try may not."""
 
-    def __init__(self, message: str, *, pause_s: float = 0.0) -> None:
-        """``pause_s`` is how long the server asked to be left alone."""
+    def __init__(self, message: str, *, pause_s: float = 0.0, status: int = 0) -> None:
+        """``pause_s`` is how long the server asked to be left alone.
+
+        ``status`` is what it answered; 0 if it did not.
+        """
         super().__init__(message, reason="REMOTE_UNAVAILABLE", retry_after_s=max(pause_s, 1.0))
         self.pause_s = pause_s
+        self.status = status
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def error_of(refusal: Refusal, where: str, settings: str = "openai") -> Groundwi
     if refusal.status in (405, 501):
         return UnsupportedError(said)
     if refusal.status >= 500 or refusal.status in (408, 425):
-        return BrokenError(said, pause_s=refusal.retry_after_s or 0.0)
+        return BrokenError(said, pause_s=refusal.retry_after_s or 0.0, status=refusal.status)
     return FailedPreconditionError(f"{said}. See {settings}_url", reason="REMOTE_REFUSED")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from groundwire_index.errors import UnsupportedError
 
 from groundwire_server.engines.engine import EngineRequest, Message
+from groundwire_server.engines.openai_constraint import constraint_fields, is_carried
 from groundwire_server.engines.openai_dialect import Dialect
 from groundwire_server.engines.openai_messages import chat_message, tool_message
 from groundwire_server.engines.tools import ToolUse
@@ -27,6 +28,7 @@ _REQUEST = frozenset(
         "sampling",
         "prompt",
         "messages",
+        "constraint",
         "tools",
         "grounded",
         "priority",
@@ -60,6 +62,7 @@ def body_of(
         **({"n": sampling.n} if sampling.n > 1 else {}),
         **_logprobs(sampling.logprobs, request.prompt is None),
         **_tools(request.tools),
+        **constraint_fields(request.constraint),
         "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True, **dialect.stream_options},
@@ -93,6 +96,7 @@ def _require_carried(request: EngineRequest, dialect: Dialect) -> None:
         *_lost(request, _REQUEST, ""),
         *(each for one in request.messages for each in _lost(one, _MESSAGE, "chat.messages.")),
         *_lost(request.sampling, _SAMPLING | dialect.sampling, "sampling."),
+        *_lost_form(request, dialect),
     ]
     if lost:
         raise UnsupportedError(
@@ -108,6 +112,11 @@ def _lost(part: Any, carried: frozenset[str], path: str) -> Iterator[str]:
     for field in dataclasses.fields(part):
         if field.name not in carried and getattr(part, field.name) != _default(field):
             yield path + field.name
+
+
+def _lost_form(request: EngineRequest, dialect: Dialect) -> Iterator[str]:
+    if request.constraint is not None and not is_carried(request, dialect):
+        yield f"constraint.{request.constraint.form}"
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -25,7 +25,6 @@ from groundwire_server.engines.vllm_adapters import VllmAdapters
 from groundwire_server.engines.vllm_constraint import (
     held_to,
     require_compiles,
-    require_kept,
     structured_outputs,
 )
 from groundwire_server.engines.vllm_output import ChoiceStreams
@@ -118,7 +117,6 @@ class VllmEngine:
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream the events of one generation; see `Engine`."""
         vllm = self._alive()
-        require_kept(request)
         parsing = self._parsers.parsing(request)
         prompt = await self._prompts.rendered(
             request.messages if request.prompt is None else request.prompt,

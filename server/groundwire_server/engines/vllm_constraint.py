@@ -16,16 +16,6 @@ from groundwire_server.engines.tools import ToolUse
 _GRAMMAR_LINE = re.compile(r"^ *\d+ \| ", re.MULTILINE)
 
 
-def require_kept(request: EngineRequest) -> None:
-    """Raise InvalidArgumentError if what is done with the output would break its form."""
-    if request.constraint is not None and request.grounded is not None:
-        raise InvalidArgumentError(
-            "constraint",
-            "cannot go with grounding, which takes citations that do not hold out of the text: "
-            "search first, and put the passages into the chat",
-        )
-
-
 def held_to(request: EngineRequest) -> str:
     """The field that gives the output its form; empty for an output of any form."""
     if request.constraint is not None:

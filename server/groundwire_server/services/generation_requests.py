@@ -132,6 +132,12 @@ def _constraint_of(message: generate_service_pb2.GenerateRequest) -> Constraint 
         "constraint",
         "cannot go with tools, whose calls have a form of their own: leave out one of them",
     )
+    require(
+        not message.HasField("grounding"),
+        "constraint",
+        "cannot go with grounding, which takes citations that do not hold out of the text: "
+        "search first, and put the passages into the chat",
+    )
     return constraint_of(message.constraint, "constraint")
 
 

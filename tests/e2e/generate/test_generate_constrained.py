@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -23,7 +22,6 @@ from groundwire.v1.generation_pb2 import (
     Chat,
     Choice,
     Constraint,
-    Grounding,
     Message,
     SamplingParameters,
     ToolChoice,
@@ -32,6 +30,7 @@ from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.services.generation_constraint import MAX_FORM_BYTES
 
+from tests.e2e.generate.forms import FORMS, OPTIONS, VISIT
 from tests.e2e.generate.serving import ALICE, Serve, Serving, details_of, text_of
 from tests.models import small_llama
 
@@ -39,38 +38,6 @@ pytestmark = pytest.mark.vllm
 
 SEEDS = range(20)
 CHAT = Chat(messages=[Message(role=ROLE_USER, content="When does it open?")])
-VISIT = {
-    "type": "object",
-    "properties": {
-        "year": {"type": "integer", "minimum": 1900, "maximum": 2100},
-        "night": {"type": "boolean"},
-        "lamps": {"type": "array", "items": {"enum": ["red", "white"]}, "maxItems": 3},
-        "guide": {"anyOf": [{"type": "null"}, {"type": "string", "maxLength": 6}]},
-    },
-    "required": ["year", "night", "lamps", "guide"],
-    "additionalProperties": False,
-}
-DATE = r"(19|20)[0-9]{2}-[01][0-9] (望遠鏡|öffnet)"
-SUM = 'root ::= term ("+" term)?\nterm ::= [0-9] | "(" [0-9] "*" [0-9] ")"'
-LARK = 'start: DAY " " ("morning" | "evening")\nDAY: "Monday" | "Tuesday"'
-OPTIONS = ['a "quoted" one', "two\nlines", "12 € — 望遠鏡 🔭", "a\\"]
-
-FORMS: dict[str, tuple[Constraint, Callable[[str], Any]]] = {
-    "json_schema": (
-        Constraint(json_schema=json.dumps(VISIT)),
-        lambda text: jsonschema.validate(json.loads(text), VISIT) is None,
-    ),
-    "regex": (Constraint(regex=DATE), re.compile(DATE).fullmatch),
-    "grammar": (
-        Constraint(grammar=SUM),
-        re.compile(r"(\d|\(\d\*\d\))(\+(\d|\(\d\*\d\)))?", re.ASCII).fullmatch,
-    ),
-    "lark": (
-        Constraint(grammar=LARK),
-        re.compile("(Monday|Tuesday) (morning|evening)").fullmatch,
-    ),
-    "choice": (Constraint(choice=Choice(options=OPTIONS)), OPTIONS.__contains__),
-}
 
 
 @pytest.fixture(scope="module")
@@ -231,18 +198,6 @@ async def test_a_form_that_fails_as_the_model_writes_is_no_failure_of_the_model(
                 caught.value.details() or ""
             )
         assert (await complete(serving, request(FORMS["choice"][0]))).text in OPTIONS
-
-
-@pytest.mark.usefixtures("library")
-async def test_a_grounded_answer_has_no_form_because_citations_are_taken_out(
-    serve: Serve, engine: VllmEngine
-) -> None:
-    asked = request(FORMS["choice"][0], max_tokens=8)
-    asked.grounding.CopyFrom(Grounding(collection="notes"))
-    async with serve(engine) as serving:
-        field, description = await refusal(serving, asked)
-    assert field == "constraint"
-    assert "grounding" in description
 
 
 @pytest.mark.parametrize("keyword", ["items", "additionalProperties", "anyOf", "properties"])

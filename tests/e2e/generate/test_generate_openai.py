@@ -24,6 +24,8 @@ from groundwire.v1.generation_pb2 import (
     ROLE_SYSTEM,
     ROLE_USER,
     Chat,
+    Choice,
+    Constraint,
     Grounding,
     Message,
     SamplingParameters,
@@ -31,6 +33,7 @@ from groundwire.v1.generation_pb2 import (
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_server.engines.openai import OpenAiEngine
 
+from tests.e2e.generate.forms import FORMS, OPTIONS
 from tests.e2e.generate.serving import ALICE, Serve, Serving, details_of, kinds, text_of
 from tests.e2e.generate.vllm_servers import KEY, MODEL, vllm_http
 from tests.models import CONTEXT_LENGTH
@@ -214,6 +217,77 @@ async def test_fields_that_only_vllm_has_reach_it(serving: Serving) -> None:
         assert text_of(await ask(serving, chat(**free, **narrowed))) == greedy
     repeated = text_of(await ask(serving, chat(temperature=0, max_tokens=16, repetition_penalty=2)))
     assert repeated != greedy
+
+
+@pytest.mark.parametrize("prompt", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_output_has_the_form_that_is_asked_for(
+    serving: Serving, form: str, prompt: bool
+) -> None:
+    constraint, holds = FORMS[form]
+    request = chat(temperature=1.0, seed=4, max_tokens=400, n=8)
+    if prompt:
+        request.prompt = PROMPT
+    request.constraint.CopyFrom(constraint)
+    answer = await complete(serving, request)
+    assert answer.finished.finish_reason == FINISH_REASON_STOP
+    texts = [answer.text, *(other.text for other in answer.other_choices)]
+    assert all(map(holds, texts)), texts
+    # The model has a say in it.
+    assert len(set(texts)) > 1
+
+
+@pytest.mark.parametrize(
+    ("constraint", "field", "said"),
+    [
+        (Constraint(json_schema='{"type": "banana"}'), "json_schema", "Invalid type: banana"),
+        (Constraint(json_schema='{"not": {}}'), "json_schema", "Unimplemented keys"),
+        (Constraint(regex="[0-9"), "regex", "unclosed character class"),
+        (Constraint(grammar="root ::= missing"), "grammar", "Rule 'missing' not found"),
+    ],
+)
+async def test_a_form_that_does_not_compile_there_is_named(
+    serving: Serving, constraint: Constraint, field: str, said: str
+) -> None:
+    error = await refused(serving, GenerateRequest(chat=CHAT, constraint=constraint))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert f"constraint.{field}: " in (error.details() or "")
+    assert said in (error.details() or "")
+
+
+async def test_a_form_that_fails_as_the_model_writes_is_no_failure_of_the_model(
+    serving: Serving,
+) -> None:
+    """However often one tenant sends it, the others have the model."""
+    impossible = Constraint(choice=Choice(options=["<|end|>"]))
+    for _ in range(6):
+        error = await refused(serving, GenerateRequest(chat=CHAT, constraint=impossible))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "constraint.choice: the output cannot be held" in (error.details() or "")
+    request = GenerateRequest(chat=CHAT, constraint=FORMS["choice"][0])
+    assert (await complete(serving, request)).text in OPTIONS
+
+
+async def test_a_schema_reaches_a_server_that_has_the_api_alone(
+    serve: Serve, remote: Remote
+) -> None:
+    constraint, holds = FORMS["json_schema"]
+    engine = OpenAiEngine(f"{remote.address}/v1", MODEL, api_key=KEY, dialect="openai")
+    await engine.start()
+    async with serve(engine) as serving:
+        request = chat(temperature=1.0, seed=4, max_tokens=400)
+        request.constraint.CopyFrom(constraint)
+        assert holds((await complete(serving, request)).text)
+        for form in ("regex", "grammar", "choice"):
+            request.constraint.CopyFrom(FORMS[form][0])
+            error = await refused(serving, request)
+            assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+            assert f"constraint.{form}" in (error.details() or "")
+        prompt = GenerateRequest(prompt=PROMPT, constraint=constraint)
+        error = await refused(serving, prompt)
+        assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert "constraint.json_schema" in (error.details() or "")
+    await engine.close()
 
 
 async def test_another_dialect_refuses_them(serve: Serve, remote: Remote) -> None:

@@ -29,7 +29,9 @@ _END_S = 30.0
 @contextmanager
 def vllm_http() -> Iterator[str]:
     """Run the one for the OpenAI API; its address, e.g. ``http://127.0.0.1:12345``."""
-    flags = ("--served-model-name", MODEL, "--api-key", KEY, "--enforce-eager")
+    # The only backend that refuses what it cannot hold an output to.
+    guidance = ("--structured-outputs-config.backend", "guidance")
+    flags = ("--served-model-name", MODEL, "--api-key", KEY, "--enforce-eager", *guidance)
     with vllm_server(HTTP, *flags, "--enable-prompt-tokens-details") as port:
         yield f"http://127.0.0.1:{port}"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from groundwire_index.errors import (
     FailedPreconditionError,
+    InvalidArgumentError,
     UnavailableError,
     UnsupportedError,
 )
@@ -70,7 +71,13 @@ async def test_what_has_no_token_yet_is_waiting() -> None:
         (request(Sampling(top_k=5)), "sampling.top_k"),
         (request(Sampling(min_p=0.0)), "sampling.min_p"),
         (request(Sampling(repetition_penalty=1.1)), "sampling.repetition_penalty"),
-        (request(constraint=Constraint(regex="a+")), "constraint"),
+        (request(constraint=Constraint(regex="a+")), "constraint.regex"),
+        (request(constraint=Constraint(choice=("a",))), "constraint.choice"),
+        (request(constraint=Constraint(grammar='root ::= "a"')), "constraint.grammar"),
+        (
+            EngineRequest("one", prompt="Hello", constraint=Constraint(json_schema="{}")),
+            "constraint.json_schema",
+        ),
     ],
 )
 async def test_what_the_api_cannot_carry_is_refused_by_name(
@@ -105,6 +112,30 @@ async def test_with_vllms_dialect_its_fields_are_sent() -> None:
     (sent,) = server.requests
     names = ("top_k", "min_p", "repetition_penalty")
     assert [sent[name] for name in names] == [5, 0.1, 1.1]
+
+
+async def test_a_server_that_fails_at_a_form_and_is_not_well_is_unavailable() -> None:
+    """Else a request would be told that it is wrong because a server was restarted."""
+    failing = [answering(500, told("Internal server error"))] * 3
+    constrained = request(constraint=Constraint(regex="a+"))
+    async with remote(*failing, *failing, dialect="vllm") as (server, engine):
+        error = await failure(engine, constrained)
+        assert isinstance(error, InvalidArgumentError)
+        assert error.violations[0].field == "constraint.regex"
+        server.models = answering(503, b"restarting")
+        assert isinstance(await failure(engine, constrained), UnavailableError)
+
+
+async def test_what_a_server_refuses_is_not_laid_to_the_form_unless_it_says_so() -> None:
+    constrained = request(constraint=Constraint(json_schema="{}"))
+    for words, field in (
+        (told("n must be 1"), "request"),
+        (told("not strict enough", param="response_format"), "constraint.json_schema"),
+    ):
+        async with remote(answering(400, words)) as (_, engine):
+            error = await failure(engine, constrained)
+        assert isinstance(error, InvalidArgumentError)
+        assert error.violations[0].field == field
 
 
 async def test_without_a_tokenizer_tokens_are_estimated() -> None:

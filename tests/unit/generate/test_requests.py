@@ -288,6 +288,11 @@ def test_a_constraint_has_a_form_within_its_limits(constraint: dict[str, Any], f
     assert refusal(constraint=constraint) == field
 
 
+def test_a_grounded_answer_has_no_form_because_citations_are_taken_out() -> None:
+    grounding = {"collection": "notes"}
+    assert refusal(constraint={"regex": "a+"}, grounding=grounding) == "constraint"
+
+
 def test_the_largest_constraints_are_allowed() -> None:
     read(constraint={"regex": "a" * 16_384})
     read(constraint={"json_schema": '{"maxItems": 10000, "properties": {"minItems": {}}}'})
