@@ -147,6 +147,7 @@ class Groundwire:
             self._sessions,
             max_tokens=self._settings.max_tokens,
             passage_tokens=self._settings.grounding_tokens,
+            recall=self._memories.for_context,
         )
         return GenerateService(
             self._models,

@@ -108,6 +108,7 @@ class _Answering:
         self._ended: list[Finished] = []
         self._end: GenerationEnd | None = None
         self._degraded: list[str] = []
+        self._memory_ids: tuple[str, ...] = ()
 
     async def generated(self, material: Material) -> AsyncGenerator[AnswerEvent, None]:
         """Every event but the last `Finished`."""
@@ -121,7 +122,8 @@ class _Answering:
             return
         async with begun(self._candidates, material, self.watch) as beginning:
             self._transcripts = self._transcripts_over(beginning.prepared.passages)
-            self._note_degraded(beginning)
+            self._memory_ids = tuple(one.id for one in beginning.prepared.memories)
+            self._note_degraded(beginning, material)
             for event in self._start(beginning.model, beginning.prepared.passages):
                 yield event
             with self._closing_transcripts():
@@ -188,7 +190,7 @@ class _Answering:
         grounding = self._request.grounding
         return grounding is not None and grounding.require_sources and not material.found
 
-    def _note_degraded(self, beginning: Beginning) -> None:
+    def _note_degraded(self, beginning: Beginning, material: Material) -> None:
         prepared = beginning.prepared
         if beginning.instead_of:
             self._degraded.append(beginning.instead_of)
@@ -198,6 +200,8 @@ class _Answering:
             self._degraded.append(
                 f"{prepared.left_out} of {offered} passages did not fit the prompt"
             )
+        if material.known is None:
+            self._degraded.append("memories could not be recalled")
 
     def _start(self, model: ServedModel, passages: tuple[Passage, ...]) -> Iterator[AnswerEvent]:
         yield self._start_of(model)
@@ -240,4 +244,9 @@ class _Answering:
         end = self._end or GenerationEnd(
             Usage(completion_tokens=sum(t.completion_tokens for t in self._transcripts.values()))
         )
-        return replace(self._ended[-1], usage=end.usage, timings=self.watch.timings(end.queue_s))
+        return replace(
+            self._ended[-1],
+            usage=end.usage,
+            timings=self.watch.timings(end.queue_s),
+            memory_ids=self._memory_ids,
+        )

@@ -157,6 +157,8 @@ class Finished:
     """Empty for an answer that is all that was asked for."""
     stored: StoreOutcome | None = None
     dropped_citations: int = 0
+    memory_ids: tuple[str, ...] = ()
+    """Of the memories that went into the prompt, best first."""
     choice: int = 0
 
 

@@ -24,6 +24,7 @@ class OpenExchange:
     sessions: Sessions
     tenant: str
     session_id: str
+    subject: str
     head: int
     history: tuple[Message, ...]
 
@@ -65,10 +66,11 @@ async def open_exchange(sessions: Sessions, tenant: str, session_id: str) -> Ope
 
     Raises NotFoundError, or UnavailableError if the store cannot be reached.
     """
+    session = await sessions.get(tenant, session_id)
     recent = await sessions.recent(tenant, session_id, limit=RECENT_TURNS)
     whole = _from_first_question(recent.turns)
     history = tuple(Message(turn.role, turn.content) for turn in whole)
-    return OpenExchange(sessions, tenant, session_id, recent.head, history)
+    return OpenExchange(sessions, tenant, session_id, session.subject, recent.head, history)
 
 
 def _from_first_question(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:

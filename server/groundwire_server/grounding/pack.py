@@ -1,11 +1,12 @@
-"""Fitting passages and history into what the model can read.
+"""Fitting passages, memories and history into what the model can read.
 
 What must go in is counted first: instructions, question, and room for the answer. The rest
-goes in while there is room, in this order: the best passage; the newest exchange, without
-which a follow-up cannot be understood; the other passages by rank; the older exchanges,
-newest first. A passage that does not fit is passed over; the first exchange that does not
-fit ends the history, so that it never has holes. Passages are single chunks until it is known
-which of them go in; then neighbours are joined, so that no long passage keeps out a short one.
+goes in while there is room, in this order: the best passage; memories that matter; the newest
+exchange, without which a follow-up cannot be understood; the other passages by rank; the older
+exchanges, newest first. A passage or a memory that does not fit is passed over; the first exchange
+that does not fit ends the history, so that it never has holes. Passages are single
+chunks until it is known which of them go in; then neighbours are joined, so that no long passage
+keeps out a short one.
 """
 
 from __future__ import annotations
@@ -20,14 +21,27 @@ from groundwire_server.grounding.adjacent import joined
 from groundwire_server.grounding.conversation import Conversation, Exchange
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.prompt import plain_prompt_of, prompt_of, rendered
+from groundwire_server.memory.known import line_of, share_of, told
+from groundwire_server.memory.memories.memory import Memory
 
 # Tokens that a chat template puts around one message, roughly; the whole is counted at the end.
 TEMPLATE_TOKENS = 8
 # What is longer than this many characters for each token there is room for needs no counting.
 _CHARACTERS_PER_TOKEN = 16
 
-Piece = Passage | Exchange
-Build = Callable[[Sequence[Passage], Sequence[Exchange]], tuple[Message, ...]]
+Piece = Passage | Memory | Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The pieces that go in, each kind in the order in which it is read."""
+
+    passages: tuple[Passage, ...] = ()
+    memories: tuple[Memory, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+
+
+Build = Callable[[Taken], tuple[Message, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,8 @@ class Packed:
     """Length of the answer that fits beside them; None without a limit."""
     left_out: int = 0
     """Chunks that did not fit."""
+    memories: tuple[Memory, ...] = ()
+    """Those that went in, best first."""
 
 
 class Packer:
@@ -51,7 +67,8 @@ class Packer:
     ) -> None:
         """Leave room for ``max_tokens`` of answer, or the default, but at most half the context.
 
-        Passages get at most ``passage_tokens``, whatever the context.
+        Passages get at most ``passage_tokens``, whatever the context, and memories a quarter of
+        what the question leaves.
         """
         self._engine = engine
         self._asked = max_tokens
@@ -59,42 +76,56 @@ class Packer:
         self._passage_tokens = passage_tokens
         self._context = engine.context_length
 
-    async def grounded(self, conversation: Conversation, passages: Sequence[Passage]) -> Packed:
+    async def grounded(
+        self,
+        conversation: Conversation,
+        passages: Sequence[Passage],
+        memories: Sequence[Memory] = (),
+    ) -> Packed:
         """Pack a grounded prompt.
 
         Raises LimitExceededError if the question alone, or with any one passage, is too long.
         """
         history = conversation.history[::-1]
-        order: list[Piece] = [*passages[:1], *history[:1], *passages[1:], *history[1:]]
+        order: list[Piece] = [
+            *passages[:1],
+            *memories,
+            *history[:1],
+            *passages[1:],
+            *history[1:],
+        ]
 
-        def build(taken: Sequence[Passage], exchanges: Sequence[Exchange]) -> tuple[Message, ...]:
-            return prompt_of(conversation, exchanges, taken)
+        def build(taken: Taken) -> tuple[Message, ...]:
+            known = told(taken.memories)
+            return prompt_of(conversation, taken.exchanges, taken.passages, known)
 
         return await self._packed(order, build)
 
-    async def plain(self, conversation: Conversation) -> Packed:
+    async def plain(self, conversation: Conversation, memories: Sequence[Memory] = ()) -> Packed:
         """Pack a prompt without passages. Raises LimitExceededError if the input is too long."""
 
-        def build(_: Sequence[Passage], exchanges: Sequence[Exchange]) -> tuple[Message, ...]:
-            return plain_prompt_of(conversation, exchanges)
+        def build(taken: Taken) -> tuple[Message, ...]:
+            return plain_prompt_of(conversation, taken.exchanges, told(taken.memories))
 
-        return await self._packed(conversation.history[::-1], build)
+        return await self._packed([*memories, *conversation.history[::-1]], build)
 
     async def _packed(self, order: Sequence[Piece], build: Build) -> Packed:
-        room = await self._room_beside(build((), ()))
+        room = await self._room_beside(build(Taken()))
         taken = await self._taken(order, room)
         offered = sum(isinstance(piece, Passage) for piece in order)
         while True:
-            passages, exchanges = _sorted_out(taken)
-            if offered and not passages:
+            into = _sorted_out(taken)
+            if offered and not into.passages:
                 raise self._too_long("the question with even one of its sources")
-            messages = build(passages, exchanges)
+            messages = build(into)
             left = await self._left_after(messages)
             if left is None or left >= 0 or not taken:
                 break
             taken.pop()
-        went_in = sum(len(passage.chunk_ids) for passage in passages)
-        return Packed(messages, passages, self._answer_tokens(left), offered - went_in)
+        went_in = sum(len(passage.chunk_ids) for passage in into.passages)
+        return Packed(
+            messages, into.passages, self._answer_tokens(left), offered - went_in, into.memories
+        )
 
     async def _room_beside(self, messages: Sequence[Message]) -> int | None:
         left = await self._left_after(messages)
@@ -117,26 +148,30 @@ class Packer:
     async def _taken(self, order: Sequence[Piece], room: int | None) -> list[Piece]:
         """The pieces that there is room for, in order of priority."""
         taken: list[Piece] = []
-        shelf = self._passage_tokens
+        shelves: dict[type, int] = {Passage: self._passage_tokens}
+        if room is not None:
+            shelves[Memory] = share_of(room)
         history_ended = False
         for piece in order:
-            is_passage = isinstance(piece, Passage)
-            if history_ended and not is_passage:
+            kind = type(piece)
+            is_turns = isinstance(piece, tuple)
+            if history_ended and is_turns:
                 continue
-            limit = _least(room, shelf if is_passage else None)
+            limit = _least(room, shelves.get(kind))
             tokens = await self._tokens(piece, limit)
             if limit is not None and tokens > limit:
-                history_ended = history_ended or not is_passage
+                history_ended = history_ended or is_turns
                 continue
             taken.append(piece)
-            shelf -= tokens if is_passage else 0
+            if kind in shelves:
+                shelves[kind] -= tokens
             room = None if room is None else room - tokens
         return taken
 
     async def _tokens(self, piece: Piece, limit: int | None) -> int:
         if limit is None:
             return 0
-        texts = [rendered(piece)] if isinstance(piece, Passage) else [one.content for one in piece]
+        texts = _texts_of(piece)
         if sum(map(len, texts)) > max(limit, 0) * _CHARACTERS_PER_TOKEN:
             return limit + 1
         return sum([await self._engine.count_tokens(text) + TEMPLATE_TOKENS for text in texts])
@@ -164,8 +199,19 @@ def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _sorted_out(taken: Sequence[Piece]) -> tuple[tuple[Passage, ...], tuple[Exchange, ...]]:
+def _texts_of(piece: Piece) -> list[str]:
+    match piece:
+        case Passage():
+            return [rendered(piece)]
+        case Memory():
+            return [line_of(piece)]
+    return [message.content for message in piece]
+
+
+def _sorted_out(taken: Sequence[Piece]) -> Taken:
     passages = joined([piece for piece in taken if isinstance(piece, Passage)])
-    exchanges = [piece for piece in taken if not isinstance(piece, Passage)]
-    numbered = tuple(replace(passage, number=at) for at, passage in enumerate(passages, start=1))
-    return numbered, tuple(reversed(exchanges))
+    return Taken(
+        tuple(replace(passage, number=at) for at, passage in enumerate(passages, start=1)),
+        tuple(piece for piece in taken if isinstance(piece, Memory)),
+        tuple(piece for piece in reversed(taken) if isinstance(piece, tuple)),
+    )

@@ -1,7 +1,8 @@
-"""Everything before the engine: history, passages, and the prompt they are packed into."""
+"""Everything before the engine: history, memories, passages, and the prompt they go into."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from groundwire_server.engines.engine import (
@@ -13,6 +14,7 @@ from groundwire_server.engines.engine import (
     Sampling,
     SourcePassage,
 )
+from groundwire_server.grounding.beside import beside
 from groundwire_server.grounding.conversation import Conversation, conversation_of
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.exchange import OpenExchange, open_exchange
@@ -21,6 +23,8 @@ from groundwire_server.grounding.question import Question, question_of
 from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.grounding.stopwatch import Stopwatch
+from groundwire_server.memory.known import Recall, nothing, recalled
+from groundwire_server.memory.memories.memory import Memory
 from groundwire_server.memory.session import Sessions
 
 
@@ -32,28 +36,36 @@ class Prepared:
     passages: tuple[Passage, ...] = ()
     left_out: int = 0
     """Chunks that did not fit the prompt."""
+    memories: tuple[Memory, ...] = ()
 
 
 class Preparation:
     """Makes requests ready. What is wrong with a request shows here, before an engine works."""
 
     def __init__(
-        self, retriever: Retriever, sessions: Sessions, *, max_tokens: int, passage_tokens: int
+        self,
+        retriever: Retriever,
+        sessions: Sessions,
+        *,
+        max_tokens: int,
+        passage_tokens: int,
+        recall: Recall = nothing,
     ) -> None:
         """``max_tokens`` of answer are reserved for requests that do not say."""
         self._retriever = retriever
         self._sessions = sessions
+        self._recall = recall
         self._max_tokens = max_tokens
         self._passage_tokens = passage_tokens
 
     async def gather(self, request: AnswerRequest, tenant: str, watch: Stopwatch) -> Material:
-        """Read the session and find the passages.
+        """Read the session, recall what matters, and find the passages.
 
         Raises NotFoundError for the session before it looks at the collection, and for the
         collection before anything is embedded.
         """
         material = Material(request, tenant, self._max_tokens, self._passage_tokens)
-        if request.grounding is None and not request.session_id:
+        if request.grounding is None and not request.session_id and not request.subject:
             return material
         exchange = None
         if request.session_id:
@@ -61,12 +73,20 @@ class Preparation:
         earlier = exchange.history if exchange else ()
         conversation = conversation_of(_messages_of(request), earlier=earlier)
         material = replace(material, exchange=exchange, conversation=conversation)
+        subject = request.subject or (exchange.subject if exchange else "")
         if request.grounding is None:
-            return material
+            return replace(material, known=await self._known(tenant, subject, conversation))
         question = question_of(conversation, request.grounding.query)
         collection = await self._retriever.open(tenant, request.grounding)
-        found = await collection.passages(question.search, request.grounding, watch)
-        return replace(material, question=question, found=tuple(found))
+        async with beside(self._known(tenant, subject, conversation)) as known:
+            found = await collection.passages(question.search, request.grounding, watch)
+            return replace(material, question=question, found=tuple(found), known=await known)
+
+    async def _known(
+        self, tenant: str, subject: str, conversation: Conversation
+    ) -> Sequence[Memory] | None:
+        query = question_of(conversation).search if subject else ""
+        return await recalled(self._recall, tenant, subject, query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,8 @@ class Material:
     question: Question | None = None
     """What is asked of passages; None without grounding."""
     found: tuple[Passage, ...] = ()
+    known: Sequence[Memory] | None = ()
+    """Memories that matter, best first; None if they could not be recalled."""
 
     @property
     def asked(self) -> str:
@@ -104,14 +126,15 @@ class Material:
             passage_tokens=self.passage_tokens,
         )
         if self.question is None:
-            packed = await packer.plain(self.conversation)
+            packed = await packer.plain(self.conversation, self.known or ())
         else:
-            packed = await packer.grounded(self.conversation, self.found)
+            packed = await packer.grounded(self.conversation, self.found, self.known or ())
         sampling = replace(self.request.sampling, max_tokens=packed.max_tokens)
         return Prepared(
             self._engine_request(sampling, packed.messages, grounded=self._grounded(packed)),
             packed.passages,
             packed.left_out,
+            packed.memories,
         )
 
     def _grounded(self, packed: Packed) -> GroundedQuestion | None:

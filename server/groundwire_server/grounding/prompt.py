@@ -28,24 +28,27 @@ Say that the documents hold no answer to it. Do not answer from memory."""
 
 
 def prompt_of(
-    conversation: Conversation, history: Sequence[Exchange], passages: Sequence[Passage]
+    conversation: Conversation,
+    history: Sequence[Exchange],
+    passages: Sequence[Passage],
+    known: str = "",
 ) -> tuple[Message, ...]:
-    """The messages of a grounded request."""
+    """The messages of a grounded request; ``known`` is what else the model should know."""
     rules = _RULES if passages else _NO_SOURCES
-    system = f"{rules}\n\n{conversation.system}" if conversation.system else rules
     return (
-        Message(Role.SYSTEM, system),
+        *_system(rules, conversation.system, known),
         *(_without_marks(message) for exchange in history for message in exchange),
         Message(Role.USER, _asked(conversation.question, passages)),
         *conversation.tail,
     )
 
 
-def plain_prompt_of(conversation: Conversation, history: Sequence[Exchange]) -> tuple[Message, ...]:
-    """The messages of a request in a session without grounding."""
-    system = (Message(Role.SYSTEM, conversation.system),) if conversation.system else ()
+def plain_prompt_of(
+    conversation: Conversation, history: Sequence[Exchange], known: str = ""
+) -> tuple[Message, ...]:
+    """The messages of a request without grounding."""
     return (
-        *system,
+        *_system(conversation.system, known),
         *(message for exchange in history for message in exchange),
         Message(Role.USER, conversation.question),
         *conversation.tail,
@@ -60,6 +63,11 @@ def rendered(passage: Passage) -> str:
         if part
     )
     return f"[{passage.number}] {place}\n{passage.text.strip()}\n"
+
+
+def _system(*parts: str) -> tuple[Message, ...]:
+    text = "\n\n".join(filter(None, parts))
+    return (Message(Role.SYSTEM, text),) if text else ()
 
 
 def _asked(question: str, passages: Sequence[Passage]) -> str:

@@ -31,7 +31,7 @@ class Grounding:
 class AnswerRequest:
     """One answer to give. Exactly one of ``prompt`` and ``messages`` is set.
 
-    With grounding or a session a ``prompt`` is asked as a user message.
+    With grounding, a session or a subject a ``prompt`` is asked as a user message.
     """
 
     request_id: str
@@ -40,6 +40,8 @@ class AnswerRequest:
     sampling: Sampling = field(default_factory=Sampling)
     grounding: Grounding | None = None
     session_id: str = ""
+    subject: str = ""
+    """Whose memories matter; empty: those of the session's subject, if there is a session."""
     constraint: Constraint | None = None
     tools: ToolUse | None = None
     """Only with ``messages``, and not with a constraint, grounding or a session."""

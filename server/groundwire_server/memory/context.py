@@ -20,7 +20,7 @@ from groundwire_server.engines.engine import Message, Role
 from groundwire_server.memory.exchange import Exchange
 from groundwire_server.memory.fit import Fit, largest_fit
 from groundwire_server.memory.history import History
-from groundwire_server.memory.known import Known, Recall, choose, nothing, told
+from groundwire_server.memory.known import Known, Recall, choose, nothing, recalled, told
 from groundwire_server.memory.memories.memory import Memory
 from groundwire_server.memory.session import Session, Sessions, Turn
 
@@ -101,9 +101,7 @@ async def build_context(
     if bare > budget_tokens:
         raise _does_not_fit(bare, budget_tokens)
     known = await choose(
-        recall,
-        session.subject,
-        query,
+        await recalled(recall, tenant, session.subject, query),
         lambda memories: replace(frame, memories=memories).count(()),
         bare=bare,
         budget=budget_tokens,
@@ -138,8 +136,7 @@ class _Frame:
 
     def messages(self, turns: Sequence[Turn]) -> tuple[Message, ...]:
         instructions = [turn.content for turn in turns if turn.role is Role.SYSTEM]
-        known = told(self.memories) if self.memories else ""
-        system = "\n\n".join(filter(None, [self.system_prompt, known, *instructions]))
+        system = "\n\n".join(filter(None, [self.system_prompt, told(self.memories), *instructions]))
         return (
             *([Message(Role.SYSTEM, system)] if system else []),
             *(Message(t.role, t.content) for t in turns if t.role is not Role.SYSTEM),

@@ -18,8 +18,8 @@ from groundwire_server.memory.memories.memory import Memory
 HEADING = "What is known about the user:"
 _SHARE = 4
 
-Recall = Callable[[str, str], Awaitable[Sequence[Memory]]]
-"""Gives what matters, of a subject, for a query; best first."""
+Recall = Callable[[str, str, str], Awaitable[Sequence[Memory]]]
+"""Gives what matters, of a tenant and a subject, for a query; best first."""
 Count = Callable[[Sequence[Memory]], Awaitable[int]]
 """Tokens of the context with these memories, and without turns."""
 
@@ -39,25 +39,31 @@ class Known:
     """They could not be recalled."""
 
 
-async def nothing(subject: str, query: str) -> Sequence[Memory]:
+async def nothing(tenant: str, subject: str, query: str) -> Sequence[Memory]:
     """Recall nothing."""
-    del subject, query
+    del tenant, subject, query
     return ()
 
 
-async def choose(
-    recall: Recall, subject: str, query: str, count: Count, *, bare: int, budget: int
-) -> Known:
-    """Choose memories; ``bare`` is what the context takes without any.
+async def recalled(
+    recall: Recall, tenant: str, subject: str, query: str
+) -> Sequence[Memory] | None:
+    """What matters for a query; None if that cannot be found out.
 
-    A context without them is better than none: what keeps them from being recalled is logged.
+    A context without memories is better than none: what keeps them from being recalled is logged.
     """
     try:
-        found = await recall(subject, query) if query else ()
+        return await recall(tenant, subject, query) if query else ()
     except (FailedPreconditionError, UnavailableError) as error:
         log.warning("a context goes without memories: %s", error.message)
+        return None
+
+
+async def choose(found: Sequence[Memory] | None, count: Count, *, bare: int, budget: int) -> Known:
+    """Choose of what was `recalled`; ``bare`` is what the context takes without any."""
+    if found is None:
         return Known((), bare, is_lost=True)
-    room = bare + (budget - bare) // _SHARE
+    room = bare + share_of(budget - bare)
     fit = await largest_fit(
         lambda pieces: count(found[:pieces]),
         [len(memory.text) for memory in found],
@@ -69,6 +75,16 @@ async def choose(
     return Known(found[: fit.pieces], fit.tokens, dropped, dropped_tokens)
 
 
+def share_of(room: int) -> int:
+    """The tokens that memories may take of those that there are."""
+    return room // _SHARE
+
+
 def told(memories: Sequence[Memory]) -> str:
-    """The memories as the system message has them, each on a line of its own."""
-    return "\n".join([HEADING, *(f"- {' '.join(one.text.split())}" for one in memories)])
+    """The memories as the system message has them, each on a line of its own; "" if none."""
+    return "\n".join([HEADING, *map(line_of, memories)]) if memories else ""
+
+
+def line_of(memory: Memory) -> str:
+    """A memory in one line."""
+    return f"- {' '.join(memory.text.split())}"

@@ -128,6 +128,7 @@ def finished_message(event: Finished) -> generation_pb2.Finished:
         degraded_reason=event.degraded_reason,
         stored=_OUTCOMES[event.stored],
         dropped_citations=event.dropped_citations,
+        memory_ids=event.memory_ids,
     )
 
 

@@ -55,14 +55,17 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         sampling=sampling,
         grounding=_grounding_of(message.grounding) if message.HasField("grounding") else None,
         session_id=message.session_id,
+        subject=message.subject,
         constraint=_constraint_of(message),
         tools=tools_of(message),
         priority=message.priority,
     )
+    if message.subject:
+        require_id(message.subject, "subject")
     require(
-        request.grounding is None or not messages or Role.USER in _roles(messages),
+        not (request.grounding or request.subject) or not messages or Role.USER in _roles(messages),
         "chat.messages",
-        "must hold a user message to ground an answer to",
+        "must hold a user message to ground an answer to, or to recall memories for",
     )
     return request
 

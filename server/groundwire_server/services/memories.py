@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from groundwire.v1 import memory_service_pb2 as pb
 from groundwire_index.errors import InvalidArgumentError
 
@@ -11,7 +9,6 @@ from groundwire_server.identity import current_identity
 from groundwire_server.memory.memories.forgetting import Asked
 from groundwire_server.memory.memories.memory import (
     Matching,
-    Memory,
     MemoryChange,
     NewMemory,
     OfIds,
@@ -48,9 +45,6 @@ MAX_TEXT_BYTES = 16 * 2**10
 MAX_TOP_K = 100
 DEFAULT_TOP_K = 10
 MAX_IDS = 10_000
-# Of a context, whose query may be as long as a message.
-CONTEXT_MEMORIES = 10
-MAX_QUERY_CHARACTERS = MAX_TEXT_BYTES
 DEFAULT_IMPORTANCE = 0.5
 
 
@@ -131,12 +125,6 @@ class MemoryCalls:
             Asked(caller.tenant, caller.subject, _target_of(request), request.idempotency_key)
         )
         return pb.ForgetResponse(receipt=receipt_message(receipt))
-
-    async def for_context(self, subject: str, query: str) -> Sequence[Memory]:
-        """What is known of a subject that matters for a query, best first."""
-        question = Question(subject, query[:MAX_QUERY_CHARACTERS], CONTEXT_MEMORIES)
-        found = await self._memories.recall(_tenant(), question)
-        return [one.memory for one in found]
 
 
 def _target_of(request: pb.ForgetRequest) -> Target:

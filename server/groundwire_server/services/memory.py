@@ -39,6 +39,7 @@ class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
         self._sessions = sessions
         self._models = models
         self._memories = MemoryCalls(memories)
+        self._recall = memories.for_context
 
     async def CreateSession(
         self, request: pb.CreateSessionRequest, context: Context
@@ -186,7 +187,7 @@ class MemoryService(memory_service_pb2_grpc.MemoryServiceServicer):
             budget_tokens=request.budget_tokens,
             system_prompt=request.system_prompt,
             count_messages=self._models.get(request.model).count_tokens,
-            recall=self._memories.for_context,
+            recall=self._recall,
         )
         return context_message(built)
 

@@ -27,6 +27,7 @@ from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.method import Interceptor
 from groundwire_server.interceptors.methods import Methods
+from groundwire_server.memory.known import Recall, nothing
 from groundwire_server.memory.session import Sessions
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.running import RunningRequests
@@ -59,9 +60,14 @@ async def serving(
     similarity: Similarity | None = None,
     reader_patience_s: float = 30.0,
     interceptors: Sequence[Interceptor] = (errors, identity),
+    recall: Recall = nothing,
 ) -> AsyncIterator[Serving]:
     preparation = Preparation(
-        Retriever(index, embedder), sessions, max_tokens=64, passage_tokens=passage_tokens
+        Retriever(index, embedder),
+        sessions,
+        max_tokens=64,
+        passage_tokens=passage_tokens,
+        recall=recall,
     )
     running = RunningRequests()
     metrics = Metrics()

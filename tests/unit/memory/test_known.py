@@ -37,7 +37,8 @@ def memory(text: str, number: int = 0) -> Memory:
 
 
 def recalling(*texts: str) -> Recall:
-    async def recall(subject: str, query: str) -> Sequence[Memory]:
+    async def recall(tenant: str, subject: str, query: str) -> Sequence[Memory]:
+        assert tenant
         assert (subject, query) == ("ada", QUERY)
         return [memory(text, number) for number, text in enumerate(texts)]
 
@@ -131,7 +132,7 @@ async def test_what_is_damaged_is_told(sessions: RedisSessions, tenant: str) -> 
 
 
 def failing(error: GroundwireError) -> Recall:
-    async def recall(subject: str, query: str) -> Sequence[Memory]:
+    async def recall(tenant: str, subject: str, query: str) -> Sequence[Memory]:
         raise error
 
     return recall

@@ -40,6 +40,8 @@ class GenerateOptions(TypedDict, total=False):
     """Where to answer from; a text names the collection."""
     session_id: str
     """Puts the session's history first, and stores the exchange in it at the end."""
+    subject: str
+    """Brings in what is remembered of them; without it, of the session's subject."""
     request_id: str
     priority: int
     """Lower runs first."""
@@ -114,6 +116,7 @@ def request(
         grounding=_grounding(grounding) if grounding else None,
         session_id=options.get("session_id", ""),
         priority=options.get("priority", 0),
+        subject=options.get("subject", ""),
     )
     if messages is not None:
         message.chat.CopyFrom(_chat(messages))

@@ -140,6 +140,8 @@ class Finished:
     """What became of the exchange in the session; "unspecified" without one."""
     dropped_citations: int
     choice: int = 0
+    memory_ids: tuple[str, ...] = ()
+    """The memories that went into the prompt, best first."""
 
 
 Event: TypeAlias = (
@@ -217,6 +219,7 @@ def finished(message: generation_pb2.Finished, choice: int = 0) -> Finished:
         ),
         dropped_citations=message.dropped_citations,
         choice=choice,
+        memory_ids=tuple(message.memory_ids),
     )
 
 

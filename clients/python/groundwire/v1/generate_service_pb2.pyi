@@ -34,6 +34,7 @@ class GenerateRequest(_message.Message):
     GROUNDING_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the request in logs and for AdminService.Abort; made by the server if empty.
     At most 128 bytes; unique among running requests, else ALREADY_EXISTS.
@@ -41,8 +42,8 @@ class GenerateRequest(_message.Message):
     model: _builtins.str
     """A model or an adapter; the server's default model if empty."""
     prompt: _builtins.str
-    """Continued as it is, without a chat template; with grounding or a session, asked as a
-    user message. At most 1 MiB, and not only white space.
+    """Continued as it is, without a chat template; with grounding, a session or a subject, asked
+    as a user message. At most 1 MiB, and not only white space.
     """
     session_id: _builtins.str
     """Puts the session's history before the input, and stores the exchange in it after the
@@ -50,6 +51,11 @@ class GenerateRequest(_message.Message):
     """
     priority: _builtins.int
     """Of the tenant's own requests, lower runs first; 0 if absent. Tenants take turns."""
+    subject: _builtins.str
+    """Puts what is remembered of this subject, as far as it matters for what is asked, into the
+    system message. If empty: of the session's subject, with `session_id`; else nothing. At most
+    512 bytes, no control characters. Needs a user message.
+    """
     @_builtins.property
     def chat(self) -> _generation_pb2.Chat: ...
     @_builtins.property
@@ -82,10 +88,11 @@ class GenerateRequest(_message.Message):
         grounding: _generation_pb2.Grounding | None = ...,
         session_id: _builtins.str = ...,
         priority: _builtins.int = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "constraint", b"constraint", "grounding", b"grounding", "input", b"input", "prompt", b"prompt", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "constraint", b"constraint", "grounding", b"grounding", "input", b"input", "model", b"model", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "session_id", b"session_id", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "constraint", b"constraint", "grounding", b"grounding", "input", b"input", "model", b"model", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "session_id", b"session_id", "subject", b"subject", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["prompt", "chat"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015

@@ -774,6 +774,7 @@ class Finished(_message.Message):
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     STORED_FIELD_NUMBER: _builtins.int
     DROPPED_CITATIONS_FIELD_NUMBER: _builtins.int
+    MEMORY_IDS_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     confidence: _builtins.float
     """0 to 1, for grounded answers; absent otherwise. See docs/grounding.md for the formula."""
@@ -787,6 +788,10 @@ class Finished(_message.Message):
     def usage(self) -> Global___GenerateUsage: ...
     @_builtins.property
     def timings(self) -> Global___GenerateTimings: ...
+    @_builtins.property
+    def memory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The memories that went into the prompt, best first."""
+
     def __init__(
         self,
         *,
@@ -798,10 +803,11 @@ class Finished(_message.Message):
         degraded_reason: _builtins.str = ...,
         stored: Global___StoreOutcome.ValueType = ...,
         dropped_citations: _builtins.int = ...,
+        memory_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "dropped_citations", b"dropped_citations", "finish_reason", b"finish_reason", "stored", b"stored", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "dropped_citations", b"dropped_citations", "finish_reason", b"finish_reason", "memory_ids", b"memory_ids", "stored", b"stored", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015

@@ -41,6 +41,10 @@ from groundwire_server.memory.memories.selection import current, expired, versio
 from groundwire_server.memory.memories.stored import as_first, memory_of, record_of, request_of
 from groundwire_server.memory.memories.versions import begun, changed, no_memory, replaceable
 
+CONTEXT_MEMORIES = 10
+# What is about to be answered may be as long as a message; no embedder reads as much.
+_QUERY_CHARACTERS = 16 * 2**10
+
 
 def utc_now() -> datetime:
     """The time, aware, in UTC."""
@@ -107,6 +111,11 @@ class Memories:
             SearchMode.HYBRID if self._index().text_mode is SearchMode.HYBRID else SearchMode.DENSE
         )
         return await run_blocking(recall, collection, question, vector, mode, self._clock())
+
+    async def for_context(self, tenant: str, subject: str, query: str) -> Sequence[Memory]:
+        """What is known of a subject that matters for a query, best first."""
+        question = Question(subject, query[:_QUERY_CHARACTERS], CONTEXT_MEMORIES)
+        return [one.memory for one in await self.recall(tenant, question)]
 
     async def update(
         self, tenant: str, memory_id: str, change: MemoryChange, once: Once = Once()
