@@ -1,19 +1,24 @@
-"""Imported by vLLM's worker process: ends it, and the engine core, when the server has gone.
+"""Imported by vLLM's worker process: ends it when the server, or its engine core, has gone.
 
-vLLM's engine core waits for requests for ever, also from a server that was killed. Its own
-means stop there, so this rides on ``worker_extension_cls``, a class that vLLM mixes into its
-worker.
+vLLM's engine core waits for requests for ever, also from a server that was killed, and a worker
+whose engine core was killed now and then stays in its own shutdown, where it hears no SIGTERM,
+with the memory of the next one. vLLM's own means stop there, so this rides on
+``worker_extension_cls``, a class that vLLM mixes into its worker.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import select
 import signal
 import threading
+import time
 
 SERVER_PID = "GROUNDWIRE_SERVER_PID"
+# For what they do at their end, before they are killed.
+_GRACE_S = 5.0
 
 
 class EndsWithServer:
@@ -21,25 +26,35 @@ class EndsWithServer:
 
 
 def _watch(server_pid: int) -> None:
-    try:
-        server = os.pidfd_open(server_pid)
-    except ProcessLookupError:
-        pass
-    else:
+    core_pid = _core_pid(server_pid)
+    core = [] if core_pid is None else [_opened(core_pid)]
+    watched = [_opened(server_pid), *core]
+    if None not in watched:
         poll = select.poll()
-        poll.register(server, select.POLLIN)
-        # Readable once the process has exited.
+        for process in watched:
+            # Readable once the process has exited.
+            poll.register(process, select.POLLIN)
         poll.poll()
-    # With one GPU the worker lives in the engine core; else the core is its parent.
-    core = multiprocessing.parent_process()
-    if core is not None and core.pid not in (None, server_pid):
-        _terminate(core.pid)
-    _terminate(os.getpid())
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        for process in (*core, _opened(os.getpid())):
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, signal_number)
+        time.sleep(_GRACE_S)
 
 
-def _terminate(pid: int | None) -> None:
-    if pid is not None:
-        os.kill(pid, signal.SIGTERM)
+def _core_pid(server_pid: int) -> int | None:
+    """None with one GPU: the worker then lives in the engine core, else that is its parent."""
+    parent = multiprocessing.parent_process()
+    return None if parent is None or parent.pid == server_pid else parent.pid
+
+
+def _opened(pid: int) -> int | None:
+    """A file descriptor of the process, or None if it has gone already."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 if SERVER_PID in os.environ:
