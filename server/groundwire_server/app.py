@@ -59,6 +59,7 @@ from groundwire_server.served_models import served_models
 from groundwire_server.services.admin import AdminService
 from groundwire_server.services.embed import EmbedService
 from groundwire_server.services.generate import GenerateService
+from groundwire_server.services.left_answers import DroppedAnswers, LeftAnswers
 from groundwire_server.services.memory import MemoryService
 from groundwire_server.services.retrieve import RetrieveService
 from groundwire_server.session_settings import policies_of
@@ -90,6 +91,11 @@ class Groundwire:
         self._metrics = metrics
         self._start_time = datetime.now(UTC)
         self._running = RunningRequests()
+        self._left = (
+            LeftAnswers(admission.in_progress)
+            if settings.left_answers == "finish"
+            else DroppedAnswers()
+        )
         self._embedder = _embedder(settings, metrics)
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
         self._cache, cache_store = _cache(settings, metrics)
@@ -108,7 +114,7 @@ class Groundwire:
         # They are closed last to first: what others use comes before them.
         self.components = Components(
             [
-                session_store,
+                InOrder("sessions", [session_store, self._left]),
                 InOrder("index", [self._index, index_upkeep(self._purge)]),
                 RunningEmbedder(self._embedder),
                 *map(RunningModel, self._models),
@@ -155,6 +161,7 @@ class Groundwire:
             self._running,
             self._metrics.generation,
             reader_patience_s=self._settings.reader_patience_s,
+            left=self._left,
         )
 
     def _retrieve(self) -> RetrieveService:

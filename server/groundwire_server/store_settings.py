@@ -71,6 +71,11 @@ class StoreSettings(BaseModel):
         default="always",
         description="When the private Redis syncs its log; everysec can lose a second of turns.",
     )
+    left_answers: Literal["finish", "drop"] = Field(
+        default="finish",
+        description="What becomes of an answer in a session whose client goes away after the first "
+        "token: it is finished and stored, or ends at once.",
+    )
     session_retention: dict[str, RetentionSettings] = Field(
         default_factory=dict,
         description='What is kept of each tenant ("*": of those not named), as JSON, e.g. '

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
 
 from groundwire import Client, Generation, GroundwireError
+from groundwire.errors import NotFoundError
 from rich.console import Console
 
 from groundwire_server.cli.answer import as_json, options, show_ending, show_sources, stream
@@ -90,15 +92,18 @@ class Chat:
             self.screen.print(f"There is no {command}; /help lists what there is.", style="note")
 
     def _answer(self, question: str) -> None:
+        asked = options(self._arguments, self._session.id)
+        asked["request_id"] = uuid.uuid4().hex
         try:
-            with self._client.generate(
-                question, **options(self._arguments, self._session.id)
-            ) as answer:
+            with self._client.generate(question, **asked) as answer:
                 self._last = answer
                 self._show(question, answer)
         except KeyboardInterrupt:
             if not sys.stdin.isatty():
                 raise
+            # Of one whose reader has gone the server would keep the whole answer.
+            with suppress(NotFoundError):
+                self._client.admin.abort(asked["request_id"])
             self.screen.print("\nStopped; this exchange is not kept.", style="note")
         except GroundwireError as error:
             if is_unreachable(error):

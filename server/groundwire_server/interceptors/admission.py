@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from groundwire_index.errors import ResourceExhaustedError, UnavailableError
@@ -46,6 +47,15 @@ class Admission:
             return False
         return True
 
+    @contextmanager
+    def in_progress(self) -> Iterator[None]:
+        """Count as a call what goes on after one has ended."""
+        self._begin()
+        try:
+            yield
+        finally:
+            self._leave()
+
     def __call__(self, _: Method, call: Call) -> Call:
         """Intercept."""
 
@@ -66,6 +76,9 @@ class Admission:
                 f"{self._limit:,} calls are in progress, as many as the server takes",
                 reason="TOO_MANY_CALLS",
             )
+        self._begin()
+
+    def _begin(self) -> None:
         self._running += 1
         self._idle.clear()
 

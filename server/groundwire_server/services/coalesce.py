@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from groundwire_server.grounding.events import AnswerEvent
@@ -15,11 +15,18 @@ from groundwire_server.slow_reader import SlowReaderError
 MOST_WAITING_BYTES = 4 * 2**20
 
 
+def _ends(reader: asyncio.Task[None]) -> bool:
+    """Nobody has answers finished that nobody reads."""
+    del reader
+    return False
+
+
 async def coalesced(
     events: AsyncGenerator[AnswerEvent, None],
     *,
     patience_s: float,
     most_waiting_bytes: int = MOST_WAITING_BYTES,
+    is_kept: Callable[[asyncio.Task[None]], bool] = _ends,
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The same events; text deltas of one choice that wait behind one another come as one.
 
@@ -27,13 +34,16 @@ async def coalesced(
     generator; what else cancels that task is thrown into ``events``. A delta with nothing before
     it is given at once. No more than ``most_waiting_bytes`` wait; if the reader has not made room
     after ``patience_s``, SlowReaderError comes after what is there, and the engine is free by then.
+
+    When this generator is closed before its end, ``is_kept`` is given that task: if it is true,
+    the task goes on to the end of ``events``, which nobody reads, and whoever says so sees to it.
     """
     backlog = Backlog()
     loop = asyncio.get_running_loop()
     # Not an `asyncio.Event`: of all that is done for a token, that would be a tenth.
     changed: asyncio.Future[None] = loop.create_future()
     room = asyncio.Event()
-    closing = False
+    closing = left = False
 
     def tell(_: object = None) -> None:
         if not changed.done():
@@ -42,6 +52,8 @@ async def coalesced(
     async def read() -> None:
         async with aclosing(events):
             async for event in events:
+                if left:
+                    continue
                 backlog.add(event)
                 tell()
                 if backlog.bytes <= most_waiting_bytes:
@@ -76,8 +88,12 @@ async def coalesced(
         reader.result()
     finally:
         closing = True
-        reader.cancel()
-        await asyncio.wait({reader})
-        if not reader.cancelled():
-            # Retrieved, so that nothing is reported twice.
-            reader.exception()
+        if not reader.done() and is_kept(reader):
+            left = True
+            room.set()
+        else:
+            reader.cancel()
+            await asyncio.wait({reader})
+            if not reader.cancelled():
+                # Retrieved, so that nothing is reported twice.
+                reader.exception()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import replace
 
 from groundwire.v1 import generate_service_pb2, generate_service_pb2_grpc
@@ -26,6 +26,7 @@ from groundwire_server.services.generation_events import event_message
 from groundwire_server.services.generation_gathered import Gathered
 from groundwire_server.services.generation_messages import messages_of
 from groundwire_server.services.generation_requests import answer_request_of
+from groundwire_server.services.left_answers import DroppedAnswers, FirstToken
 from groundwire_server.services.validate import MAX_TEXT_BYTES, require_bytes
 from groundwire_server.services.violations import within
 
@@ -44,12 +45,15 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         metrics: GenerationMetrics,
         *,
         reader_patience_s: float,
+        left: DroppedAnswers | None = None,
     ) -> None:
+        """``left`` decides on answers in sessions whose clients go away after the first token."""
         self._models = models
         self._answers = answers
         self._running = running
         self._metrics = metrics
         self._reader_patience_s = reader_patience_s
+        self._left = left or DroppedAnswers()
         for model in models:
             metrics.expect(model.model)
 
@@ -59,10 +63,9 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         """Stream one answer as typed events."""
         asked = answer_request_of(request)
         candidates = self._candidates(request.model, asked)
-        with self._answering(candidates, asked, context) as answer:
-            joined = coalesced(answer, patience_s=self._reader_patience_s)
-            async with aclosing(joined) as events:
-                async for event in events:
+        with self._answering(candidates, asked, context, joined=True) as answer:
+            async with aclosing(answer):
+                async for event in answer:
                     yield event_message(event)
 
     async def Complete(
@@ -73,7 +76,8 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         with within("request"):
             asked = answer_request_of(request.request)
             candidates = self._candidates(request.request.model, asked)
-            with self._answering(candidates, asked, context) as answer:
+            in_session = bool(asked.session_id)
+            with self._answering(candidates, asked, context, joined=in_session) as answer:
                 async with aclosing(answer):
                     async for event in answer:
                         gathered.add(event)
@@ -107,18 +111,32 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
 
     @contextmanager
     def _answering(
-        self, candidates: Candidates, asked: AnswerRequest, context: Context
+        self, candidates: Candidates, asked: AnswerRequest, context: Context, *, joined: bool
     ) -> Iterator[AsyncGenerator[AnswerEvent, None]]:
-        """The events of an answer, which can be aborted while they are read."""
+        """The events of an answer, which can be aborted while it is given.
+
+        Those that are ``joined`` may go on after the client has gone.
+        """
         tenant = current_identity.get().tenant
         remaining = context.time_remaining()
         if remaining is not None:
             deadline = asyncio.get_running_loop().time() + remaining + _DEADLINE_SLACK_S
             asked = replace(asked, deadline=deadline)
-        with self._running.register(asked.request_id, tenant) as aborted:
-            model = candidates.first.model
-            yield observed(
+        with ExitStack() as held:
+            aborted = held.enter_context(self._running.register(asked.request_id, tenant))
+            model, begun = candidates.first.model, FirstToken()
+            answer = observed(
                 self._answers.answer(candidates, asked, tenant, aborted),
-                (self._metrics.answer(model), AnswerSpan(asked, model)),
+                (self._metrics.answer(model), AnswerSpan(asked, model), begun),
                 is_late=lambda: is_past_deadline(context),
+            )
+
+            def is_kept(reader: asyncio.Task[None]) -> bool:
+                wanted = asked.session_id and begun.has_come and not is_past_deadline(context)
+                return bool(wanted) and self._left.take(reader, held)
+
+            yield (
+                coalesced(answer, patience_s=self._reader_patience_s, is_kept=is_kept)
+                if joined
+                else answer
             )

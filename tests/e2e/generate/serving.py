@@ -32,6 +32,7 @@ from groundwire_server.memory.session import Sessions
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.generate import GenerateService
+from groundwire_server.services.left_answers import DroppedAnswers
 
 ALICE = (("groundwire-tenant", "alice"),)
 BOB = (("groundwire-tenant", "bob"),)
@@ -61,6 +62,7 @@ async def serving(
     reader_patience_s: float = 30.0,
     interceptors: Sequence[Interceptor] = (errors, identity),
     recall: Recall = nothing,
+    left: DroppedAnswers | None = None,
 ) -> AsyncIterator[Serving]:
     preparation = Preparation(
         Retriever(index, embedder),
@@ -77,6 +79,7 @@ async def serving(
         running,
         metrics.generation,
         reader_patience_s=reader_patience_s,
+        left=left,
     )
     methods = Methods(interceptors, reader_patience_s=reader_patience_s)
     add_GenerateServiceServicer_to_server(service, methods)

@@ -171,7 +171,7 @@ async def test_a_session_deleted_meanwhile_is_a_failure_that_is_told(
     assert answer.finished.stored == STORE_OUTCOME_FAILED
 
 
-async def test_a_client_that_leaves_before_the_end_leaves_nothing_behind(
+async def test_where_answers_are_dropped_a_client_that_leaves_leaves_nothing_behind(
     serve: Serve, sessions: RedisSessions, session_id: str
 ) -> None:
     await sessions.create("alice", "al", session_id=session_id)

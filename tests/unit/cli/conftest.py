@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from groundwire_server.__main__ import main
 
-from tests.unit.cli.library import Library, Oracle, Sessions
+from tests.unit.cli.library import Admin, Library, Oracle, Sessions
 from tests.unit.client.conftest import closed_port as closed_port
 from tests.unit.client.scripted import serving
 
@@ -22,14 +22,15 @@ class Platform:
     library: Library
     oracle: Oracle
     sessions: Sessions
+    admin: Admin
     address: str
 
 
 @pytest.fixture
 def platform() -> Iterator[Platform]:
-    library, oracle, sessions = Library("documents"), Oracle(), Sessions()
-    with serving(library, oracle, sessions) as address:
-        yield Platform(library, oracle, sessions, address)
+    library, oracle, sessions, admin = Library("documents"), Oracle(), Sessions(), Admin()
+    with serving(library, oracle, sessions, admin) as address:
+        yield Platform(library, oracle, sessions, admin, address)
 
 
 @dataclass

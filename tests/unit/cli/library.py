@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import grpc
 from google.protobuf import duration_pb2
 from groundwire.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     collection_pb2,
     generate_service_pb2,
     generate_service_pb2_grpc,
@@ -162,6 +164,18 @@ class Oracle(generate_service_pb2_grpc.GenerateServiceServicer):
                 finish_reason=generation_pb2.FINISH_REASON_STOP, confidence=0.9
             )
         )
+
+
+class Admin(admin_service_pb2_grpc.AdminServiceServicer):
+    """Ends no request, because none runs."""
+
+    def __init__(self) -> None:
+        self.aborted: list[str] = []
+
+    def Abort(self, request, context):  # noqa: N802
+        self.aborted.append(request.request_id)
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such request is running")
+        return admin_service_pb2.AbortResponse()
 
 
 class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):

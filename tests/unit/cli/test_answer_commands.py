@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from groundwire_server.cli import chat
 
 from tests.unit.cli.conftest import Command, Platform
 from tests.unit.cli.library import TEXT
@@ -130,3 +131,26 @@ def test_a_chat_for_programs_is_one_line_for_each_answer(command: Command, typed
     first, second = command("chat", "--json").lines
     assert (first["session"], first["question"]) == ("s1", "When?")
     assert second["question"] == "And then?"
+
+
+def test_an_answer_that_is_stopped_in_a_chat_is_ended_on_the_server(
+    command: Command, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(["When?", "/quit"])
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(chat, "stream", stopped)
+    done = command("chat")
+    assert (done.code, "this exchange is not kept" in done.out) == (0, True)
+    assert platform.admin.aborted == [platform.oracle.requests[0].request_id]
+
+
+class Terminal(io.StringIO):
+    """Somebody sits before it."""
+
+    def isatty(self) -> bool:
+        return True

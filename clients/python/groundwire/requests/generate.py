@@ -53,8 +53,10 @@ def generate(messages: Input | None = None, **options: Unpack[GenerateOptions]) 
     """Stream an answer: iterate over the result for its events.
 
     ``messages`` is what the user says, or a whole chat. See :class:`GenerateOptions` for
-    the rest. Leaving the loop ends the request on the server. gRPC repeats the call while
-    the server is unavailable and nothing has arrived; never after that.
+    the rest. Leaving the loop ends the request on the server; in a session an answer that
+    has begun is finished and stored there, unless it is aborted by its ``request_id``, or the
+    server is set otherwise. gRPC repeats the call while the server is unavailable and nothing
+    has arrived; never after that.
     """
     return Stream(request(messages, options), options.get("timeout"))
 

@@ -29,7 +29,8 @@ class GenerateServiceStub:
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
-    holds. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
+    holds; in a session an answer that has begun is finished and stored, unless the server is set
+    otherwise. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
     FAILED_PRECONDITION: no engine that could do this is configured. OUT_OF_RANGE: the prompt
     is longer than the context. UNIMPLEMENTED: this engine cannot. RESOURCE_EXHAUSTED: too
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.
@@ -62,7 +63,8 @@ class GenerateServiceServicer:
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
-    holds. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
+    holds; in a session an answer that has begun is finished and stored, unless the server is set
+    otherwise. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
     FAILED_PRECONDITION: no engine that could do this is configured. OUT_OF_RANGE: the prompt
     is longer than the context. UNIMPLEMENTED: this engine cannot. RESOURCE_EXHAUSTED: too
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.
@@ -122,7 +124,8 @@ class GenerateService:
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
-    holds. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
+    holds; in a session an answer that has begun is finished and stored, unless the server is set
+    otherwise. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
     FAILED_PRECONDITION: no engine that could do this is configured. OUT_OF_RANGE: the prompt
     is longer than the context. UNIMPLEMENTED: this engine cannot. RESOURCE_EXHAUSTED: too
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.

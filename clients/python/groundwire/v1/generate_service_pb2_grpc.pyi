@@ -30,7 +30,8 @@ class GenerateServiceStub:
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
-    holds. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
+    holds; in a session an answer that has begun is finished and stored, unless the server is set
+    otherwise. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
     FAILED_PRECONDITION: no engine that could do this is configured. OUT_OF_RANGE: the prompt
     is longer than the context. UNIMPLEMENTED: this engine cannot. RESOURCE_EXHAUSTED: too
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.
@@ -57,7 +58,8 @@ class GenerateServiceAsyncStub(GenerateServiceStub):
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
-    holds. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
+    holds; in a session an answer that has begun is finished and stored, unless the server is set
+    otherwise. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
     FAILED_PRECONDITION: no engine that could do this is configured. OUT_OF_RANGE: the prompt
     is longer than the context. UNIMPLEMENTED: this engine cannot. RESOURCE_EXHAUSTED: too
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.
@@ -80,7 +82,8 @@ class GenerateServiceServicer:
     """Text from a model: free, constrained, or grounded in retrieved passages.
 
     Bad fields are refused before any work. A client that goes away frees what its request
-    holds. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
+    holds; in a session an answer that has begun is finished and stored, unless the server is set
+    otherwise. INVALID_ARGUMENT: a field is wrong. NOT_FOUND: unknown model, collection or session.
     FAILED_PRECONDITION: no engine that could do this is configured. OUT_OF_RANGE: the prompt
     is longer than the context. UNIMPLEMENTED: this engine cannot. RESOURCE_EXHAUSTED: too
     much load; RetryInfo says when to come back. UNAVAILABLE: the engine or a store is down.
