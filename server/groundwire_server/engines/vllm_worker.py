@@ -29,9 +29,10 @@ def _watch(server_pid: int) -> None:
     core_pid = _core_pid(server_pid)
     core = [] if core_pid is None else [_opened(core_pid)]
     watched = [_opened(server_pid), *core]
-    if None not in watched:
+    here = [process for process in watched if process is not None]
+    if here == watched:
         poll = select.poll()
-        for process in watched:
+        for process in here:
             # Readable once the process has exited.
             poll.register(process, select.POLLIN)
         poll.poll()
