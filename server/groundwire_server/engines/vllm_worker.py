@@ -26,21 +26,21 @@ class EndsWithServer:
 
 
 def _watch(server_pid: int) -> None:
-    core_pid = _core_pid(server_pid)
-    core = [] if core_pid is None else [_opened(core_pid)]
-    watched = [_opened(server_pid), *core]
-    here = [process for process in watched if process is not None]
-    if here == watched:
+    core = _core_pid(server_pid)
+    watched = [server_pid] if core is None else [server_pid, core]
+    opened = {pid: _opened(pid) for pid in watched}
+    here = {pid: process for pid, process in opened.items() if process is not None}
+    if len(here) == len(watched):
         poll = select.poll()
-        for process in here:
+        for process in here.values():
             # Readable once the process has exited.
             poll.register(process, select.POLLIN)
         poll.poll()
+    here.pop(server_pid, None)
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        for process in (*core, _opened(os.getpid())):
-            if process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(process, signal_number)
+        for process in (*here.values(), os.pidfd_open(os.getpid())):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal_number)
         time.sleep(_GRACE_S)
 
 
