@@ -104,8 +104,9 @@ class Groundwire:
         for number in range(CLIENTS):
             await self.fill(f"s{number}", TURNS)
         request = pb.BuildContextRequest(session_id="s0", budget_tokens=10**6)
-        # Numbers of one length may have tokens more or fewer.
-        self._budget = (await self._stub.BuildContext(request)).report.tokens + TURNS
+        tokens = (await self._stub.BuildContext(request)).report.tokens
+        # Numbers of one length may have tokens more or fewer: there is room for half an exchange.
+        self._budget = tokens + tokens // TURNS
 
     async def pair(self, number: int) -> None:
         """Append an exchange, and read what a model should see."""

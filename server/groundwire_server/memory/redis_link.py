@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from groundwire_index.errors import InvalidArgumentError, ResourceExhaustedError
 from redis import exceptions
-from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from groundwire_server.memory.redis_client import SingleRedis, never
 from groundwire_server.memory.redis_errors import CLIENT_ERRORS, NotConnectedError, StoreErrors
 from groundwire_server.memory.redis_keeper import RedisKeeper
 
@@ -42,18 +39,6 @@ def load_script(name: str, *, writes: bool, after: str = "") -> Script:
     return Script(source, hashlib.sha1(source.encode()).hexdigest(), writes)  # noqa: S324 - Redis' name for it
 
 
-class _Pool(ConnectionPool):
-    """Tells apart a connection that could not be had from one that was lost in use."""
-
-    async def get_connection(self, *args: Any, **options: Any) -> Any:
-        try:
-            return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
-        except (exceptions.AuthenticationError, exceptions.BusyLoadingError):
-            raise
-        except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-            raise NotConnectedError(str(error)) from error
-
-
 class RedisLink:
     """A pool of connections to one URL, or to the cluster that is found behind it.
 
@@ -71,19 +56,15 @@ class RedisLink:
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(max_connections)
         self._joining = asyncio.Lock()
-        self._options = {
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": timeout_s,
-            "max_connections": max_connections,
-            "protocol": 2,
-        }
+        self._max_connections = max_connections
         try:
-            pool = _Pool.from_url(url, retry=_never(), **self._options)
+            self._single = SingleRedis.at(
+                url, timeout_s=timeout_s, max_connections=max_connections
+            )
         except ValueError as error:
             raise InvalidArgumentError("redis_url", str(error)) from error
         self._errors = StoreErrors(keeper.remedy)
-        self._single = Redis.from_pool(pool)
-        self._client: Redis | RedisCluster = self._single
+        self._client: SingleRedis | RedisCluster = self._single
 
     async def run(
         self,
@@ -100,16 +81,18 @@ class RedisLink:
         """
         call = (script, keys, arguments)
         with self._errors.told(writes=script.writes):
-            async with self._turn():
-                try:
-                    return await self._evaluate(*call)
-                except (exceptions.MovedError, exceptions.AskError):
-                    await self._join_cluster()
-                except exceptions.ConnectionError as lost:
-                    if not repeatable or isinstance(lost, NotConnectedError):
-                        raise
-                    return await self._repeat(call, lost)
+            await self._take_turn()
+            try:
                 return await self._evaluate(*call)
+            except (exceptions.MovedError, exceptions.AskError):
+                await self._join_cluster()
+                return await self._evaluate(*call)
+            except exceptions.ConnectionError as lost:
+                if not repeatable or isinstance(lost, NotConnectedError):
+                    raise
+                return await self._repeat(call, lost)
+            finally:
+                self._free.release()
 
     async def keys(self, pattern: str) -> AsyncIterator[str]:
         """Go over the keys of every node; one that comes and goes meanwhile may be left out."""
@@ -129,17 +112,16 @@ class RedisLink:
         await self._client.aclose()
         await self._single.aclose()
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _take_turn(self) -> None:
+        if not self._free.locked():
+            # Without a timer: there is nothing to wait for.
+            await self._free.acquire()
+            return
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._free.acquire()
         except TimeoutError:
             raise NotConnectedError("all connections are in use") from None
-        try:
-            yield
-        finally:
-            self._free.release()
 
     async def _repeat(self, call: _Call, lost: exceptions.ConnectionError) -> Any:
         try:
@@ -174,12 +156,11 @@ class RedisLink:
     def _cluster(self) -> RedisCluster:
         # Learning anew who has which slots, after so many steps, would cut off other calls.
         return RedisCluster.from_url(
-            self._url, retry=_never(), reinitialize_steps=0, **self._options
+            self._url,
+            retry=never(),
+            reinitialize_steps=0,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            max_connections=self._max_connections,
+            protocol=2,
         )
-
-
-def _never() -> Retry:
-    # The client cannot know which commands may be sent twice. It drops the connection on these
-    # errors; one to a replica may be to what was the primary, and is behind that address no more.
-    dropped = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
-    return Retry(NoBackoff(), 0, supported_errors=dropped)

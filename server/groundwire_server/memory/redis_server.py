@@ -24,7 +24,7 @@ from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.leftover import stop_leftover
 from groundwire_server.memory.redis_errors import NotConnectedError
 from groundwire_server.memory.redis_folder import RedisFolder, bundled_executable
-from groundwire_server.memory.redis_room import require_room
+from groundwire_server.memory.redis_room import DiskRoom
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class RedisServer:
     ) -> None:
         """Run it in the folder: a store, or a cache of ``cache_bytes`` that stores nothing."""
         self._folder = RedisFolder(folder, cache_bytes)
+        self._room = DiskRoom(folder)
         self._fsync = fsync
         self._executable = executable
         self._start_timeout_s = start_timeout_s
@@ -121,7 +122,7 @@ class RedisServer:
         """
         if self._folder.cache_bytes:
             return
-        await run_blocking(require_room, self._folder.path, size)
+        await self._room.require(size)
         if not self._syncs:
             await self._sync_writes()
 

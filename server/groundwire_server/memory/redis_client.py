@@ -1,0 +1,81 @@
+"""One Redis, asked with as little work in Python as redis-py lets it be done with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from groundwire_server.memory.redis_errors import NotConnectedError
+
+# The client cannot know which commands may be sent twice. It drops the connection on these
+# errors; one to a replica may be to what was the primary, and is behind that address no more.
+_DROPPED = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
+
+
+def never() -> Retry:
+    """No second try of anything."""
+    return Retry(NoBackoff(), 0, supported_errors=_DROPPED)
+
+
+class Pool(ConnectionPool):
+    """Tells apart a connection that could not be had from one that was lost in use."""
+
+    connect_s: float = 0.0
+    """Within so many seconds a connection is there, and greeted."""
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        """Raise NotConnectedError if none can be had."""
+        try:
+            async with asyncio.timeout(self.connect_s):
+                return await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
+        except (exceptions.AuthenticationError, exceptions.BusyLoadingError):
+            raise
+        except (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError) as error:
+            raise NotConnectedError(str(error)) from error
+
+
+class SingleRedis(Redis):
+    """A Redis with one timer for a command and its answer.
+
+    redis-py makes a task to write a command with a timeout, and a timer to read; it measures each
+    for an observer that is not there. Together that cost as much as all the rest.
+    """
+
+    answer_s: float = 0.0
+    """Within so many seconds a command is sent and answered."""
+
+    @classmethod
+    def at(cls, url: str, *, timeout_s: float, max_connections: int) -> SingleRedis:
+        """Take a redis://, rediss:// or unix:// URL; ValueError for any other."""
+        pool = Pool.from_url(
+            url,
+            retry=never(),
+            socket_connect_timeout=timeout_s,
+            max_connections=max_connections,
+            protocol=2,
+        )
+        pool.connect_s = timeout_s
+        client = cls.from_pool(pool)
+        client.answer_s = timeout_s
+        return client
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command; its answer."""
+        pool = self.connection_pool
+        connection = await pool.get_connection()
+        try:
+            async with asyncio.timeout(self.answer_s):
+                await connection.send_packed_command(connection.pack_command(*args))
+                return await self.parse_response(connection, args[0], **options)
+        except TimeoutError as error:
+            raise exceptions.TimeoutError("no answer in time") from error
+        except _DROPPED:
+            await connection.disconnect()
+            raise
+        finally:
+            await pool.release(connection)
