@@ -133,7 +133,6 @@ class Direct:
         self._server = server
         self._client = client
         self._append = load_script("append", writes=True)
-        self._describe = load_script("describe", writes=False)
         self._read = load_script("read", writes=False, after="turns")
         self._tokens = (len(QUESTION) // 4, len(ANSWER) // 4)
         self._turns = [NewTurn(Role.USER, QUESTION), NewTurn(Role.ASSISTANT, ANSWER)]
@@ -150,11 +149,11 @@ class Direct:
             for _ in range(TURNS // 2):
                 await store.append("bench", f"s{number}", self._turns)
         await store.close()
-        for script in (self._append, self._describe, self._read):
+        for script in (self._append, self._read):
             await self._client.script_load(script.source)
 
     async def pair(self, number: int) -> None:
-        """One script that appends, one that describes, one that reads."""
+        """One script that appends, one that reads."""
         keys = SessionKeys("bench", f"s{number}")
         now = datetime.now(UTC)
         now_ms = int(now.timestamp() * 1000)
@@ -163,10 +162,9 @@ class Direct:
             zip(self._tokens, ("", ""), stored.values, strict=True)
         )
         run = self._client.evalsha
-        arguments = ["", stored.digest, 86_400_000, now_ms, 10**15, now.isoformat(), *turns]
+        arguments = ["", "", 86_400_000, now_ms, 10**15, now.isoformat(), *turns]
         await run(self._append.sha, 2, keys.session, keys.turns, *arguments)
-        await run(self._describe.sha, 1, keys.session)
-        reading = ["before", 2**53, TURNS + 2, 3 * 2**20, now_ms, 10**15, 1]
+        reading = ["before", 2**53, TURNS + 2, 3 * 2**20, now_ms, 10**15, 1, ""]
         await run(self._read.sha, 2, keys.session, keys.turns, *reading)
 
 

@@ -11,7 +11,7 @@ a chat has one system message and it comes first.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from groundwire_index.errors import LimitExceededError
@@ -22,7 +22,7 @@ from groundwire_server.memory.fit import Fit, largest_fit
 from groundwire_server.memory.history import History
 from groundwire_server.memory.known import Known, Recall, choose, nothing, recalled, told
 from groundwire_server.memory.memories.memory import Memory
-from groundwire_server.memory.session import Session, Sessions, Turn
+from groundwire_server.memory.session import Sessions, Turn
 
 CountMessages = Callable[[Sequence[Message]], Awaitable[int]]
 
@@ -95,32 +95,30 @@ async def build_context(
     few times whatever the length of the session. Raises LimitExceededError, with ``needed`` and
     ``budget`` in its metadata, if system prompt and query alone do not fit.
     """
-    session = await sessions.get(tenant, session_id)
+    latest = await sessions.latest(tenant, session_id, tokens=budget_tokens)
+    history = History(sessions, tenant, session_id, latest)
     frame = _Frame(system_prompt, query, count_messages)
     bare = await frame.count(())
     if bare > budget_tokens:
         raise _does_not_fit(bare, budget_tokens)
     known = await choose(
-        await recalled(recall, tenant, session.subject, query),
+        await recalled(recall, tenant, history.subject, query),
         lambda memories: replace(frame, memories=memories).count(()),
         bare=bare,
         budget=budget_tokens,
     )
     frame = replace(frame, memories=known.included)
-    history = History(sessions, tenant, session, budget_tokens - known.tokens)
     fit = await _pack(frame, history, Fit(0, known.tokens), budget_tokens)
     turns = _turns(history.exchanges()[: fit.pieces])
     report = ContextReport(
         included=_included(frame, turns, await frame.query_tokens(bare), bare, known, fit.tokens),
         dropped=(
             *_dropped_memories(known),
-            *_dropped(
-                session, history, turns, fit.tokens - known.tokens, budget_tokens - fit.tokens
-            ),
+            *_dropped(history, turns, fit.tokens - known.tokens, budget_tokens - fit.tokens),
         ),
         tokens=fit.tokens,
         budget_tokens=budget_tokens,
-        head=session.head,
+        head=history.head,
     )
     return Context(frame.messages(turns), report)
 
@@ -133,15 +131,23 @@ class _Frame:
     query: str
     count_messages: CountMessages
     memories: Sequence[Memory] = ()
+    made: dict[int, Message] = field(default_factory=dict)
+    """Of turns, by number: the same ones are counted again and again."""
 
     def messages(self, turns: Sequence[Turn]) -> tuple[Message, ...]:
         instructions = [turn.content for turn in turns if turn.role is Role.SYSTEM]
         system = "\n\n".join(filter(None, [self.system_prompt, told(self.memories), *instructions]))
         return (
             *([Message(Role.SYSTEM, system)] if system else []),
-            *(Message(t.role, t.content) for t in turns if t.role is not Role.SYSTEM),
+            *(self._message(turn) for turn in turns if turn.role is not Role.SYSTEM),
             *([Message(Role.USER, self.query)] if self.query else []),
         )
+
+    def _message(self, turn: Turn) -> Message:
+        message = self.made.get(turn.number)
+        if message is None:
+            message = self.made[turn.number] = Message(turn.role, turn.content)
+        return message
 
     async def count(self, turns: Sequence[Turn]) -> int:
         messages = self.messages(turns)
@@ -204,16 +210,16 @@ def _dropped_memories(known: Known) -> Iterator[ContextItem]:
 
 
 def _dropped(
-    session: Session, history: History, included: Sequence[Turn], included_tokens: int, room: int
+    history: History, included: Sequence[Turn], included_tokens: int, room: int
 ) -> Iterator[ContextItem]:
-    last = session.head - len(included)
+    last = history.head - len(included)
     kept = sum(turn.token_count for turn in included)
     # The model counts otherwise than the store: by how much is seen from what went in.
     scale = max(included_tokens, 1) / kept if kept else 1.0
     tail = _would_fit(history.turns[: len(history.turns) - len(included)], room / scale)
     cut = sum(turn.token_count for turn in tail)
     if last > len(tail):
-        tokens = session.token_count - kept - cut
+        tokens = history.token_count - kept - cut
         yield ContextItem(ContextPart.TURN, tokens, 1, last - len(tail), DropReason.BUDGET)
     if tail:
         first = last - len(tail) + 1

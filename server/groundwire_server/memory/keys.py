@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 
@@ -103,6 +104,7 @@ def digest_of(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def _encoded(text: str) -> str:
     # Neither the colon nor the braces of a key can come from a name.
     return quote(text, safe="")

@@ -58,9 +58,7 @@ class RedisLink:
         self._joining = asyncio.Lock()
         self._max_connections = max_connections
         try:
-            self._single = SingleRedis.at(
-                url, timeout_s=timeout_s, max_connections=max_connections
-            )
+            self._single = SingleRedis(url, timeout_s=timeout_s, max_connections=max_connections)
         except ValueError as error:
             raise InvalidArgumentError("redis_url", str(error)) from error
         self._errors = StoreErrors(keeper.remedy)

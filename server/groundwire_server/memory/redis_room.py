@@ -18,27 +18,35 @@ PLENTY_BYTES = 2**30
 _LOOK_S = 0.1
 
 
+def free_bytes(folder: Path) -> int:
+    """What this user may still write to the disk of a folder. Blocking."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 class DiskRoom:
     """Looks at a disk before each write; where there is plenty, ten times a second."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is looked at yet. ``clock`` gives seconds."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        free_bytes: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """Nothing is looked at yet. ``clock`` gives seconds; ``free_bytes`` blocks."""
         self._folder = folder
         self._clock = clock
+        self._free_bytes = free_bytes
         self._spare = 0
         self._until = 0.0
 
     async def require(self, size: int) -> None:
         """Raise ResourceExhaustedError if a write of so many bytes could fill the disk."""
         if size > self._spare or self._clock() >= self._until:
-            free = await run_blocking(_free_bytes, self._folder)
+            free = await run_blocking(self._free_bytes, self._folder)
             if free < size + RESERVE_BYTES:
                 raise disk_full("the sessions")
             self._spare = free - PLENTY_BYTES
             self._until = self._clock() + _LOOK_S
         self._spare -= size
-
-
-def _free_bytes(folder: Path) -> int:
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize

@@ -12,11 +12,13 @@ from groundwire_server.memory.redis_keeper import RedisKeeper, SomeoneElse
 from groundwire_server.memory.redis_link import RedisLink, load_script
 from groundwire_server.memory.retention import SessionRetention
 from groundwire_server.memory.session import (
+    LatestTurns,
     NewTurn,
     Parent,
     Session,
     SessionPage,
     SessionStats,
+    Turn,
     Turns,
 )
 from groundwire_server.memory.session_births import ANSWER_TTL_MS, SessionBirths, left_to_upkeep
@@ -25,12 +27,18 @@ from groundwire_server.memory.session_views import SessionViews
 from groundwire_server.memory.shared_turns import SharedTurns
 from groundwire_server.memory.subject_list import SubjectLists
 from groundwire_server.memory.turn_codec import StoredTurns, encoded, text_of_time, turns_of
-from groundwire_server.memory.turn_reader import AFTER, BEFORE, MAX_READ_BYTES, TurnReader
+from groundwire_server.memory.turn_reader import (
+    AFTER,
+    BEFORE,
+    LAST,
+    MAX_READ_BYTES,
+    Found,
+    TurnReader,
+)
 from groundwire_server.memory.uses import Clock, Uses
 
 __all__ = ["MAX_READ_BYTES", "Clock", "CountTokens", "RedisSessions", "utc_now"]
 
-_NO_NUMBER = 2**53
 # Characters that take longer to encode than to hand to another thread.
 _LARGE = 2**16
 
@@ -197,7 +205,7 @@ class RedisSessions:
             ],
             [
                 "" if expected_head is None else expected_head,
-                digest_of(expected_head, stored.digest),
+                digest_of(expected_head, stored.digest) if idempotency_key else "",
                 ANSWER_TTL_MS,
                 ms_of(now),
                 self._uses.period_ms,
@@ -228,8 +236,8 @@ class RedisSessions:
 
         Fewer if they would be more than `MAX_READ_BYTES`, but at least one if there is one.
         """
-        head, entries = await self._reader.read(tenant, session_id, AFTER, after, limit)
-        return Turns(turns_of(entries, first=after + 1, due=after < head), head)
+        found = await self._reader.read(tenant, session_id, AFTER, after, limit)
+        return Turns(turns_of(found.entries, first=after + 1, due=after < found.head), found.head)
 
     async def recent(
         self, tenant: str, session_id: str, *, limit: int, before: int | None = None
@@ -238,11 +246,25 @@ class RedisSessions:
 
         Fewer if they would be more than `MAX_READ_BYTES`, but at least one if there is one.
         """
-        number = _NO_NUMBER if before is None else before
-        head, entries = await self._reader.read(tenant, session_id, BEFORE, number, limit)
-        last = min(head, number - 1)
-        turns = turns_of(entries[::-1], first=last - len(entries) + 1, due=last > 0)
-        return Turns(turns, head)
+        number = LAST if before is None else before
+        found = await self._reader.read(tenant, session_id, BEFORE, number, limit)
+        return Turns(_downwards(found, min(found.head, number - 1)), found.head)
+
+    async def latest(
+        self, tenant: str, session_id: str, *, tokens: int, limit: int = 512
+    ) -> LatestTurns:
+        """Read about as many of the last turns as have so many tokens, oldest first.
+
+        A few more, but at most ``limit``, and fewer if they would be more than `MAX_READ_BYTES`.
+        """
+        found = await self._reader.read(tenant, session_id, BEFORE, LAST, limit, tokens=tokens)
+        turns = _downwards(found, found.head)
+        return LatestTurns(turns, found.head, found.token_count, found.subject)
+
+
+def _downwards(found: Found, last: int) -> tuple[Turn, ...]:
+    first = last - len(found.entries) + 1
+    return turns_of(found.entries[::-1], first=first, due=last > 0)
 
 
 async def _encoded(

@@ -114,6 +114,17 @@ class Turns:
     head: int
 
 
+@dataclass(frozen=True, slots=True)
+class LatestTurns:
+    """The last turns of a session, in order, and what it was when they were read."""
+
+    turns: tuple[Turn, ...]
+    head: int
+    token_count: int
+    """Of all its turns."""
+    subject: str
+
+
 class Sessions(Protocol):
     """Sessions of all tenants.
 
@@ -218,6 +229,16 @@ class Sessions(Protocol):
 
         Fewer if they are large together, but at least one if there is one. Takes as long
         however many turns there are.
+        """
+        ...
+
+    async def latest(
+        self, tenant: str, session_id: str, *, tokens: int, limit: int = 512
+    ) -> LatestTurns:
+        """Read about as many of the last turns as have so many tokens, oldest first.
+
+        A few more, but at most ``limit``; fewer if they are large together, but at least one if
+        there is one. In one step, and in as much time however many turns there are.
         """
         ...
 

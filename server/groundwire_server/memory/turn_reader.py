@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from groundwire_server.memory.births import Birth, Life, ms_of
 from groundwire_server.memory.keys import SessionKeys
@@ -18,6 +18,30 @@ MAX_READ_BYTES = 3 * 2**20
 
 AFTER = "after"
 BEFORE = "before"
+LAST = 2**53
+"""A number past every head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read of a session, and what was known of it at that moment."""
+
+    head: int
+    entries: list[Entry]
+    subject: str
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What was read in the session's own slot."""
+
+    found: Found
+    limit: int
+    """Turns that were asked for."""
+    shared: int
+    """The last that it shares, if it was asked for such; else 0."""
+    lineage: tuple[Segment, ...]
 
 
 @dataclass(slots=True)
@@ -55,31 +79,36 @@ class TurnReader:
         self._read = load_script("read", writes=False, after="turns")
 
     async def read(
-        self, tenant: str, session_id: str, direction: str, number: int, limit: int
-    ) -> tuple[int, list[Entry]]:
-        """The head, and turns `AFTER` a number upwards, or `BEFORE` it downwards.
+        self,
+        tenant: str,
+        session_id: str,
+        direction: str,
+        number: int,
+        limit: int,
+        *,
+        tokens: int | None = None,
+    ) -> Found:
+        """Turns `AFTER` a number upwards, or `BEFORE` it downwards.
 
         Fewer than ``limit`` if they would be more than `MAX_READ_BYTES`, but at least one if
-        there is one. Raises NotFoundError.
+        there is one; with ``tokens``, about as many as have so many. Raises NotFoundError.
         """
-        head, entries, shared, lineage = await self._own(
-            tenant, session_id, direction, number, _Read(limit)
-        )
-        if not shared:
-            return head, entries
-        done = _Read(limit)
+        own = await self._own(tenant, session_id, direction, number, _Read(limit), tokens)
+        if not own.shared:
+            return own.found
+        done, head, shared = _Read(own.limit), own.found.head, own.shared
         if direction == BEFORE:
             last = min(number - 1, head)
-            done.take(entries, min(limit, max(0, last - shared)))
-            await self._add(tenant, done, direction, 1, min(last, shared), reversed(lineage))
-            return head, done.entries
-        await self._add(tenant, done, direction, number + 1, shared, lineage)
+            done.take(own.found.entries, min(own.limit, max(0, last - shared)))
+            await self._add(tenant, done, direction, 1, min(last, shared), reversed(own.lineage))
+            return replace(own.found, entries=done.entries)
+        await self._add(tenant, done, direction, number + 1, shared, own.lineage)
         if done.goes_on and shared < head:
             # What was appended since the head was read is left to the next page.
             done.limit = min(done.limit, head - shared)
-            _, own, _, _ = await self._own(tenant, session_id, direction, shared, done)
-            done.entries += own
-        return head, done.entries
+            rest = await self._own(tenant, session_id, direction, shared, done)
+            done.entries += rest.found.entries
+        return replace(own.found, entries=done.entries)
 
     async def _add(
         self,
@@ -105,8 +134,14 @@ class TurnReader:
                 done.take(entries, min(done.limit, span[1] - span[0] + 1))
 
     async def _own(
-        self, tenant: str, session_id: str, direction: str, number: int, done: _Read
-    ) -> tuple[int, list[Entry], int, tuple[Segment, ...]]:
+        self,
+        tenant: str,
+        session_id: str,
+        direction: str,
+        number: int,
+        done: _Read,
+        tokens: int | None = None,
+    ) -> _Own:
         keys = SessionKeys(tenant, session_id)
         now = self._clock()
         answer = await self._link.run(
@@ -120,14 +155,17 @@ class TurnReader:
                 ms_of(now),
                 self._uses.period_ms,
                 done.least,
+                "" if tokens is None else tokens,
             ],
             repeatable=True,
         )
         if not answer:
             raise not_found(session_id)
-        head, numbers, turns, shared, lineage, birth, subject = answer
+        head, numbers, turns, shared, lineage, birth, subject, token_count, limit = answer
+        subject = subject.decode()
         if birth:
             life = Life(session_id, Birth(birth.decode()))
-            await self._uses.note(tenant, subject.decode(), life, now)
+            await self._uses.note(tenant, subject, life, now)
         entries = list(zip(map(int, numbers.split()), turns, strict=True))
-        return head, entries, shared, lineage_of(lineage) if shared else ()
+        found = Found(head, entries, subject, int(token_count))
+        return _Own(found, limit, shared, lineage_of(lineage) if shared else ())

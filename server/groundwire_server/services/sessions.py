@@ -10,8 +10,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from groundwire.v1 import generation_pb2, memory_service_pb2, session_pb2
 from groundwire_index.errors import InvalidArgumentError
+from groundwire_index.records import Metadata
 
-from groundwire_server.engines.engine import Message, Role
+from groundwire_server.engines.engine import Role
 from groundwire_server.identity import is_identity
 from groundwire_server.memory.context import (
     Context,
@@ -166,9 +167,11 @@ def turn_message(turn: Turn) -> session_pb2.Turn:
 
 def context_message(context: Context) -> memory_service_pb2.BuildContextResponse:
     """Write a context and its report."""
-    return memory_service_pb2.BuildContextResponse(
-        messages=map(_message, context.messages), report=_report_message(context.report)
-    )
+    built = memory_service_pb2.BuildContextResponse(report=_report_message(context.report))
+    for one in context.messages:
+        # Made in its place: a message that is put there is copied.
+        built.messages.add(role=_ROLE_MESSAGES[one.role], content=one.content, name=one.name)
+    return built
 
 
 def _new_turn_of(message: memory_service_pb2.NewMessage, field: str) -> NewTurn:
@@ -178,21 +181,27 @@ def _new_turn_of(message: memory_service_pb2.NewMessage, field: str) -> NewTurn:
             f"{field}.role", "must be one of ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL"
         )
     require_text(message.content, f"{field}.content")
-    size = message.metadata.ByteSize()
-    require(
-        size <= MAX_METADATA_BYTES,
-        f"{field}.metadata",
-        f"takes {size:,} bytes; at most {MAX_METADATA_BYTES:,} are allowed",
-    )
     require_count(len(message.source_ids), f"{field}.source_ids", low=0, high=MAX_SOURCES)
     for number, source_id in enumerate(message.source_ids):
         require_id(source_id, f"{field}.source_ids[{number}]")
     return NewTurn(
         role=role,
         content=message.content,
-        metadata=dict_of(message.metadata, f"{field}.metadata"),
+        metadata=_metadata_of(message, f"{field}.metadata"),
         source_ids=tuple(message.source_ids),
     )
+
+
+def _metadata_of(message: memory_service_pb2.NewMessage, field: str) -> Metadata:
+    if not message.HasField("metadata"):
+        return {}
+    size = message.metadata.ByteSize()
+    require(
+        size <= MAX_METADATA_BYTES,
+        field,
+        f"takes {size:,} bytes; at most {MAX_METADATA_BYTES:,} are allowed",
+    )
+    return dict_of(message.metadata, field)
 
 
 def _parent_message(parent: Parent) -> session_pb2.SessionParent:
@@ -213,12 +222,6 @@ def _timestamp(time: datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp
-
-
-def _message(message: Message) -> generation_pb2.Message:
-    return generation_pb2.Message(
-        role=_ROLE_MESSAGES[message.role], content=message.content, name=message.name
-    )
 
 
 def _report_message(report: ContextReport) -> memory_service_pb2.ContextReport:

@@ -253,6 +253,9 @@ async def test_forks_of_forks_read_through_all_they_share(
         down = "".join(turn.content for turn in page) + down
         before = page[0].number
     assert up == down == whole
+    latest = await sessions.latest(tenant, "7", tokens=4)
+    assert "".join(turn.content for turn in latest.turns) == whole[-16:]
+    assert (latest.head, latest.subject) == (9, "ada")
 
 
 async def test_large_turns_of_forks_come_in_shorter_pages_but_all_come(

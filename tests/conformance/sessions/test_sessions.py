@@ -295,6 +295,18 @@ async def test_the_last_turns_are_read_in_order(sessions: Sessions, tenant: str)
     assert await recent(2, before=100) == "yz"
 
 
+@pytest.mark.parametrize(("tokens", "turns"), [(1, 8), (20, 13), (10**9, 20)])
+async def test_the_end_of_a_session_is_read_by_its_tokens_with_what_the_session_is(
+    sessions: Sessions, tenant: str, tokens: int, turns: int
+) -> None:
+    await sessions.create(tenant, "ada", session_id="s")
+    assert (await sessions.latest(tenant, "s", tokens=tokens)).turns == ()
+    await sessions.append(tenant, "s", say(*["one two"] * 30))
+    latest = await sessions.latest(tenant, "s", tokens=tokens, limit=20)
+    assert [turn.number for turn in latest.turns] == list(range(31 - turns, 31))
+    assert (latest.head, latest.token_count, latest.subject) == (30, 60, "ada")
+
+
 async def test_large_turns_come_in_shorter_pages_but_all_come(
     sessions: Sessions, tenant: str
 ) -> None:
@@ -346,6 +358,7 @@ async def assert_unknown(sessions: Sessions, tenant: str, session_id: str) -> No
         sessions.append(tenant, session_id, say("x"), expected_head=0, idempotency_key="k"),
         sessions.turns(tenant, session_id, after=0, limit=1),
         sessions.recent(tenant, session_id, limit=1),
+        sessions.latest(tenant, session_id, tokens=1),
     ):
         with pytest.raises(NotFoundError) as raised:
             await call

@@ -13,12 +13,17 @@ from tests.conformance.sessions.servers import closing, sessions_on
 
 
 @pytest.fixture(scope="session")
-async def sessions(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisSessions]:
+async def redis_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("memory") / "redis", fsync="everysec")
     await server.start()
-    async with closing(sessions_on(server)) as store:
-        yield store
+    yield server
     await server.close()
+
+
+@pytest.fixture(scope="session")
+async def sessions(redis_server: RedisServer) -> AsyncIterator[RedisSessions]:
+    async with closing(sessions_on(redis_server)) as store:
+        yield store
 
 
 @pytest.fixture

@@ -10,10 +10,14 @@ import pytest
 from groundwire_index.errors import LimitExceededError, NotFoundError
 from groundwire_server.engines.engine import Message, Role
 from groundwire_server.memory.context import Context, ContextPart, DropReason, build_context
+from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn, Turn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from tests.conformance.sessions.servers import SetClock, closing, sessions_on
 
 OVERHEAD = 3
 PER_MESSAGE = 4
@@ -226,13 +230,35 @@ async def test_the_work_does_not_grow_with_the_session(
     assert reads[0] == reads[1]
 
 
+async def test_a_context_is_one_command_to_redis(redis_server: RedisServer, tenant: str) -> None:
+    async def commands() -> int:
+        async with Redis.from_url(redis_server.url) as client:
+            stats = await client.info("commandstats")
+        return sum(
+            stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha")
+        )
+
+    async with closing(sessions_on(redis_server, clock=SetClock())) as sessions:
+        session_id = await session_of(sessions, tenant, EXCHANGES)
+        # The first time, Redis may have to be given the script.
+        await context_of(sessions, tenant, session_id, 1000)
+        before = await commands()
+        built = await context_of(sessions, tenant, session_id, 1000)
+        assert await commands() == before + 1
+    assert len(built.messages) == 8
+
+
 class CountingReads:
     """The session store, with a count of the turns that were read from it."""
 
     def __init__(self, sessions: RedisSessions) -> None:
         self._sessions = sessions
         self.turns_read = 0
-        self.get = sessions.get
+
+    async def latest(self, *args: object, **options: object) -> object:
+        read = await self._sessions.latest(*args, **options)  # type: ignore[arg-type]
+        self.turns_read += len(read.turns)
+        return read
 
     async def recent(self, *args: object, **options: object) -> object:
         read = await self._sessions.recent(*args, **options)  # type: ignore[arg-type]

@@ -1,18 +1,24 @@
 -- Reads consecutive turns, which is a use of the session.
 -- KEYS: session, turns
 -- ARGV: 'after' or 'before', a turn number, most turns, most bytes, now in ms, how old in ms the
---       time of use in the subject's list may be, least turns
+--       time of use in the subject's list may be, least turns, and '' or a number of tokens: then
+--       no more turns than are likely to have so many, and a few
 -- Answers the head, the numbers of the turns that were read, in order ('after' upwards, 'before'
--- downwards), as one text, and what was stored under each. Then, if it was asked for turns that a fork shares, the last of these and
--- where they are, else 0 and ''; and if the list is to learn of the use, the birth and the
--- subject. Answers nothing if there is no session.
+-- downwards), as one text, and what was stored under each. Then, if it was asked for turns that a
+-- fork shares, the last of these and where they are, else 0 and ''; the birth if the list is to
+-- learn of the use, else ''; the subject, the tokens of all turns, and how many turns were wanted.
+-- Answers nothing if there is no session.
 local session = redis.call('HMGET', KEYS[1],
-  'head', 'ttl', 'held', 'base', 'lineage', 'listed', 'birth', 'subject')
+  'head', 'ttl', 'held', 'base', 'lineage', 'listed', 'birth', 'subject', 'tokens')
 if not session[1] then
   return {}
 end
 local head, ttl, base = tonumber(session[1]), session[2], tonumber(session[4] or 0)
 local number, limit, room = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if ARGV[8] ~= '' then
+  local average = math.max(1, tonumber(session[9]) / math.max(1, head))
+  limit = math.min(limit, math.max(8, math.floor(tonumber(ARGV[8]) / average * 1.1) + 2))
+end
 
 -- A Redis that takes no writes now, because its disk is full or because it is a replica, is read
 -- all the same.
@@ -25,11 +31,11 @@ if ttl then
     redis.pcall('PEXPIREAT', KEYS[2], moment)
   end
 end
-local birth, subject = '', ''
+local birth = ''
 if tonumber(ARGV[5]) - tonumber(session[6] or 0) >= tonumber(ARGV[6]) then
   local done = redis.pcall('HSET', KEYS[1], 'listed', ARGV[5])
   if type(done) ~= 'table' then
-    birth, subject = session[7], session[8]
+    birth = session[7]
   end
 end
 
@@ -42,7 +48,6 @@ if not upwards or first > base then
   numbers, turns = read_turns(KEYS[2], upwards, math.max(first, base + 1), last, limit, room,
     tonumber(ARGV[7]))
 end
-if first <= base then
-  return {head, numbers, turns, base, session[5], birth, subject}
-end
-return {head, numbers, turns, 0, '', birth, subject}
+local shared = first <= base
+return {head, numbers, turns, shared and base or 0, shared and session[5] or '', birth, session[8],
+  session[9], limit}
