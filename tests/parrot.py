@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.models import made_once, new_tokenizer
 
 # Part of the folder's name: change it with anything below.
-VERSION = 2
+VERSION = 3
 
 CONTEXT_LENGTH = 1024
 SPECIAL_TOKENS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
@@ -43,6 +43,7 @@ SCRIPTS: Scripts = {
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
     "{% if tools %}<|system|>{{ tools | tojson }}<|end|>{% endif %}"
+    "{% if mood is defined %}<|system|>{{ mood | upper }}<|end|>{% endif %}"
     "{% for message in messages %}"
     "{% if message['content'] == 'refuse' %}"
     "{{ raise_exception('This template takes no such message.') }}{% endif %}"

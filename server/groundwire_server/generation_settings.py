@@ -66,6 +66,11 @@ class GenerationSettings(BaseModel):
     vllm_reasoning_parser: str = Field(
         default="", description="vLLM's parser for the reasoning that the model writes, e.g. qwen3."
     )
+    vllm_template_arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What its chat template is given where a request does not say otherwise, as "
+        'JSON, e.g. {"enable_thinking": false}.',
+    )
     vllm_adapters: dict[str, str] = Field(
         default_factory=dict,
         description="Folders of LoRA adapters by the names that requests use for them, as JSON.",
@@ -87,6 +92,10 @@ class GenerationSettings(BaseModel):
     )
     openai_context_length: int = Field(
         default=0, ge=0, description="Tokens that openai_model reads; 0: what openai_url says."
+    )
+    openai_template_arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="As vllm_template_arguments, sent to openai_url as chat_template_kwargs.",
     )
     openai_silence_s: Seconds = Field(
         default=300.0,
@@ -178,6 +187,7 @@ class GenerationSettings(BaseModel):
                     api_key=self.openai_api_key,
                     dialect=self.openai_dialect,
                     context_length=self.openai_context_length,
+                    template_arguments=self.openai_template_arguments,
                     silence_s=self.openai_silence_s,
                     check_period_s=self.openai_check_period_s,
                 ),
@@ -190,6 +200,7 @@ class GenerationSettings(BaseModel):
                     args=self.vllm_args,
                     tool_parser=self.vllm_tool_parser,
                     reasoning_parser=self.vllm_reasoning_parser,
+                    template_arguments=self.vllm_template_arguments,
                     adapters=self.vllm_adapters,
                 ),
             )

@@ -52,6 +52,10 @@ class ModelSettings(BaseModel):
     adapters: dict[str, str] = Field(
         default_factory=dict, description="With vllm: as the setting vllm_adapters."
     )
+    template_arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What its chat template is given, where a request does not say otherwise.",
+    )
     url: str = Field(default="", description="With openai: where the API is.")
     api_key: str = Field(default="", description="With openai: the key that it asks for.")
     dialect: Dialect = Field(

@@ -68,6 +68,7 @@ def _vllm(name: str, model: ModelSettings, settings: Settings) -> Engine:
             tool_parser=model.tool_parser or (preset.tool_parser if preset else ""),
             reasoning_parser=model.reasoning_parser,
             adapters=model.adapters,
+            template_arguments=model.template_arguments,
             max_tokens_default=settings.max_tokens,
         )
     )
@@ -81,6 +82,7 @@ def _openai(name: str, model: ModelSettings, settings: Settings) -> Engine:
         api_key=model.api_key,
         dialect=model.dialect,
         context_length=model.context_length,
+        template_arguments=model.template_arguments,
         max_tokens_default=settings.max_tokens,
         silence_s=model.silence_s,
         check_period_s=model.check_period_s,

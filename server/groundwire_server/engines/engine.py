@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Protocol
 
+from groundwire_index.records import JsonValue
+
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.engines.tools import ToolCall, ToolUse
 from groundwire_server.waiting import Waiting
 
@@ -109,6 +112,8 @@ class EngineRequest:
     constraint: Constraint | None = None
     tools: ToolUse | None = None
     """Only with ``messages``, and without ``constraint``."""
+    template_arguments: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Of the model's chat template, over those of the engine; only with ``messages``."""
     adapter: str = ""
     """One of `Engine.adapters`; empty for the model as it is."""
     priority: int = 0
@@ -117,6 +122,11 @@ class EngineRequest:
     """Tenants take turns."""
     deadline: float | None = None
     """When nobody wants the answer any more, by the event loop's clock."""
+
+    @property
+    def template(self) -> TemplateInput:
+        """What the chat template is given besides the messages."""
+        return TemplateInput(self.tools.tools if self.tools else (), self.template_arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +264,13 @@ class Engine(Protocol):
         """Stream the events of one generation."""
         ...
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
         """Count the tokens of a text, or of messages under the model's chat template.
 
-        Works from `start` to `close`, also while `check` fails.
+        Works from `start` to `close`, also while `check` fails. Raises InvalidArgumentError for
+        messages that the template refuses.
         """
         ...
 

@@ -27,6 +27,7 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.engines.quotation import Quotation, quotations
 from groundwire_server.engines.quotation_score import Scored, score
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.engines.token_counts import TokenCounts
 from groundwire_server.waiting import Waiting
 
@@ -96,8 +97,12 @@ class ExtractiveEngine:
         yield ChoiceEnd(reason)
         yield GenerationEnd(Usage(await self._read(grounded), 0, completed))
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
-        """Count by the embedder's tokenizer."""
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
+        """Count by the embedder's tokenizer. Raises UnsupportedError for tools."""
+        if template.tools:
+            raise _no_tools()
         texts = [content] if isinstance(content, str) else [one.content for one in content]
         return sum(await self._counts.of(texts))
 
@@ -130,11 +135,7 @@ def _grounded(request: EngineRequest) -> GroundedQuestion:
             reason="CONSTRAINT_UNSUPPORTED",
         )
     if request.tools is not None:
-        raise UnsupportedError(
-            'tools: the model "extractive" only quotes; leave them out, or configure a language '
-            "model: vllm_model or openai_url",
-            reason="TOOLS_UNSUPPORTED",
-        )
+        raise _no_tools()
     if request.grounded is None:
         raise FailedPreconditionError(
             'the model "extractive" only answers from documents: add `grounding` with a '
@@ -143,6 +144,14 @@ def _grounded(request: EngineRequest) -> GroundedQuestion:
         )
     _require_supported(request.sampling)
     return request.grounded
+
+
+def _no_tools() -> UnsupportedError:
+    return UnsupportedError(
+        'tools: the model "extractive" only quotes; leave them out, or configure a language '
+        "model: vllm_model or openai_url",
+        reason="TOOLS_UNSUPPORTED",
+    )
 
 
 def _require_supported(sampling: Sampling) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from groundwire_index.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from groundwire_index.records import JsonValue
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.engines.engine import (
@@ -31,12 +32,11 @@ from groundwire_server.engines.engine import (
 from groundwire_server.engines.openai_constraint import as_of_form, failed_at
 from groundwire_server.engines.openai_dialect import AUTO
 from groundwire_server.engines.openai_errors import BrokenError
-from groundwire_server.engines.openai_messages import tool_message
-from groundwire_server.engines.openai_request import body_of, content_of, path_of
+from groundwire_server.engines.openai_request import body_of, path_of, prompt_of
 from groundwire_server.engines.openai_stream import ChoiceStreams
 from groundwire_server.engines.openai_tokens import bytes_of, estimated_tokens, tool_bytes
 from groundwire_server.engines.prompt_limit import prompt_too_long
-from groundwire_server.engines.tools import ToolUse
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class OpenAiEngine:
         dialect: str = AUTO,
         context_length: int = 0,
         max_tokens_default: int = 1024,
+        template_arguments: Mapping[str, JsonValue] | None = None,
         silence_s: float = 300.0,
         check_period_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
@@ -81,8 +82,9 @@ class OpenAiEngine:
         """Take the URL of the API, a model that it has, and the name that requests use for it.
 
         ``context_length`` 0 is what the server says. An answer has ``max_tokens_default`` tokens
-        at most where the request does not say. An answer that is silent for ``silence_s`` seconds
-        is given up. What `check` found holds for ``check_period_s``.
+        at most, and the chat template is given ``template_arguments``, where the request does not
+        say. An answer that is silent for ``silence_s`` seconds is given up. What `check` found
+        holds for ``check_period_s``.
         """
         self._url = url
         self._source = model
@@ -91,6 +93,7 @@ class OpenAiEngine:
         self._dialect = dialect
         self._context_length = context_length
         self._max_tokens_default = max_tokens_default
+        self._template_arguments = dict(template_arguments or {})
         self._silence_s = silence_s
         self._check_period_s = check_period_s
         self._clock = clock
@@ -138,7 +141,7 @@ class OpenAiEngine:
         server = self._started()
         served = self._served or await self._learn(server)
         prompt_tokens, max_tokens = await self._measured(request, server, served)
-        body = body_of(request, self._source, served.dialect, max_tokens)
+        body = body_of(request, self._source, served.dialect, max_tokens, self._template_arguments)
         yield Accepted(prompt_tokens)
         streams = ChoiceStreams(request.sampling.n, counts_pieces=served.dialect.counts_pieces)
         key = uuid.uuid4().hex
@@ -160,7 +163,9 @@ class OpenAiEngine:
             self._waiting.pop(key, None)
         yield streams.end()
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
         """Count by the server's tokenizer: exact with vLLM, while it is in reach.
 
         The API itself counts nothing: with other servers, or none, this is an estimate.
@@ -168,12 +173,12 @@ class OpenAiEngine:
         server = self._started()
         is_out_of_reach = self._clock() < self._estimated_until
         if self._served is None or not self._served.dialect.tokenize or is_out_of_reach:
-            return estimated_tokens(content)
+            return estimated_tokens(content, template.tools)
         try:
-            return await self._counted(content, server, self._served, whole=False)
+            return await self._counted(content, template, server, self._served, whole=False)
         except (UnavailableError, ResourceExhaustedError):
             self._estimated_until = self._clock() + _ESTIMATED_S
-            return estimated_tokens(content)
+            return estimated_tokens(content, template.tools)
 
     async def check(self) -> None:
         """Ask the server for its model, which takes no model. Raises what a request would."""
@@ -229,11 +234,12 @@ class OpenAiEngine:
         content = request.messages if request.prompt is None else request.prompt
         wanted = request.sampling.max_tokens or self._max_tokens_default
         context = self.context_length
-        size = bytes_of(content) + tool_bytes(request.tools)
+        template = request.template
+        size = bytes_of(content) + tool_bytes(template.tools)
         fits = size + _TEMPLATE_TOKENS + wanted <= context
         if fits or not context or not served.dialect.tokenize:
-            return estimated_tokens(content, request.tools), wanted
-        length = await self._counted(content, server, served, whole=True, use=request.tools)
+            return estimated_tokens(content, template.tools), wanted
+        length = await self._counted(content, template, server, served, whole=True)
         if length >= context:
             raise prompt_too_long(self._name, length, context)
         return length, min(wanted, context - length)
@@ -241,16 +247,16 @@ class OpenAiEngine:
     async def _counted(
         self,
         content: str | Sequence[Message],
+        template: TemplateInput,
         server: OpenAiServer,
         served: ServedModel,
         *,
         whole: bool,
-        use: ToolUse | None = None,
     ) -> int:
         """``whole`` counts what is put around a text that is a prompt."""
         special = {"add_special_tokens": whole} if isinstance(content, str) else {}
-        offered = {"tools": [tool_message(tool) for tool in use.tools]} if use else {}
-        question = {"model": self._source, **content_of(content), **offered, **special}
+        prompt = prompt_of(content, template.over(self._template_arguments))
+        question = {"model": self._source, **prompt, **special}
         answer = await server.post_root(served.dialect.tokenize, question)
         count = answer.get("count") if isinstance(answer, dict) else None
         if not isinstance(count, int):

@@ -15,6 +15,8 @@ class Dialect:
     """Fields of `Sampling` that the API lacks."""
     forms: frozenset[str] = frozenset()
     """Forms of `Constraint` that it takes beyond schemas for chats, and also for prompts."""
+    takes_template_arguments: bool = False
+    """Whether requests may give arguments to the chat template."""
     stream_options: Mapping[str, Any] = field(default_factory=dict)
     counts_pieces: bool = False
     """Whether each event of a stream says how many tokens its choice has by then."""
@@ -30,6 +32,7 @@ OPENAI = Dialect()
 VLLM = Dialect(
     sampling=frozenset({"top_k", "min_p", "repetition_penalty"}),
     forms=frozenset({"json_schema", "regex", "grammar", "choice"}),
+    takes_template_arguments=True,
     stream_options={"continuous_usage_stats": True},
     counts_pieces=True,
     tokenize="/tokenize",

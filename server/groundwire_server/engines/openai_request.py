@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from groundwire_index.errors import UnsupportedError
+from groundwire_index.records import JsonValue
 
 from groundwire_server.engines.engine import EngineRequest, Message
 from groundwire_server.engines.openai_constraint import constraint_fields, is_carried
 from groundwire_server.engines.openai_dialect import Dialect
 from groundwire_server.engines.openai_messages import chat_message, tool_message
+from groundwire_server.engines.template import TemplateInput
 from groundwire_server.engines.tools import ToolUse
 
 CHAT = "/chat/completions"
@@ -30,6 +32,7 @@ _REQUEST = frozenset(
         "messages",
         "constraint",
         "tools",
+        "template_arguments",
         "grounded",
         "priority",
         "tenant",
@@ -46,9 +49,16 @@ def path_of(request: EngineRequest) -> str:
 
 
 def body_of(
-    request: EngineRequest, model: str, dialect: Dialect, max_tokens: int
+    request: EngineRequest,
+    model: str,
+    dialect: Dialect,
+    max_tokens: int,
+    template_arguments: Mapping[str, JsonValue],
 ) -> dict[str, Any]:
-    """The JSON to send. Raises UnsupportedError for a field that the server does not have."""
+    """The JSON to send. Raises UnsupportedError for a field that the server does not have.
+
+    The chat template is given ``template_arguments`` where the request does not say otherwise.
+    """
     _require_carried(request, dialect)
     sampling = request.sampling
     given = {name: getattr(sampling, name) for name in (*_SAME_IN_THE_API, *dialect.sampling)}
@@ -56,12 +66,12 @@ def body_of(
         given["seed"] = sampling.seed & _SEED_MASK
     return {
         "model": model,
-        **content_of(request.messages if request.prompt is None else request.prompt),
+        **_prompt(request, template_arguments),
         **{name: value for name, value in given.items() if value is not None},
         **({"stop": list(sampling.stop)} if sampling.stop else {}),
         **({"n": sampling.n} if sampling.n > 1 else {}),
         **_logprobs(sampling.logprobs, request.prompt is None),
-        **_tools(request.tools),
+        **_choice(request.tools),
         **constraint_fields(request.constraint),
         "max_tokens": max_tokens,
         "stream": True,
@@ -69,20 +79,29 @@ def body_of(
     }
 
 
-def content_of(content: str | Sequence[Message]) -> dict[str, Any]:
-    """What is to be continued: a text, or messages."""
+def prompt_of(content: str | Sequence[Message], template: TemplateInput) -> dict[str, Any]:
+    """What is to be continued: a text, or messages with what the template is given besides."""
     if isinstance(content, str):
         return {"prompt": content}
-    return {"messages": [chat_message(message) for message in content]}
+    return {
+        "messages": [chat_message(message) for message in content],
+        **({"tools": [tool_message(tool) for tool in template.tools]} if template.tools else {}),
+        **({"chat_template_kwargs": template.arguments} if template.arguments else {}),
+    }
 
 
-def _tools(use: ToolUse | None) -> dict[str, Any]:
+def _prompt(request: EngineRequest, defaults: Mapping[str, JsonValue]) -> dict[str, Any]:
+    content = request.messages if request.prompt is None else request.prompt
+    return prompt_of(content, request.template.over(defaults))
+
+
+def _choice(use: ToolUse | None) -> dict[str, Any]:
     if use is None:
         return {}
     choice: Any = "required" if use.required else "auto"
     if use.name:
         choice = {"type": "function", "function": {"name": use.name}}
-    return {"tools": [tool_message(tool) for tool in use.tools], "tool_choice": choice}
+    return {"tool_choice": choice}
 
 
 def _logprobs(wanted: int | None, chat: bool) -> dict[str, Any]:
@@ -97,6 +116,7 @@ def _require_carried(request: EngineRequest, dialect: Dialect) -> None:
         *(each for one in request.messages for each in _lost(one, _MESSAGE, "chat.messages.")),
         *_lost(request.sampling, _SAMPLING | dialect.sampling, "sampling."),
         *_lost_form(request, dialect),
+        *_lost_arguments(request, dialect),
     ]
     if lost:
         raise UnsupportedError(
@@ -117,6 +137,11 @@ def _lost(part: Any, carried: frozenset[str], path: str) -> Iterator[str]:
 def _lost_form(request: EngineRequest, dialect: Dialect) -> Iterator[str]:
     if request.constraint is not None and not is_carried(request, dialect):
         yield f"constraint.{request.constraint.form}"
+
+
+def _lost_arguments(request: EngineRequest, dialect: Dialect) -> Iterator[str]:
+    if request.template_arguments and not dialect.takes_template_arguments:
+        yield "chat.template_arguments"
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

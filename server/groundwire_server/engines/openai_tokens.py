@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from groundwire_server.engines.engine import Message
 from groundwire_server.engines.openai_messages import tool_message
-from groundwire_server.engines.tools import ToolUse
+from groundwire_server.engines.tools import Tool
 
 # English has about 4 bytes of UTF-8 a token, most other languages and code 2.5 to 3.5. Rather
 # a few too many, so that what was packed by it fits.
@@ -22,15 +22,15 @@ def bytes_of(content: str | Sequence[Message]) -> int:
     return sum(len(text.encode()) for text in texts)
 
 
-def estimated_tokens(content: str | Sequence[Message], use: ToolUse | None = None) -> int:
+def estimated_tokens(content: str | Sequence[Message], tools: Sequence[Tool] = ()) -> int:
     """Tokens of a text, or of messages under a chat template: one for three bytes of UTF-8."""
     around = 0 if isinstance(content, str) else _TOKENS_PER_MESSAGE * len(content)
-    return around + -(-(bytes_of(content) + tool_bytes(use)) // _BYTES_PER_TOKEN)
+    return around + -(-(bytes_of(content) + tool_bytes(tools)) // _BYTES_PER_TOKEN)
 
 
-def tool_bytes(use: ToolUse | None) -> int:
+def tool_bytes(tools: Sequence[Tool]) -> int:
     """Bytes of the tools that are put before a chat."""
-    return 0 if use is None else sum(len(json.dumps(tool_message(tool))) for tool in use.tools)
+    return sum(len(json.dumps(tool_message(tool))) for tool in tools)
 
 
 def _texts(messages: Sequence[Message]) -> Iterator[str]:

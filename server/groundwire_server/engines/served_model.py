@@ -19,6 +19,7 @@ from groundwire_server.engines.engine import (
     Message,
 )
 from groundwire_server.engines.fair_queue import Claim, FairQueue, Limits
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.waiting import Waiting
 
 UNLIMITED = Limits(sys.maxsize, sys.maxsize, sys.maxsize)
@@ -142,9 +143,11 @@ class ServedModel:
                             event = replace(event, queue_s=waited_s + (event.queue_s or 0.0))
                         yield event
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
         """As the engine counts them; without a turn."""
-        return await self._engine.count_tokens(content)
+        return await self._engine.count_tokens(content, template)
 
     async def check(self) -> None:
         """Raise UnavailableError if requests would fail now, or be refused by the breaker."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from groundwire_index.errors import GroundwireError, UnavailableError
 
 from groundwire_server.engines.engine import Engine, EngineEvent, EngineRequest, Message
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.waiting import Waiting
 
 # How often the engine is looked at, which costs it nothing.
@@ -86,9 +87,11 @@ class SupervisedEngine:
         self._require_up()
         return self._engine.generate(request)
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
         """Count the tokens of a text, or of messages under the model's chat template."""
-        return await self._engine.count_tokens(content)
+        return await self._engine.count_tokens(content, template)
 
     async def check(self) -> None:
         """Raise UnavailableError while the engine is down, with what is done about it."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from groundwire_index.errors import (
     InvalidArgumentError,
     UnavailableError,
 )
+from groundwire_index.records import JsonValue
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.engines.engine import (
@@ -21,6 +23,7 @@ from groundwire_server.engines.engine import (
     Message,
 )
 from groundwire_server.engines.prompt_limit import prompt_too_long
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.engines.vllm_adapters import VllmAdapters
 from groundwire_server.engines.vllm_constraint import (
     held_to,
@@ -52,14 +55,16 @@ class VllmEngine:
         tool_parser: str = "",
         reasoning_parser: str = "",
         adapters: Mapping[str, str] | None = None,
+        template_arguments: Mapping[str, JsonValue] | None = None,
         max_tokens_default: int = 1024,
     ) -> None:
         """Take a model by folder or hub name, and the name that requests use for it.
 
         ``args`` are vLLM's own engine arguments. It sees the GPUs of these CUDA numbers, such as
         "0,1", or all. The parsers are named as vLLM names them, and the ``adapters`` are folders by
-        the names that requests use for them. An answer has ``max_tokens_default`` tokens at most
-        where the request does not say.
+        the names that requests use for them. The chat template is given ``template_arguments``
+        where the request does not say otherwise. An answer has ``max_tokens_default`` tokens at
+        most where the request does not say.
         """
         self._source = model
         self._name = name or model.rstrip("/").rsplit("/", 1)[-1]
@@ -67,6 +72,7 @@ class VllmEngine:
         self._gpus = gpus
         self._parsers = VllmParsers(tool_parser, reasoning_parser)
         self._adapters = VllmAdapters(adapters or {})
+        self._template_arguments = dict(template_arguments or {})
         self._max_tokens_default = max_tokens_default
         self._process = VllmProcess()
         self._vllm: Any = None
@@ -117,10 +123,13 @@ class VllmEngine:
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
         """Stream the events of one generation; see `Engine`."""
         vllm = self._alive()
+        if self._template_arguments:
+            template = request.template.over(self._template_arguments)
+            request = replace(request, template_arguments=template.arguments)
         parsing = self._parsers.parsing(request)
         prompt = await self._prompts.rendered(
             request.messages if request.prompt is None else request.prompt,
-            request.tools.tools if request.tools else (),
+            request.template,
         )
         sampling = await self._sampling(request, parsing, self._room(prompt))
         yield Accepted(len(prompt["prompt_token_ids"]))
@@ -156,13 +165,15 @@ class VllmEngine:
                 await vllm.abort(request_id)
         yield streams.end()
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
         """Count the tokens of a text, or of messages as `generate` would read them.
 
         The tokenizer is in this process, so this works also when the engine core has died.
         """
         self._started()
-        return await self._prompts.count(content)
+        return await self._prompts.count(content, template.over(self._template_arguments))
 
     async def check(self) -> None:
         """Raise UnavailableError if requests would fail now."""

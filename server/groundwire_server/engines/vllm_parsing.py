@@ -16,7 +16,7 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.engines.forced_calls import ForcedCalls, new_call_id
 from groundwire_server.engines.openai_messages import chat_message, tool_message
-from groundwire_server.engines.vllm_prompt import TEMPLATE_ARGUMENTS
+from groundwire_server.engines.vllm_prompt import template_arguments
 
 Piece = TextPiece | ReasoningPiece | ToolCallPiece
 
@@ -112,7 +112,8 @@ class VllmParsers:
             return {}
         if request.prompt is not None:
             return {"reasoning_ended": True}
-        return {"reasoning_parser_kwargs": {"chat_template_kwargs": TEMPLATE_ARGUMENTS}}
+        arguments = template_arguments(request.template_arguments)
+        return {"reasoning_parser_kwargs": {"chat_template_kwargs": arguments}}
 
     def _parser_class(self, tool_parser: str | None) -> Any:
         from vllm.parser import ParserManager
@@ -148,7 +149,7 @@ class VllmParsers:
             return parser_class(
                 self._tokenizer,
                 asked.tools,
-                chat_template_kwargs=TEMPLATE_ARGUMENTS,
+                chat_template_kwargs=template_arguments(request.template_arguments),
                 model_config=self._model_config,
             )
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundwire_index.errors import FailedPreconditionError, InvalidArgumentError
+from groundwire_index.records import JsonValue
 
 from groundwire_server.engines.engine import Message
 from groundwire_server.engines.openai_messages import chat_message, tool_message
-from groundwire_server.engines.tools import Tool
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 
-# Also what is told to parsers whose model reasons only if its template says so.
-TEMPLATE_ARGUMENTS = {"add_generation_prompt": True}
 # So many characters take no longer to tokenize than a thread takes to hand them over and back. When
 # many requests come at once, each thread waits for Python's lock, up to the switch interval.
 _SHORT = 2000
@@ -25,7 +24,9 @@ class VllmPrompts:
         self._renderer = renderer
         self._model = model
 
-    async def rendered(self, content: str | Sequence[Message], tools: Sequence[Tool] = ()) -> Any:
+    async def rendered(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> Any:
         """The prompt as the engine reads it, of whatever length.
 
         Raises FailedPreconditionError without a chat template for messages, and
@@ -42,15 +43,14 @@ class VllmPrompts:
             else:
                 (prompt,) = await self._renderer.render_cmpl_async([{"prompt": content}], unlimited)
             return prompt
-        offered = {"tools": [tool_message(tool) for tool in tools]} if tools else {}
-        template = ChatParams(chat_template_kwargs={**TEMPLATE_ARGUMENTS, **offered})
+        parameters = ChatParams(chat_template_kwargs=_told(template))
         unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         chat = [chat_message(message) for message in content]
         try:
-            if not tools and sum(len(message.content) for message in content) <= _SHORT:
-                _, (prompt,) = self._renderer.render_chat([chat], template, unlimited)
+            if not template.tools and sum(len(message.content) for message in content) <= _SHORT:
+                _, (prompt,) = self._renderer.render_chat([chat], parameters, unlimited)
             else:
-                _, (prompt,) = await self._renderer.render_chat_async([chat], template, unlimited)
+                _, (prompt,) = await self._renderer.render_chat_async([chat], parameters, unlimited)
         except ChatTemplateResolutionError:
             raise FailedPreconditionError(
                 f'"{self._model}" has no chat template: send `prompt` instead of `chat`',
@@ -62,12 +62,24 @@ class VllmPrompts:
             ) from error
         return prompt
 
-    async def count(self, content: str | Sequence[Message]) -> int:
+    async def count(self, content: str | Sequence[Message], template: TemplateInput) -> int:
         """Tokens of a text as it is, or of messages as `rendered` makes them a prompt."""
         if not isinstance(content, str):
-            return len((await self.rendered(content))["prompt_token_ids"])
+            return len((await self.rendered(content, template))["prompt_token_ids"])
         from vllm.renderers import TokenizeParams
 
         unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         (counted,) = await self._renderer.tokenize_prompts_async([{"prompt": content}], unlimited)
         return len(counted["prompt_token_ids"])
+
+
+def template_arguments(arguments: Mapping[str, JsonValue]) -> dict[str, Any]:
+    """All arguments of a template; also for parsers whose model reasons only if it says so."""
+    return {**arguments, "add_generation_prompt": True}
+
+
+def _told(template: TemplateInput) -> dict[str, Any]:
+    arguments = template_arguments(template.arguments)
+    if not template.tools:
+        return arguments
+    return {**arguments, "tools": [tool_message(tool) for tool in template.tools]}

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from groundwire_index.errors import LimitExceededError
 
 from groundwire_server.engines.engine import Engine, Message
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.grounding.adjacent import joined
 from groundwire_server.grounding.conversation import Conversation, Exchange
 from groundwire_server.grounding.events import Passage
@@ -63,7 +64,13 @@ class Packer:
     """Packs the prompt of one request."""
 
     def __init__(
-        self, engine: Engine, *, max_tokens: int | None, default_tokens: int, passage_tokens: int
+        self,
+        engine: Engine,
+        template: TemplateInput = NOTHING_BESIDES,
+        *,
+        max_tokens: int | None,
+        default_tokens: int,
+        passage_tokens: int,
     ) -> None:
         """Leave room for ``max_tokens`` of answer, or the default, but at most half the context.
 
@@ -71,6 +78,7 @@ class Packer:
         what the question leaves.
         """
         self._engine = engine
+        self._template = template
         self._asked = max_tokens
         self._answer = max_tokens or default_tokens
         self._passage_tokens = passage_tokens
@@ -138,7 +146,7 @@ class Packer:
         if not self._context:
             return None
         reserved = min(self._answer, self._context // 2)
-        return self._context - reserved - await self._engine.count_tokens(messages)
+        return self._context - reserved - await self._engine.count_tokens(messages, self._template)
 
     def _answer_tokens(self, left: int | None) -> int | None:
         if left is None:

@@ -121,6 +121,7 @@ class Material:
             )
         packer = Packer(
             engine,
+            self.request.template,
             max_tokens=self.request.sampling.max_tokens,
             default_tokens=self.max_tokens,
             passage_tokens=self.passage_tokens,
@@ -162,6 +163,7 @@ class Material:
             grounded=grounded,
             constraint=self.request.constraint,
             tools=self.request.tools,
+            template_arguments=self.request.template_arguments,
             priority=self.request.priority,
             tenant=self.tenant,
             deadline=self.request.deadline,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from groundwire_index.filters import Filter
-from groundwire_index.records import SearchMode
+from groundwire_index.records import JsonValue, SearchMode
 
 from groundwire_server.engines.engine import Constraint, Message, Sampling
+from groundwire_server.engines.template import TemplateInput
 from groundwire_server.engines.tools import ToolUse
 
 
@@ -45,6 +47,13 @@ class AnswerRequest:
     constraint: Constraint | None = None
     tools: ToolUse | None = None
     """Only with ``messages``, and not with a constraint, grounding or a session."""
+    template_arguments: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Of the model's chat template, over those of the settings; only with ``messages``."""
     priority: int = 0
     deadline: float | None = None
     """When to stop, on the event loop's clock; None for no limit."""
+
+    @property
+    def template(self) -> TemplateInput:
+        """What the chat template is given besides the messages."""
+        return TemplateInput(self.tools.tools if self.tools else (), self.template_arguments)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import replace
 
 from groundwire.v1 import generate_service_pb2, generate_service_pb2_grpc
-from groundwire_index.errors import InvalidArgumentError
 
 from groundwire_server.deadline import is_past_deadline
 from groundwire_server.engines.models import Candidates, Models
@@ -22,12 +21,11 @@ from groundwire_server.observability.answers import observed
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.coalesce import coalesced
+from groundwire_server.services.generation_counting import counted_of
 from groundwire_server.services.generation_events import event_message
 from groundwire_server.services.generation_gathered import Gathered
-from groundwire_server.services.generation_messages import messages_of
 from groundwire_server.services.generation_requests import answer_request_of
 from groundwire_server.services.left_answers import DroppedAnswers, FirstToken
-from groundwire_server.services.validate import MAX_TEXT_BYTES, require_bytes
 from groundwire_server.services.violations import within
 
 # gRPC ends a call at its deadline by itself; what it has not ended so much later ends here.
@@ -87,17 +85,9 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
         self, request: generate_service_pb2.CountTokensRequest, context: Context
     ) -> generate_service_pb2.CountTokensResponse:
         """Count tokens by the model's own tokenizer."""
-        match request.WhichOneof("input"):
-            case "text":
-                require_bytes(request.text, "text", max_bytes=MAX_TEXT_BYTES)
-                model = self._models.get(request.model)
-                count = await model.count_tokens(request.text)
-            case "chat":
-                messages = messages_of(request.chat.messages, "chat.messages")
-                model = self._models.get(request.model)
-                count = await model.count_tokens(messages)
-            case _:
-                raise InvalidArgumentError("input", "set text or chat")
+        content, template = counted_of(request)
+        model = self._models.get(request.model)
+        count = await model.count_tokens(content, template)
         return generate_service_pb2.CountTokensResponse(
             token_count=count, model=model.model, context_length=model.context_length
         )

@@ -17,6 +17,7 @@ from groundwire_server.services.filters import filter_of
 from groundwire_server.services.generation_constraint import constraint_of
 from groundwire_server.services.generation_messages import chat_of
 from groundwire_server.services.generation_sampling import sampling_of
+from groundwire_server.services.generation_template import template_arguments_of
 from groundwire_server.services.generation_tools import tools_of
 from groundwire_server.services.sessions import require_session_id
 from groundwire_server.services.validate import (
@@ -58,6 +59,7 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         subject=message.subject,
         constraint=_constraint_of(message),
         tools=tools_of(message),
+        template_arguments=template_arguments_of(message.chat, "chat"),
         priority=message.priority,
     )
     if message.subject:

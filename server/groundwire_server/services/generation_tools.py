@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundwire.v1 import generate_service_pb2, generation_pb2
@@ -43,7 +43,7 @@ def tools_of(message: generate_service_pb2.GenerateRequest) -> ToolUse | None:
         require(not message.tool_choice.HasField("name"), "tool_choice.name", "there are no tools")
         return None
     _check_company(message)
-    tools = _tools_of(message)
+    tools = offered_tools(message.tools)
     if message.tool_choice.HasField("name"):
         names = ", ".join(tool.name for tool in tools)
         require(
@@ -74,16 +74,17 @@ def _check_company(message: generate_service_pb2.GenerateRequest) -> None:
     )
 
 
-def _tools_of(message: generate_service_pb2.GenerateRequest) -> tuple[Tool, ...]:
-    require_count(len(message.tools), "tools", high=MAX_TOOLS)
-    size = sum(tool.ByteSize() for tool in message.tools)
+def offered_tools(messages: Sequence[generation_pb2.Tool]) -> tuple[Tool, ...]:
+    """Read the field `tools`. Raises InvalidArgumentError."""
+    require_count(len(messages), "tools", low=1, high=MAX_TOOLS)
+    size = sum(tool.ByteSize() for tool in messages)
     require(
         size <= MAX_TOOLS_BYTES,
         "tools",
         f"are {size:,} bytes long; at most {MAX_TOOLS_BYTES:,} are allowed",
     )
     tools: dict[str, Tool] = {}
-    for number, one in enumerate(message.tools):
+    for number, one in enumerate(messages):
         field = f"tools[{number}]"
         require(
             _NAME.fullmatch(one.name) is not None,

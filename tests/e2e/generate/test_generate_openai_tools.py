@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 from groundwire.v1.generation_pb2 import FINISH_REASON_TOOL_CALLS
 from groundwire_server.blocking import run_blocking
@@ -15,7 +16,9 @@ from tests.e2e.generate.test_generate_tools import (
     asking,
     calls_of,
     complete,
+    count,
     reasoning_of,
+    refusal,
     stream,
 )
 from tests.e2e.generate.vllm_servers import HTTP, vllm_server
@@ -54,6 +57,28 @@ async def test_calls_and_reasoning_arrive_as_they_do_from_vllm_in_the_server(
     assert answer.tool_calls[0].id
     assert answer.finished.finish_reason == FINISH_REASON_TOOL_CALLS
     assert answer.finished.usage.completion_tokens > 20
+
+
+async def test_what_is_counted_is_what_the_remote_reads_with_tools_and_arguments(
+    serve: Serve, engine: OpenAiEngine
+) -> None:
+    plain = asking("<|greet|>", tools=[])
+    calm = asking("<|greet|>")
+    calm.chat.template_arguments.update({"mood": "calm"})
+    async with serve(engine) as serving:
+        for asked in (plain, calm):
+            counted = await count(serving, asked)
+            assert counted == (await complete(serving, asked)).finished.usage.prompt_tokens
+        assert await count(serving, calm) > await count(serving, asking("<|greet|>"))
+
+
+async def test_a_template_that_fails_there_is_an_argument_error(
+    serve: Serve, engine: OpenAiEngine
+) -> None:
+    async with serve(engine) as serving:
+        error = await refusal(serving, asking("refuse"))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "This template takes no such message" in str(error.details())
 
 
 async def test_a_tool_that_is_named_is_called(serve: Serve, engine: OpenAiEngine) -> None:

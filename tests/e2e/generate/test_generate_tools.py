@@ -31,6 +31,8 @@ from tests.parrot import CONTEXT_LENGTH, SCRIPTS, parrot
 pytestmark = pytest.mark.vllm
 
 ARGS = {"enforce_eager": True, "dtype": "float32"}
+# What the parrot's template says of itself if it is told.
+MOOD = "as calm as the sky above the dome"
 TOOLS = [
     {
         "name": "weather",
@@ -56,7 +58,12 @@ async def engine() -> AsyncIterator[VllmEngine]:
 @pytest.fixture(scope="module")
 async def thinker() -> AsyncIterator[VllmEngine]:
     engine = VllmEngine(
-        str(parrot()), name="thinker", args=ARGS, tool_parser="hermes", reasoning_parser="qwen3"
+        str(parrot()),
+        name="thinker",
+        args=ARGS,
+        tool_parser="hermes",
+        reasoning_parser="qwen3",
+        template_arguments={"mood": MOOD},
     )
     await engine.start()
     yield engine
@@ -80,6 +87,11 @@ async def stream(serving: Serving, asked: GenerateRequest) -> list[GenerateRespo
 
 async def complete(serving: Serving, asked: GenerateRequest) -> CompleteResponse:
     return await serving.stub.Complete(CompleteRequest(request=asked), metadata=ALICE)
+
+
+async def count(serving: Serving, asked: GenerateRequest) -> int:
+    request = CountTokensRequest(chat=asked.chat, tools=asked.tools)
+    return (await serving.stub.CountTokens(request, metadata=ALICE)).token_count
 
 
 async def refusal(serving: Serving, asked: GenerateRequest) -> grpc.aio.AioRpcError:
@@ -291,6 +303,69 @@ async def test_a_chat_template_that_fails_is_an_argument_error(
     (violation,) = details_of(error)["BadRequest"].field_violations
     assert violation.field == "chat"
     assert "This template takes no such message." in violation.description
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"mood": 5, "no_such_name": 1}, {"mood": {"a": [1]}}, {"mood": None}]
+)
+async def test_a_template_may_be_given_any_json(
+    serve: Serve, engine: VllmEngine, arguments: dict[str, Any]
+) -> None:
+    asked = asking("<|greet|>", tools=[])
+    asked.chat.template_arguments.update(arguments)
+    async with serve(engine) as serving:
+        assert (await complete(serving, asked)).text == SCRIPTS["<|greet|>"]
+
+
+async def test_what_is_counted_is_what_the_model_reads_with_tools_and_arguments(
+    serve: Serve, engine: VllmEngine
+) -> None:
+    told = {"mood": MOOD}
+    async with serve(engine) as serving:
+        found = []
+        for tools in (TOOLS, []):
+            for arguments in (told, {}):
+                asked = asking("<|greet|>", tools=tools)
+                asked.chat.template_arguments.update(arguments)
+                counted = await count(serving, asked)
+                answer = await complete(serving, asked)
+                assert counted == answer.finished.usage.prompt_tokens
+                found.append(counted)
+    assert len(set(found)) == len(found)
+
+
+async def test_a_template_that_fails_fails_a_count_too(serve: Serve, engine: VllmEngine) -> None:
+    async with serve(engine) as serving:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await count(serving, asking("refuse"))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "This template takes no such message." in str(caught.value.details())
+
+
+async def test_a_model_gives_its_template_what_the_settings_say_and_the_request_goes_first(
+    serve: Serve, engine: VllmEngine, thinker: VllmEngine
+) -> None:
+    plain, told = asking("<|greet|>"), asking("<|greet|>")
+    told.chat.template_arguments.update({"mood": MOOD})
+    async with serve(engine) as serving:
+        without, said = await count(serving, plain), await count(serving, told)
+    told.chat.template_arguments.update({"mood": f"{MOOD}, and calmer"})
+    async with serve(thinker) as serving:
+        by_default, otherwise = await count(serving, plain), await count(serving, told)
+        answer = await complete(serving, plain)
+    assert without < said == by_default < otherwise
+    assert answer.finished.usage.prompt_tokens == by_default
+
+
+async def test_a_request_may_switch_reasoning_off(serve: Serve, thinker: VllmEngine) -> None:
+    """The parser is told of it as the template is."""
+    asked = asking("<|greet|>", tools=[])
+    async with serve(thinker) as serving:
+        thought = await complete(serving, asked)
+        asked.chat.template_arguments.update({"enable_thinking": False})
+        answer = await complete(serving, asked)
+    assert (thought.reasoning, thought.text) == (SCRIPTS["<|greet|>"], "")
+    assert (answer.reasoning, answer.text) == ("", SCRIPTS["<|greet|>"])
 
 
 async def test_reasoning_is_told_apart_from_text_and_calls(

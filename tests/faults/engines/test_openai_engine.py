@@ -23,6 +23,8 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.engines.openai import OpenAiEngine
 from groundwire_server.engines.served_model import ServedModel
+from groundwire_server.engines.template import TemplateInput
+from groundwire_server.engines.tools import Tool
 from groundwire_server.parts import RunningModel
 from groundwire_server.waiting import Waiting
 
@@ -136,6 +138,36 @@ async def test_what_a_server_refuses_is_not_laid_to_the_form_unless_it_says_so()
             error = await failure(engine, constrained)
         assert isinstance(error, InvalidArgumentError)
         assert error.violations[0].field == field
+
+
+async def test_a_template_is_given_the_arguments_of_the_setting_under_the_requests() -> None:
+    defaults = {"enable_thinking": False, "mood": "calm"}
+    async with remote(HELLO, HELLO, HELLO, template_arguments=defaults, dialect="vllm") as (
+        server,
+        engine,
+    ):
+        await events_of(engine)
+        await events_of(engine, request(template_arguments={"enable_thinking": True}))
+        await events_of(engine, EngineRequest("one", prompt="Hello"))
+    sent = [one.get("chat_template_kwargs") for one in server.requests]
+    assert sent == [defaults, {"enable_thinking": True, "mood": "calm"}, None]
+
+
+async def test_a_setting_for_the_template_is_sent_to_any_server_a_requests_only_to_vllm() -> None:
+    defaults = {"enable_thinking": False}
+    async with remote(HELLO, template_arguments=defaults) as (server, engine):
+        await events_of(engine)
+        error = await failure(engine, request(template_arguments={"mood": "calm"}))
+    assert server.requests[0]["chat_template_kwargs"] == defaults
+    assert isinstance(error, UnsupportedError)
+    assert error.message.startswith("chat.template_arguments")
+
+
+async def test_tools_are_estimated_too() -> None:
+    offered = TemplateInput((Tool("weather", "Of a city."),))
+    async with remote() as (_, engine):
+        bare = await engine.count_tokens(CHAT)
+        assert await engine.count_tokens(CHAT, offered) > bare + 10
 
 
 async def test_without_a_tokenizer_tokens_are_estimated() -> None:

@@ -297,3 +297,31 @@ def test_the_largest_constraints_are_allowed() -> None:
     read(constraint={"regex": "a" * 16_384})
     read(constraint={"json_schema": '{"maxItems": 10000, "properties": {"minItems": {}}}'})
     read(constraint={"choice": {"options": ["a" * 16] * 1000}})
+
+
+def test_a_template_is_given_json_with_the_whole_numbers_that_it_has() -> None:
+    arguments = {"enable_thinking": False, "budget": 3, "share": 0.5, "more": {"a": [1, None]}}
+    read_as = read(chat={**chat(USER), "template_arguments": arguments}).template_arguments
+    assert read_as == arguments
+    assert isinstance(read_as["budget"], int)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"tools": []}, ".tools"),
+        ({"tokenize": False}, ".tokenize"),
+        ({"chat_template": "{{ 1 }}"}, ".chat_template"),
+        ({"messages": []}, ".messages"),
+        ({"a b": 1}, ""),
+        ({"1a": 1}, ""),
+        ({"": 1}, ""),
+        ({"a" * 65: 1}, ""),
+        ({"a": "b" * 16_384}, ""),
+    ],
+)
+def test_a_template_is_given_nothing_that_is_said_elsewhere(
+    arguments: dict[str, Any], field: str
+) -> None:
+    given = {**chat(USER), "template_arguments": arguments}
+    assert refusal(chat=given) == f"chat.template_arguments{field}"

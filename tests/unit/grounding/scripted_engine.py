@@ -67,7 +67,7 @@ class ScriptedEngine:
             self.running -= 1
             self.closed.set()
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(self, content: str | Sequence[Message], template: object = None) -> int:
         texts = [content] if isinstance(content, str) else [one.content for one in content]
         return sum(len(text.split()) for text in texts)
 

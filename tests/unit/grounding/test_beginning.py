@@ -20,7 +20,7 @@ from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 class Uncounted(ScriptedEngine):
     """Is somewhere else, where it takes long to find that it is not there."""
 
-    async def count_tokens(self, content: object) -> int:
+    async def count_tokens(self, content: object, template: object = None) -> int:
         pytest.fail("it was asked for tokens")
 
 

@@ -45,7 +45,7 @@ class WordEngine:
         self.model = model
         self._per_message = per_message
 
-    async def count_tokens(self, content: str | Sequence[Message]) -> int:
+    async def count_tokens(self, content: str | Sequence[Message], template: object = None) -> int:
         if isinstance(content, str):
             return len(content.split())
         return sum(self._per_message + len(message.content.split()) for message in content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
 
 from groundwire.call import Stream, Unary, call
@@ -20,7 +20,7 @@ from groundwire.requests.options import require_known
 from groundwire.results import completion as results
 from groundwire.v1 import generate_service_pb2, generation_pb2
 from groundwire.v1.retrieve_service_pb2 import SearchMode
-from groundwire.values import enum_number, to_struct
+from groundwire.values import JSON, enum_number, to_struct
 
 Input = str | Sequence[Message]
 """A user's message, or a chat with the oldest message first."""
@@ -36,6 +36,8 @@ class GenerateOptions(TypedDict, total=False):
     constraint: Constraint
     tools: Sequence[Tool]
     tool_choice: ToolChoice
+    template_arguments: Mapping[str, JSON]
+    """Of the model's chat template, such as enable_thinking; only with messages."""
     grounding: Grounding | str
     """Where to answer from; a text names the collection."""
     session_id: str
@@ -80,14 +82,23 @@ def complete(
 
 
 def count_tokens(
-    content: Input, *, model: str = "", timeout: float | None = None
+    content: Input,
+    *,
+    model: str = "",
+    tools: Sequence[Tool] = (),
+    template_arguments: Mapping[str, JSON] | None = None,
+    timeout: float | None = None,
 ) -> Unary[results.TokenCount]:
-    """Count tokens: of a text as it is, or of messages under the model's chat template."""
+    """Count tokens: of a text as it is, or of messages under the model's chat template.
+
+    That is given ``tools`` and ``template_arguments`` as ``generate`` gives them.
+    """
     message = generate_service_pb2.CountTokensRequest(model=model)
     if isinstance(content, str):
         message.text = content
     else:
-        message.chat.CopyFrom(_chat(content))
+        message.chat.CopyFrom(_chat(content, template_arguments or {}))
+    message.tools.extend(map(_tool, tools))
     return call(
         "GenerateService/CountTokens",
         message,
@@ -120,8 +131,11 @@ def request(
         priority=options.get("priority", 0),
         subject=options.get("subject", ""),
     )
+    arguments = options.get("template_arguments", {})
     if messages is not None:
-        message.chat.CopyFrom(_chat(messages))
+        message.chat.CopyFrom(_chat(messages, arguments))
+    elif arguments:
+        raise ValueError("A prompt has no template: give template_arguments with messages.")
     if prompt is not None:
         message.prompt = prompt
     return message
@@ -140,10 +154,13 @@ def message(item: Message) -> generation_pb2.Message:
     )
 
 
-def _chat(messages: Input) -> generation_pb2.Chat:
+def _chat(messages: Input, arguments: Mapping[str, JSON]) -> generation_pb2.Chat:
     if isinstance(messages, str):
         messages = (Message("user", messages),)
-    return generation_pb2.Chat(messages=[message(item) for item in messages])
+    return generation_pb2.Chat(
+        messages=[message(item) for item in messages],
+        template_arguments=to_struct(arguments) if arguments else None,
+    )
 
 
 def _sampling(sampling: Sampling) -> generation_pb2.SamplingParameters:

@@ -28,51 +28,51 @@ from groundwire.v1 import filter_pb2 as groundwire_dot_v1_dot_filter__pb2
 from groundwire.v1 import retrieve_service_pb2 as groundwire_dot_v1_dot_retrieve__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egroundwire/v1/generation.proto\x12\rgroundwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1agroundwire/v1/filter.proto\x1a$groundwire/v1/retrieve_service.proto\"x\n\x07Message\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.groundwire.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12+\n\ntool_calls\x18\x03 \x03(\x0b\x32\x17.groundwire.v1.ToolCall\x12\x0c\n\x04name\x18\x04 \x01(\t\"0\n\x04\x43hat\x12(\n\x08messages\x18\x01 \x03(\x0b\x32\x16.groundwire.v1.Message\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"V\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"U\n\nToolChoice\x12-\n\x04mode\x18\x01 \x01(\x0e\x32\x1d.groundwire.v1.ToolChoiceModeH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x63hoice\"\xc6\x03\n\x12SamplingParameters\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x05\x88\x01\x01\x12\x0c\n\x04stop\x18\x07 \x03(\t\x12\x1d\n\x10presence_penalty\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x0e\n\x01n\x18\x0b \x01(\rH\t\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0c \x01(\rH\n\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\r\n\x0b_max_tokensB\x07\n\x05_seedB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x15\n\x13_repetition_penaltyB\x04\n\x02_nB\x0b\n\t_logprobs\"x\n\nConstraint\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x0f\n\x05regex\x18\x02 \x01(\tH\x00\x12\x11\n\x07grammar\x18\x03 \x01(\tH\x00\x12\'\n\x06\x63hoice\x18\x04 \x01(\x0b\x32\x15.groundwire.v1.ChoiceH\x00\x42\x06\n\x04\x66orm\"\x19\n\x06\x43hoice\x12\x0f\n\x07options\x18\x01 \x03(\t\"\xdb\x01\n\tGrounding\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\'\n\x04mode\x18\x03 \x01(\x0e\x32\x19.groundwire.v1.SearchMode\x12%\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x15.groundwire.v1.Filter\x12\x16\n\tmin_score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05query\x18\x06 \x01(\t\x12\x17\n\x0frequire_sources\x18\x07 \x01(\x08\x42\x08\n\x06_top_kB\x0c\n\n_min_score\"\xca\x01\n\x07Passage\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x10\n\x08\x63hunk_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x11\n\x04page\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x08headings\x18\x08 \x03(\t\x12\x11\n\tchunk_ids\x18\t \x03(\t\x12\x1b\n\x13\x64uplicate_chunk_ids\x18\n \x03(\tB\x07\n\x05_page\"n\n\x08\x43itation\x12\x0e\n\x06source\x18\x01 \x01(\r\x12\x14\n\x0c\x61nswer_start\x18\x02 \x01(\x04\x12\x12\n\nanswer_end\x18\x03 \x01(\x04\x12\x14\n\x0csource_start\x18\x04 \x01(\x04\x12\x12\n\nsource_end\x18\x05 \x01(\x04\"X\n\rGenerateUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x04\x12\x15\n\rcached_tokens\x18\x02 \x01(\x04\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x04\"\xe9\x01\n\x0fGenerateTimings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x65mbed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08retrieve\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07prefill\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"e\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x35\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32\x1f.groundwire.v1.TokenAlternative\"2\n\x10TokenAlternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"\xcb\x02\n\x08\x46inished\x12\x32\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1b.groundwire.v1.FinishReason\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1c.groundwire.v1.GenerateUsage\x12/\n\x07timings\x18\x03 \x01(\x0b\x32\x1e.groundwire.v1.GenerateTimings\x12\x17\n\nconfidence\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12\x17\n\x0f\x64\x65graded_reason\x18\x06 \x01(\t\x12+\n\x06stored\x18\x07 \x01(\x0e\x32\x1b.groundwire.v1.StoreOutcome\x12\x19\n\x11\x64ropped_citations\x18\x08 \x01(\r\x12\x12\n\nmemory_ids\x18\t \x03(\tB\r\n\x0b_confidence*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\x87\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*\xb6\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x03\x12\x19\n\x15\x46INISH_REASON_ABORTED\x10\x04\x12\x1c\n\x18\x46INISH_REASON_NO_SOURCES\x10\x05*}\n\x0cStoreOutcome\x12\x1d\n\x19STORE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14STORE_OUTCOME_STORED\x10\x01\x12\x1a\n\x16STORE_OUTCOME_CONFLICT\x10\x02\x12\x18\n\x14STORE_OUTCOME_FAILED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egroundwire/v1/generation.proto\x12\rgroundwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1agroundwire/v1/filter.proto\x1a$groundwire/v1/retrieve_service.proto\"x\n\x07Message\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.groundwire.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12+\n\ntool_calls\x18\x03 \x03(\x0b\x32\x17.groundwire.v1.ToolCall\x12\x0c\n\x04name\x18\x04 \x01(\t\"e\n\x04\x43hat\x12(\n\x08messages\x18\x01 \x03(\x0b\x32\x16.groundwire.v1.Message\x12\x33\n\x12template_arguments\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"V\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"U\n\nToolChoice\x12-\n\x04mode\x18\x01 \x01(\x0e\x32\x1d.groundwire.v1.ToolChoiceModeH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x63hoice\"\xc6\x03\n\x12SamplingParameters\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x05\x88\x01\x01\x12\x0c\n\x04stop\x18\x07 \x03(\t\x12\x1d\n\x10presence_penalty\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x0e\n\x01n\x18\x0b \x01(\rH\t\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0c \x01(\rH\n\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\r\n\x0b_max_tokensB\x07\n\x05_seedB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x15\n\x13_repetition_penaltyB\x04\n\x02_nB\x0b\n\t_logprobs\"x\n\nConstraint\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x0f\n\x05regex\x18\x02 \x01(\tH\x00\x12\x11\n\x07grammar\x18\x03 \x01(\tH\x00\x12\'\n\x06\x63hoice\x18\x04 \x01(\x0b\x32\x15.groundwire.v1.ChoiceH\x00\x42\x06\n\x04\x66orm\"\x19\n\x06\x43hoice\x12\x0f\n\x07options\x18\x01 \x03(\t\"\xdb\x01\n\tGrounding\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\'\n\x04mode\x18\x03 \x01(\x0e\x32\x19.groundwire.v1.SearchMode\x12%\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x15.groundwire.v1.Filter\x12\x16\n\tmin_score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05query\x18\x06 \x01(\t\x12\x17\n\x0frequire_sources\x18\x07 \x01(\x08\x42\x08\n\x06_top_kB\x0c\n\n_min_score\"\xca\x01\n\x07Passage\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x10\n\x08\x63hunk_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x11\n\x04page\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x08headings\x18\x08 \x03(\t\x12\x11\n\tchunk_ids\x18\t \x03(\t\x12\x1b\n\x13\x64uplicate_chunk_ids\x18\n \x03(\tB\x07\n\x05_page\"n\n\x08\x43itation\x12\x0e\n\x06source\x18\x01 \x01(\r\x12\x14\n\x0c\x61nswer_start\x18\x02 \x01(\x04\x12\x12\n\nanswer_end\x18\x03 \x01(\x04\x12\x14\n\x0csource_start\x18\x04 \x01(\x04\x12\x12\n\nsource_end\x18\x05 \x01(\x04\"X\n\rGenerateUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x04\x12\x15\n\rcached_tokens\x18\x02 \x01(\x04\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x04\"\xe9\x01\n\x0fGenerateTimings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x65mbed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08retrieve\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07prefill\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"e\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x35\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32\x1f.groundwire.v1.TokenAlternative\"2\n\x10TokenAlternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"\xcb\x02\n\x08\x46inished\x12\x32\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1b.groundwire.v1.FinishReason\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1c.groundwire.v1.GenerateUsage\x12/\n\x07timings\x18\x03 \x01(\x0b\x32\x1e.groundwire.v1.GenerateTimings\x12\x17\n\nconfidence\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12\x17\n\x0f\x64\x65graded_reason\x18\x06 \x01(\t\x12+\n\x06stored\x18\x07 \x01(\x0e\x32\x1b.groundwire.v1.StoreOutcome\x12\x19\n\x11\x64ropped_citations\x18\x08 \x01(\r\x12\x12\n\nmemory_ids\x18\t \x03(\tB\r\n\x0b_confidence*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\x87\x01\n\x0eToolChoiceMode\x12 \n\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_CHOICE_MODE_AUTO\x10\x01\x12\x19\n\x15TOOL_CHOICE_MODE_NONE\x10\x02\x12\x1d\n\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*\xb6\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x03\x12\x19\n\x15\x46INISH_REASON_ABORTED\x10\x04\x12\x1c\n\x18\x46INISH_REASON_NO_SOURCES\x10\x05*}\n\x0cStoreOutcome\x12\x1d\n\x19STORE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14STORE_OUTCOME_STORED\x10\x01\x12\x1a\n\x16STORE_OUTCOME_CONFLICT\x10\x02\x12\x18\n\x14STORE_OUTCOME_FAILED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundwire.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=2541
-  _globals['_ROLE']._serialized_end=2636
-  _globals['_TOOLCHOICEMODE']._serialized_start=2639
-  _globals['_TOOLCHOICEMODE']._serialized_end=2774
-  _globals['_FINISHREASON']._serialized_start=2777
-  _globals['_FINISHREASON']._serialized_end=2959
-  _globals['_STOREOUTCOME']._serialized_start=2961
-  _globals['_STOREOUTCOME']._serialized_end=3086
+  _globals['_ROLE']._serialized_start=2594
+  _globals['_ROLE']._serialized_end=2689
+  _globals['_TOOLCHOICEMODE']._serialized_start=2692
+  _globals['_TOOLCHOICEMODE']._serialized_end=2827
+  _globals['_FINISHREASON']._serialized_start=2830
+  _globals['_FINISHREASON']._serialized_end=3012
+  _globals['_STOREOUTCOME']._serialized_start=3014
+  _globals['_STOREOUTCOME']._serialized_end=3139
   _globals['_MESSAGE']._serialized_start=177
   _globals['_MESSAGE']._serialized_end=297
   _globals['_CHAT']._serialized_start=299
-  _globals['_CHAT']._serialized_end=347
-  _globals['_TOOLCALL']._serialized_start=349
-  _globals['_TOOLCALL']._serialized_end=404
-  _globals['_TOOL']._serialized_start=406
-  _globals['_TOOL']._serialized_end=492
-  _globals['_TOOLCHOICE']._serialized_start=494
-  _globals['_TOOLCHOICE']._serialized_end=579
-  _globals['_SAMPLINGPARAMETERS']._serialized_start=582
-  _globals['_SAMPLINGPARAMETERS']._serialized_end=1036
-  _globals['_CONSTRAINT']._serialized_start=1038
-  _globals['_CONSTRAINT']._serialized_end=1158
-  _globals['_CHOICE']._serialized_start=1160
-  _globals['_CHOICE']._serialized_end=1185
-  _globals['_GROUNDING']._serialized_start=1188
-  _globals['_GROUNDING']._serialized_end=1407
-  _globals['_PASSAGE']._serialized_start=1410
-  _globals['_PASSAGE']._serialized_end=1612
-  _globals['_CITATION']._serialized_start=1614
-  _globals['_CITATION']._serialized_end=1724
-  _globals['_GENERATEUSAGE']._serialized_start=1726
-  _globals['_GENERATEUSAGE']._serialized_end=1814
-  _globals['_GENERATETIMINGS']._serialized_start=1817
-  _globals['_GENERATETIMINGS']._serialized_end=2050
-  _globals['_TOKENLOGPROB']._serialized_start=2052
-  _globals['_TOKENLOGPROB']._serialized_end=2153
-  _globals['_TOKENALTERNATIVE']._serialized_start=2155
-  _globals['_TOKENALTERNATIVE']._serialized_end=2205
-  _globals['_FINISHED']._serialized_start=2208
-  _globals['_FINISHED']._serialized_end=2539
+  _globals['_CHAT']._serialized_end=400
+  _globals['_TOOLCALL']._serialized_start=402
+  _globals['_TOOLCALL']._serialized_end=457
+  _globals['_TOOL']._serialized_start=459
+  _globals['_TOOL']._serialized_end=545
+  _globals['_TOOLCHOICE']._serialized_start=547
+  _globals['_TOOLCHOICE']._serialized_end=632
+  _globals['_SAMPLINGPARAMETERS']._serialized_start=635
+  _globals['_SAMPLINGPARAMETERS']._serialized_end=1089
+  _globals['_CONSTRAINT']._serialized_start=1091
+  _globals['_CONSTRAINT']._serialized_end=1211
+  _globals['_CHOICE']._serialized_start=1213
+  _globals['_CHOICE']._serialized_end=1238
+  _globals['_GROUNDING']._serialized_start=1241
+  _globals['_GROUNDING']._serialized_end=1460
+  _globals['_PASSAGE']._serialized_start=1463
+  _globals['_PASSAGE']._serialized_end=1665
+  _globals['_CITATION']._serialized_start=1667
+  _globals['_CITATION']._serialized_end=1777
+  _globals['_GENERATEUSAGE']._serialized_start=1779
+  _globals['_GENERATEUSAGE']._serialized_end=1867
+  _globals['_GENERATETIMINGS']._serialized_start=1870
+  _globals['_GENERATETIMINGS']._serialized_end=2103
+  _globals['_TOKENLOGPROB']._serialized_start=2105
+  _globals['_TOKENLOGPROB']._serialized_end=2206
+  _globals['_TOKENALTERNATIVE']._serialized_start=2208
+  _globals['_TOKENALTERNATIVE']._serialized_end=2258
+  _globals['_FINISHED']._serialized_start=2261
+  _globals['_FINISHED']._serialized_end=2592
 # @@protoc_insertion_point(module_scope)

@@ -187,18 +187,29 @@ class Chat(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGES_FIELD_NUMBER: _builtins.int
+    TEMPLATE_ARGUMENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """1 to 10,000."""
+
+    @_builtins.property
+    def template_arguments(self) -> _struct_pb2.Struct:
+        """What the model's chat template is given besides, such as `enable_thinking`: over what the
+        server's settings give it. A template ignores what it does not know. Names are 1 to 64
+        characters of [A-Za-z0-9_]; those of what a request says elsewhere, or of how a template is
+        run (`tools`, `tokenize`), are refused. At most 16 KiB as JSON. UNIMPLEMENTED from an
+        OpenAI-compatible server that does not take them; without effect on the model `extractive`.
+        """
 
     def __init__(
         self,
         *,
         messages: _abc.Iterable[Global___Message] | None = ...,
+        template_arguments: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template_arguments", b"template_arguments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "template_arguments", b"template_arguments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
