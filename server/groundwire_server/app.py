@@ -38,7 +38,9 @@ from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.grounding.similarity import EmbeddedSimilarity
 from groundwire_server.ingestion import DocumentIngest
 from groundwire_server.interceptors.admission import Admission
+from groundwire_server.interceptors.method import Interceptor
 from groundwire_server.interceptors.tracing import CallTracing, NoTracing, Tracing
+from groundwire_server.kept_usage import KeptUsage, kept_usage
 from groundwire_server.lifecycle import Needs, Server
 from groundwire_server.memory.memories.receipts import FOLDER, Receipts
 from groundwire_server.memory.memories.store import Memories
@@ -66,6 +68,8 @@ from groundwire_server.session_settings import policies_of
 from groundwire_server.settings import Settings
 from groundwire_server.store_settings import NO_GPU
 from groundwire_server.upkeep import index_upkeep, session_upkeep
+from groundwire_server.usage.call import current_usage
+from groundwire_server.usage.embedding import NotedEmbedder
 
 
 def server(settings: Settings) -> Server:
@@ -73,12 +77,14 @@ def server(settings: Settings) -> Server:
     admission = Admission(settings.max_concurrent_calls)
     metrics = Metrics()
     metrics.registry.register(GpuReadings())
+    application = Groundwire(settings, admission, metrics)
     return Server(
         settings,
-        Groundwire(settings, admission, metrics),
+        application,
         admission,
         metrics,
         tracing=_tracing(settings),
+        counting=application.counting,
     )
 
 
@@ -99,17 +105,19 @@ class Groundwire:
         self._embedder = _embedder(settings, metrics)
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
         self._cache, cache_store = _cache(settings, metrics)
-        self._remembered = CachedEmbedder(
-            self._embedder, self._cache, metrics.embedding_cache.on_lookup
+        # Whatever embeds for a call does it by one of these two.
+        self._noted = NotedEmbedder(self._embedder)
+        self._remembered = NotedEmbedder(
+            CachedEmbedder(self._embedder, self._cache, self._on_cache_lookup)
         )
         self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
-        self._sessions, session_store = _session_store(
+        self._sessions, self._usage, session_store = _session_store(
             settings, self._models.default.heaviest.count_tokens, metrics
         )
         self._index = OpenIndex(lambda: _index(settings, metrics))
         self._memories = Memories(
-            lambda: self._index.index, self._embedder, Receipts(settings.data_dir / FOLDER)
+            lambda: self._index.index, self._noted, Receipts(settings.data_dir / FOLDER)
         )
         # They are closed last to first: what others use comes before them.
         self.components = Components(
@@ -144,6 +152,15 @@ class Groundwire:
         )
         admin_grpc.add_AdminServiceServicer_to_server(self._admin(), registry)
 
+    @property
+    def counting(self) -> Interceptor:
+        """Counts what callers use."""
+        return self._usage.counting
+
+    def _on_cache_lookup(self, hits: int, misses: int) -> None:
+        self._metrics.embedding_cache.on_lookup(hits, misses)
+        current_usage().embeddings_found(hits)
+
     def _purge(self) -> int:
         return self._memories.sweep() + self._index.index.purge()
 
@@ -168,7 +185,7 @@ class Groundwire:
         spool_dir = self._settings.data_dir / "spool"
         spool_dir.mkdir(exist_ok=True)
         documents = DocumentIngest(
-            self._embedder,
+            self._noted,
             spool_dir=spool_dir,
             chunk_tokens=self._settings.chunk_tokens,
             chunk_overlap_tokens=self._settings.chunk_overlap_tokens,
@@ -184,6 +201,7 @@ class Groundwire:
             embedder=self._embedder,
             admission=self._admission,
             running=self._running,
+            usage=self._usage.reports,
         )
 
 
@@ -271,14 +289,13 @@ def _cache(settings: Settings, metrics: Metrics) -> tuple[Cache, Sequence[Compon
 
 def _session_store(
     settings: Settings, count_tokens: CountTokens, metrics: Metrics
-) -> tuple[RedisSessions, Component]:
+) -> tuple[RedisSessions, KeptUsage, Component]:
     own: list[RedisServer] = []
-    if settings.redis_url:
-        sessions = RedisSessions(settings.redis_url, count_tokens=count_tokens)
-    else:
-        redis = RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)
-        sessions = RedisSessions(redis.url, count_tokens=count_tokens, keeper=redis)
-        own = [redis]
+    if not settings.redis_url:
+        own = [RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)]
+    url, keeper = (settings.redis_url, None) if not own else (own[0].url, own[0])
+    sessions = RedisSessions(url, count_tokens=count_tokens, keeper=keeper)
     policies = policies_of(settings.session_retention)
     upkeep = session_upkeep(sessions.retention, policies, metrics.sessions.on_swept)
-    return sessions, InOrder("sessions", [*own, sessions, upkeep])
+    usage = kept_usage(settings, url, keeper, metrics.usage)
+    return sessions, usage, InOrder("sessions", [*own, sessions, upkeep, *usage.components])

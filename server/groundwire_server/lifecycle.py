@@ -19,9 +19,11 @@ from groundwire_server.data_dir import DataDir
 from groundwire_server.interceptors.admission import Admission
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
+from groundwire_server.interceptors.method import Interceptor
 from groundwire_server.interceptors.methods import Methods
 from groundwire_server.interceptors.telemetry import Telemetry
 from groundwire_server.interceptors.tracing import CallTracing, NoTracing
+from groundwire_server.interceptors.usage import uncounted
 from groundwire_server.observability.endpoint import HttpMetrics, MetricsEndpoint, NoMetrics
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.process_settings import NO_METRICS
@@ -73,6 +75,7 @@ class Server:
         metrics: Metrics,
         *,
         tracing: CallTracing | None = None,
+        counting: Interceptor = uncounted,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -83,7 +86,7 @@ class Server:
         self._sleep = sleep
         names = [service.full_name for service in application.services]
         self._methods = Methods(
-            [Telemetry(metrics), self._tracing, errors, identity, admission],
+            [Telemetry(metrics), self._tracing, errors, identity, counting, admission],
             max_message_bytes=settings.max_message_bytes,
             reader_patience_s=settings.reader_patience_s,
         )

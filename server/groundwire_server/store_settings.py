@@ -1,4 +1,4 @@
-"""The index, caches and sessions: settings."""
+"""The index, caches, sessions and usage: settings."""
 
 from __future__ import annotations
 
@@ -80,6 +80,20 @@ class StoreSettings(BaseModel):
         default_factory=dict,
         description='What is kept of each tenant ("*": of those not named), as JSON, e.g. '
         '{"*": {"idle_days": 90, "sessions_per_subject": 1000}} (docs/sessions.md).',
+    )
+    # --- usage ---
+    usage_days: int = Field(
+        default=90,
+        ge=0,
+        le=3650,
+        description="Days for which usage is kept, in the Redis of the sessions; 0: nothing is "
+        "counted (docs/usage.md).",
+    )
+    usage_subjects: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="Subjects of a tenant that usage tells apart on each day; the others are one.",
     )
 
     @field_validator("index_gpu")

@@ -11,6 +11,7 @@ from groundwire_index.errors import GroundwireError
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.retention import Policies, SessionRetention, Swept
+from groundwire_server.usage.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,9 @@ SWEEP_FIRST_S = 60.0
 SWEEP_PERIOD_S = 3600.0
 """By so much can sessions outlive their retention; a look at each costs a fraction of a
 millisecond."""
+
+USAGE_PERIOD_S = 1.0
+"""What was counted for so long is lost with a process that is killed."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -105,3 +109,35 @@ def session_upkeep(
     return Upkeep(
         "session upkeep", work, period_s=SWEEP_PERIOD_S, first_s=SWEEP_FIRST_S, sleep=sleep
     )
+
+
+class UsageUpkeep:
+    """Hands the counts of usage to the store every second, and those of the last one at the end."""
+
+    name = "usage upkeep"
+
+    def __init__(
+        self, ledger: Ledger, on_failure: Callable[[], None], *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        """``on_failure`` is told each time that the store does not take them."""
+        self._ledger = ledger
+        self._on_failure = on_failure
+        self._upkeep = Upkeep(self.name, self._flush, period_s=USAGE_PERIOD_S, sleep=sleep)
+        self.start = self._upkeep.start
+        self.check = self._upkeep.check
+
+    async def close(self) -> None:
+        """Hand over what is left."""
+        await self._upkeep.close()
+        await self._flush()
+        if self._ledger.held:
+            log.error(
+                "usage that the store did not take is lost", extra={"rows": self._ledger.held}
+            )
+
+    async def _flush(self) -> None:
+        # The store has told the log why, once.
+        try:
+            await self._ledger.flush()
+        except GroundwireError:
+            self._on_failure()

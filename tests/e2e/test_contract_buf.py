@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.contract_calls import EVERY, INVALID, NOT_FOUND, UNIMPLEMENTED, WORKING, Call
+from tests.e2e.contract_calls import EVERY, INVALID, NOT_FOUND, WORKING, Call
 from tests.e2e.serving import ServerProcess
 
 BUF = Path(sys.executable).with_name("buf")
@@ -71,11 +71,6 @@ def test_what_is_not_there_is_not_found(buf: Buf, call: Call) -> None:
 @pytest.mark.parametrize("call", INVALID, ids=lambda call: call.method)
 def test_what_makes_no_sense_is_invalid(buf: Buf, call: Call) -> None:
     assert buf.refused_with(call) == "invalid_argument"
-
-
-@pytest.mark.parametrize("call", UNIMPLEMENTED, ids=lambda call: call.method)
-def test_methods_that_are_filled_later_say_so(buf: Buf, call: Call) -> None:
-    assert buf.refused_with(call) == "unimplemented"
 
 
 def test_health_can_be_asked(buf: Buf) -> None:

@@ -53,6 +53,7 @@ from groundwire.results.sessions import (
     Turn,
     TurnAnswer,
 )
+from groundwire.results.usage import UsageDay
 
 __all__ = [
     "AsyncClient",
@@ -107,6 +108,7 @@ __all__ = [
     "ToolCallDelta",
     "Turn",
     "TurnAnswer",
+    "UsageDay",
     "WeightedSum",
     "Written",
     "all_of",

@@ -90,6 +90,7 @@ class Admin(Group[T]):
     models = unary(admin.models)
     load = unary(admin.load)
     abort = unary(admin.abort)
+    usage = pages(admin.usage)
 
 
 class Services(Group[T]):

@@ -87,6 +87,17 @@ def to_time(message: Timestamp) -> datetime | None:
     return message.ToDatetime(UTC)
 
 
+def to_stamp(name: str, time: datetime | None) -> Timestamp | None:
+    """A moment as a message; ``name`` is the field's. Raises ValueError for one without a zone."""
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError(f"{name}: {time!r} has no time zone: give an aware time.")
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
+
+
 def to_seconds(message: Duration) -> float:
     """A duration in seconds."""
     return message.seconds + message.nanos / 1e9

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 import numpy as np
-from groundwire_index.records import Fingerprint
 from numpy.typing import NDArray
 
 from groundwire_server.caching.cache import Cache
@@ -20,53 +19,28 @@ from groundwire_server.embedders.embedder import (
     TextTooLongError,
     Truncation,
 )
+from groundwire_server.embedders.wrapped import WrappedEmbedder
 from groundwire_server.identity import Identity, current_identity
-from groundwire_server.waiting import Waiting
 
 # Tokens that were read, and whether the text had more; then the vector, float32.
 _HEADER = struct.Struct("<I?")
 _DIGEST_BYTES = 16
 
 
-class CachedEmbedder:
+class CachedEmbedder(WrappedEmbedder):
     """An embedder with a cache before it, apart for each tenant.
 
     A text is known by its digest, what it is for, the fingerprint of the model, and how much that
-    reads of it. What is ingested goes past the cache: it is embedded once. It starts and ends with
-    its embedder, which others may use besides.
+    reads of it. What is ingested goes past the cache: it is embedded once.
     """
 
     def __init__(
         self, embedder: Embedder, cache: Cache, on_lookup: Callable[[int, int], None]
     ) -> None:
         """``on_lookup`` is told how many texts were found, and how many were not."""
-        self._embedder = embedder
+        super().__init__(embedder)
         self._cache = cache
         self._on_lookup = on_lookup
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Of the embedder."""
-        return self._embedder.fingerprint
-
-    @property
-    def max_tokens(self) -> int:
-        """Of the embedder."""
-        return self._embedder.max_tokens
-
-    @property
-    def shorter_dimensions(self) -> Sequence[int]:
-        """Of the embedder."""
-        return self._embedder.shorter_dimensions
-
-    @property
-    def waiting(self) -> Waiting:
-        """Of the embedder."""
-        return self._embedder.waiting
-
-    async def start(self) -> None:
-        """Start the embedder."""
-        await self._embedder.start()
 
     async def embed(
         self,
@@ -78,7 +52,7 @@ class CachedEmbedder:
     ) -> Embeddings:
         """Embed a batch; all or none. See `Embedder`."""
         if priority is Priority.INGESTION:
-            return await self._embedder.embed(texts, kind, priority=priority, truncation=truncation)
+            return await super().embed(texts, kind, priority=priority, truncation=truncation)
         tenant = current_identity.get(Identity()).tenant
         names = self._names(texts, kind)
         known = [
@@ -110,18 +84,6 @@ class CachedEmbedder:
             )
             known = [found.get(position, one) for position, one in enumerate(known)]
         return _together([one for one in known if one is not None])
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """As the embedder counts them."""
-        return self._embedder.count_tokens(texts)
-
-    async def check(self) -> None:
-        """Check the embedder."""
-        await self._embedder.check()
-
-    async def close(self) -> None:
-        """Close the embedder."""
-        await self._embedder.close()
 
     def _names(self, texts: Sequence[str], kind: EmbedKind) -> list[bytes]:
         embedder = self._embedder

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from groundwire_server.cli import memory_arguments, session_arguments
+from groundwire_server.cli import memory_arguments, session_arguments, usage_arguments
 
 SERVER_ENV = "GROUNDWIRE_SERVER"
 DEFAULT_SERVER = "localhost:50051"
@@ -108,6 +108,11 @@ def _sessions(commands: Subparsers[Parser]) -> None:
     session_arguments.add_actions(
         lambda name, says: _client_command(actions, name, says), _positive
     )
+
+
+def _usage(commands: Subparsers[Parser]) -> None:
+    says = "What the tenant has used, by day, subject and model."
+    usage_arguments.add_arguments(_client_command(commands, "usage", says))
 
 
 def _import(commands: Subparsers[Parser]) -> None:
@@ -242,6 +247,7 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _collections,
     _sessions,
     _memory,
+    _usage,
     _import,
     _export,
     _eval,

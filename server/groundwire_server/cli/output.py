@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from array import array
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from rich.console import Console
@@ -58,7 +58,7 @@ def print_json(value: Any) -> None:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, array):
         return value.tolist()

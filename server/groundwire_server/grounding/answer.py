@@ -37,6 +37,7 @@ from groundwire_server.grounding.similarity import Similarity
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
 from groundwire_server.memory.session import Answer
+from groundwire_server.usage.call import current_usage
 
 
 class Answers:
@@ -169,6 +170,8 @@ class _Answering:
         finally:
             for transcript in self._transcripts.values():
                 transcript.close()
+            # Whoever leaves is not told the end, which has the model's own number.
+            current_usage().completion_tokens = self._completion_tokens
 
     def _transcripts_over(self, passages: tuple[Passage, ...]) -> dict[int, Transcript]:
         return {
@@ -240,10 +243,13 @@ class _Answering:
         if len(self._ended) < self._request.sampling.n:
             yield finished
 
+    @property
+    def _completion_tokens(self) -> int:
+        """Of all choices, as far as they have come."""
+        return sum(one.completion_tokens for one in self._transcripts.values())
+
     def _last(self) -> Finished:
-        end = self._end or GenerationEnd(
-            Usage(completion_tokens=sum(t.completion_tokens for t in self._transcripts.values()))
-        )
+        end = self._end or GenerationEnd(Usage(completion_tokens=self._completion_tokens))
         return replace(
             self._ended[-1],
             usage=end.usage,

@@ -14,6 +14,7 @@ from groundwire_server.engines.models import Candidates
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.grounding.prepare import Material, Prepared
 from groundwire_server.grounding.stopwatch import Stopwatch
+from groundwire_server.usage.call import current_usage
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ async def _until_begun(events: AsyncGenerator[EngineEvent, None]) -> None:
                 return
             if not isinstance(event, Accepted):
                 raise TypeError(f"{type(event).__name__} came before Begun")
+            current_usage().prompted(event.prompt_tokens)
     except BaseException:
         await events.aclose()
         raise

@@ -31,9 +31,9 @@ class Script:
     """Then it needs room on the disk, and its outcome matters when the answer is lost."""
 
 
-def load_script(name: str, *, writes: bool, after: str = "") -> Script:
-    """Read one of the ``.lua`` files of this package; ``after`` another, which it uses."""
-    folder = files(__package__).joinpath("scripts")
+def load_script(name: str, *, writes: bool, after: str = "", package: str = __package__) -> Script:
+    """Read one of the ``.lua`` files of a package; ``after`` another, which it uses."""
+    folder = files(package).joinpath("scripts")
     names = [f"{after}.lib.lua"] if after else []
     source = "\n".join(folder.joinpath(each).read_text() for each in (*names, f"{name}.lua"))
     return Script(source, hashlib.sha1(source.encode()).hexdigest(), writes)  # noqa: S324 - Redis' name for it

@@ -24,6 +24,7 @@ from groundwire_server.observability.embedding import EmbedderMetrics
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.observability.search import SearchMetrics
 from groundwire_server.observability.sessions import SessionMetrics
+from groundwire_server.observability.usage import UsageMetrics
 
 # Seconds: a cached look-up at one end, a long answer at the other.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
@@ -64,6 +65,7 @@ class Metrics:
         self.embedding_cache = CacheMetrics(self.registry, "embedding")
         self.generation = GenerationMetrics(self.registry)
         self.sessions = SessionMetrics(self.registry)
+        self.usage = UsageMetrics(self.registry)
         Info("groundwire_build", "This build of Groundwire.", registry=self.registry).info(
             {"version": version("groundwire")}
         )

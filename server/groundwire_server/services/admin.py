@@ -24,12 +24,14 @@ from groundwire_server.observability.metrics import resident_bytes
 from groundwire_server.parts import RunningEmbedder, model_component
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.durations import duration_message
+from groundwire_server.services.usage import usage_response
 from groundwire_server.services.validate import require
 from groundwire_server.services.vectors import fingerprint_message
+from groundwire_server.usage.report import UsageReports
 
 
 class AdminService(pb_grpc.AdminServiceServicer):
-    """The control plane. `GetUsage` is inherited: UNIMPLEMENTED."""
+    """The control plane."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         embedder: Embedder,
         admission: Admission,
         running: RunningRequests,
+        usage: UsageReports,
     ) -> None:
         self._start_time = Timestamp()
         self._start_time.FromDatetime(start_time)
@@ -48,6 +51,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         self._embedder = embedder
         self._admission = admission
         self._running = running
+        self._usage = usage
         self._version = version("groundwire")
 
     async def GetServerInfo(
@@ -85,6 +89,10 @@ class AdminService(pb_grpc.AdminServiceServicer):
             resident_bytes=await run_blocking(resident_bytes),
             models=map(_load, self._models),
         )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        """Say what the caller's tenant has used."""
+        return await usage_response(self._usage, current_identity.get().tenant, request)
 
     def _generating(self) -> Iterator[pb.Model]:
         for model in (*self._models, *self._models.adapted):

@@ -17,6 +17,7 @@ from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.identity import ANYBODY, current_identity
 from groundwire_server.interceptors.method import Context
 from groundwire_server.observability.answer_span import AnswerSpan
+from groundwire_server.observability.answer_usage import AnswerUsage
 from groundwire_server.observability.answers import observed
 from groundwire_server.observability.generation import GenerationMetrics
 from groundwire_server.running import RunningRequests
@@ -27,6 +28,7 @@ from groundwire_server.services.generation_gathered import Gathered
 from groundwire_server.services.generation_requests import answer_request_of
 from groundwire_server.services.left_answers import DroppedAnswers, FirstToken
 from groundwire_server.services.violations import within
+from groundwire_server.usage.call import current_usage
 
 # gRPC ends a call at its deadline by itself; what it has not ended so much later ends here.
 _DEADLINE_SLACK_S = 0.05
@@ -114,10 +116,16 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
             asked = replace(asked, deadline=deadline)
         with ExitStack() as held:
             aborted = held.enter_context(self._running.register(asked.request_id, tenant))
+            used = held.enter_context(current_usage().going_on())
             model, begun = candidates.first.model, FirstToken()
             answer = observed(
                 self._answers.answer(candidates, asked, tenant, aborted),
-                (self._metrics.answer(model), AnswerSpan(asked, model), begun),
+                (
+                    self._metrics.answer(model),
+                    AnswerSpan(asked, model),
+                    AnswerUsage(used, model),
+                    begun,
+                ),
                 is_late=lambda: is_past_deadline(context),
             )
 

@@ -167,15 +167,40 @@ class Oracle(generate_service_pb2_grpc.GenerateServiceServicer):
 
 
 class Admin(admin_service_pb2_grpc.AdminServiceServicer):
-    """Ends no request, because none runs."""
+    """Ends no request, because none runs; what was used is two days, each on a page."""
 
     def __init__(self) -> None:
         self.aborted: list[str] = []
+        self.asked: list[admin_service_pb2.GetUsageRequest] = []
+        self.days = [
+            admin_service_pb2.UsageDay(
+                date="2026-01-30",
+                subject="ada",
+                model="phi",
+                requests=1200,
+                errors=3,
+                prompt_tokens=19_806,
+                completion_tokens=2411,
+                average_latency=duration_pb2.Duration(seconds=1, nanos=420_000_000),
+                p95_latency=duration_pb2.Duration(nanos=15_000_000),
+                average_confidence=0.81,
+                cache_hits=23,
+            ),
+            admin_service_pb2.UsageDay(date="2026-01-30", other_subjects=True, requests=1),
+        ]
 
     def Abort(self, request, context):  # noqa: N802
         self.aborted.append(request.request_id)
         context.abort(grpc.StatusCode.NOT_FOUND, "no such request is running")
         return admin_service_pb2.AbortResponse()
+
+    def GetUsage(self, request, context):  # noqa: N802
+        self.asked.append(request)
+        at = int(request.cursor or 0)
+        more = at + 1 < len(self.days)
+        return admin_service_pb2.GetUsageResponse(
+            days=self.days[at : at + 1], next_cursor=str(at + 1) if more else ""
+        )
 
 
 class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):

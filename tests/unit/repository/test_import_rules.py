@@ -32,7 +32,7 @@ ROWS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"engines", "embedders"}),
-    frozenset({"memory", "ingestion", "grounding", "parts", "caching"}),
+    frozenset({"memory", "ingestion", "grounding", "parts", "caching", "usage"}),
     frozenset({"services", "interceptors", "errors", "observability"}),
 )
 # Where gRPC and protobuf may be seen: the adapters, the process that listens, and the command

@@ -30,6 +30,7 @@ from groundwire_server.interceptors.methods import Methods
 from groundwire_server.parts import RunningEmbedder, RunningModel
 from groundwire_server.running import RunningRequests
 from groundwire_server.services.admin import AdminService
+from groundwire_server.usage.report import NoReports
 from groundwire_server.waiting import Waiting
 from numpy.typing import NDArray
 
@@ -77,6 +78,7 @@ class Admin:
             embedder=embedder,
             admission=self.admission,
             running=self.running,
+            usage=NoReports(),
         )
 
     @asynccontextmanager
@@ -245,10 +247,3 @@ async def test_an_abort_has_to_name_a_request() -> None:
     async with Admin().serving() as stub:
         with pytest.raises(grpc.aio.AioRpcError, match="request_id: must not be empty"):
             await stub.Abort(pb.AbortRequest())
-
-
-async def test_what_is_in_the_contract_and_not_implemented_says_so() -> None:
-    async with Admin().serving() as stub:
-        with pytest.raises(grpc.aio.AioRpcError, match="GetUsage is in the contract") as ended:
-            await stub.GetUsage(pb.GetUsageRequest())
-    assert ended.value.code() is grpc.StatusCode.UNIMPLEMENTED

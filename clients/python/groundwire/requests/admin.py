@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from groundwire.call import Unary, call
+from datetime import datetime
+
+from groundwire.call import Pages, Unary, call
+from groundwire.made import made
 from groundwire.results import server as results
+from groundwire.results import usage as usage_results
 from groundwire.v1 import admin_service_pb2 as pb
+from groundwire.values import to_stamp
 
 
 def server_info(*, timeout: float | None = None) -> Unary[results.ServerInfo]:
@@ -44,4 +49,37 @@ def abort(request_id: str, *, timeout: float | None = None) -> Unary[None]:
         pb.AbortResponse,
         lambda _: None,
         timeout,
+    )
+
+
+def usage(
+    *,
+    subject: str = "",
+    model: str = "",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    page_size: int = 1000,
+    timeout: float | None = None,
+) -> Pages[usage_results.UsageDay]:
+    """Iterate over what the tenant has used, by date, subject and model.
+
+    All of it, or of one subject, or of one model, on days (UTC) of which a part is from ``start``
+    and before ``end``.
+    """
+    return Pages(
+        lambda cursor: call(
+            "AdminService/GetUsage",
+            made(
+                pb.GetUsageRequest,
+                subject=subject,
+                model=model,
+                start_time=to_stamp("start", start),
+                end_time=to_stamp("end", end),
+                page_size=page_size,
+                cursor=cursor,
+            ),
+            pb.GetUsageResponse,
+            usage_results.usage,
+            timeout,
+        )
     )

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from groundwire.call import Pages, Unary, call
 from groundwire.made import made
 from groundwire.requests.keys import idempotency_key as key
 from groundwire.results import memories as results
 from groundwire.v1 import memory_pb2
 from groundwire.v1 import memory_service_pb2 as pb
-from groundwire.values import enum_number
+from groundwire.values import enum_number, to_stamp
 
 
 def remember(
@@ -42,8 +40,8 @@ def remember(
         sources=[
             memory_pb2.MemorySource(session_id=one.session_id, turn=one.turn) for one in sources
         ],
-        valid_from=_time("valid_from", valid_from),
-        expire_time=_time("expire_time", expire_time),
+        valid_from=to_stamp("valid_from", valid_from),
+        expire_time=to_stamp("expire_time", expire_time),
         idempotency_key=key(idempotency_key),
     )
     return call(
@@ -71,7 +69,7 @@ def recall(
         query=query,
         top_k=top_k,
         kinds=list(map(_kind, kinds)),
-        as_of=_time("as_of", as_of),
+        as_of=to_stamp("as_of", as_of),
     )
     return call("MemoryService/Recall", request, pb.RecallResponse, results.recalled, timeout)
 
@@ -94,7 +92,7 @@ def update_memory(
         memory_id=memory_id,
         text=text,
         importance=importance,
-        expire_time=_time("expire_time", expire_time),
+        expire_time=to_stamp("expire_time", expire_time),
         idempotency_key=key(idempotency_key),
     )
     return call(
@@ -158,13 +156,3 @@ def forget(
 
 def _kind(kind: results.MemoryKind) -> Any:
     return enum_number(memory_pb2.MemoryKind.DESCRIPTOR, kind)
-
-
-def _time(name: str, time: datetime | None) -> Timestamp | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise ValueError(f"{name}: {time!r} has no time zone: give an aware time.")
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp

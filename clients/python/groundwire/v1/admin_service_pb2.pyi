@@ -426,10 +426,22 @@ class GetUsageRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
+    """Of this one only; empty: of every subject."""
     model: _builtins.str
+    """Of this one only; empty: of every model, and of calls that had none."""
+    page_size: _builtins.int
+    """At most so many days of a subject and model: 1 to 1,000; 0: 1,000."""
+    cursor: _builtins.str
+    """`next_cursor` of the page before; empty for the first. The other fields must be as they were."""
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Days (UTC) of which a part is in this range, whose end is not in it. Absent: from the first
+        that is kept, and up to now.
+        """
+
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -439,10 +451,12 @@ class GetUsageRequest(_message.Message):
         model: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "model", b"model", "start_time", b"start_time", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "end_time", b"end_time", "model", b"model", "page_size", b"page_size", "start_time", b"start_time", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -453,16 +467,22 @@ class GetUsageResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DAYS_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    """Empty after the last page."""
     @_builtins.property
-    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsageDay]: ...
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsageDay]:
+        """By date, then by subject, then by model."""
+
     def __init__(
         self,
         *,
         days: _abc.Iterable[Global___UsageDay] | None = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "next_cursor", b"next_cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,20 +505,37 @@ class UsageDay(_message.Message):
     P95_LATENCY_FIELD_NUMBER: _builtins.int
     AVERAGE_CONFIDENCE_FIELD_NUMBER: _builtins.int
     CACHE_HITS_FIELD_NUMBER: _builtins.int
+    OTHER_SUBJECTS_FIELD_NUMBER: _builtins.int
     date: _builtins.str
     """"2026-01-31"."""
     subject: _builtins.str
+    """Empty with `other_subjects`."""
     model: _builtins.str
+    """That answered, or that embedded the texts of the call; empty for calls that had none."""
     requests: _builtins.int
+    """Calls that have ended, whatever came of them."""
     errors: _builtins.int
+    """Those that ended with another status than OK, except where the client went away."""
     prompt_tokens: _builtins.int
+    """Tokens that the model was given, those that a cache made unnecessary included."""
     completion_tokens: _builtins.int
+    """Tokens that it has generated, for clients that went away too."""
     average_confidence: _builtins.float
+    """0 to 1, of the answers that had a confidence; 0 if none had."""
     cache_hits: _builtins.int
+    """Answers, and vectors of texts, that were in a cache."""
+    other_subjects: _builtins.bool
+    """The subjects of this day beyond as many as the server keeps apart, together."""
     @_builtins.property
-    def average_latency(self) -> _duration_pb2.Duration: ...
+    def average_latency(self) -> _duration_pb2.Duration:
+        """From the arrival of a call to its end; absent if there was none to measure. Calls that failed,
+        and those to which a client streams, are left out.
+        """
+
     @_builtins.property
-    def p95_latency(self) -> _duration_pb2.Duration: ...
+    def p95_latency(self) -> _duration_pb2.Duration:
+        """95 of 100 took no longer. Within 5% of the true value, and never below 0.1 ms."""
+
     def __init__(
         self,
         *,
@@ -513,10 +550,11 @@ class UsageDay(_message.Message):
         p95_latency: _duration_pb2.Duration | None = ...,
         average_confidence: _builtins.float = ...,
         cache_hits: _builtins.int = ...,
+        other_subjects: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["average_latency", b"average_latency", "p95_latency", b"p95_latency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_confidence", b"average_confidence", "average_latency", b"average_latency", "cache_hits", b"cache_hits", "completion_tokens", b"completion_tokens", "date", b"date", "errors", b"errors", "model", b"model", "p95_latency", b"p95_latency", "prompt_tokens", b"prompt_tokens", "requests", b"requests", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_confidence", b"average_confidence", "average_latency", b"average_latency", "cache_hits", b"cache_hits", "completion_tokens", b"completion_tokens", "date", b"date", "errors", b"errors", "model", b"model", "other_subjects", b"other_subjects", "p95_latency", b"p95_latency", "prompt_tokens", b"prompt_tokens", "requests", b"requests", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

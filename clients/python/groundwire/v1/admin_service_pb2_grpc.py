@@ -96,7 +96,10 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """What was used, by tenant, subject, model and day.
+        """What the caller's tenant has used, by subject, model and day: all calls but those to
+        AdminService. A call is counted when it ends, and seen at once by the server that answered it;
+        what other servers of the same store have counted follows within about a second.
+        FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,11 @@ class AdminServiceStub:
     GetLoad: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetLoadRequest, _admin_service_pb2.GetLoadResponse]
     """What the server is doing now."""
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]
-    """What was used, by tenant, subject, model and day."""
+    """What the caller's tenant has used, by subject, model and day: all calls but those to
+    AdminService. A call is counted when it ends, and seen at once by the server that answered it;
+    what other servers of the same store have counted follows within about a second.
+    FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -62,7 +66,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetLoad: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetLoadRequest, _admin_service_pb2.GetLoadResponse]  # type: ignore[assignment]
     """What the server is doing now."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]  # type: ignore[assignment]
-    """What was used, by tenant, subject, model and day."""
+    """What the caller's tenant has used, by subject, model and day: all calls but those to
+    AdminService. A call is counted when it ends, and seen at once by the server that answered it;
+    what other servers of the same store have counted follows within about a second.
+    FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
+    """
 
 class AdminServiceServicer:
     """The control plane."""
@@ -102,6 +110,10 @@ class AdminServiceServicer:
         request: _admin_service_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetUsageResponse, _abc.Awaitable[_admin_service_pb2.GetUsageResponse]]:
-        """What was used, by tenant, subject, model and day."""
+        """What the caller's tenant has used, by subject, model and day: all calls but those to
+        AdminService. A call is counted when it ends, and seen at once by the server that answered it;
+        what other servers of the same store have counted follows within about a second.
+        FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

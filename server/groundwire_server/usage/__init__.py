@@ -1,0 +1,1 @@
+"""What tenants use: counted here, added up in Redis, reported by day."""
