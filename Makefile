@@ -14,9 +14,12 @@ demo: $(VENV)/.server  ## Start a server, ingest the sample handbook, ask, follo
 serve: $(VENV)/.server  ## Serve on 127.0.0.1:50051 with data in ./data.
 	$(BIN)/groundwire serve --data-dir data
 
-# A worker for each processor, but no more: each loads an embedder and starts servers.
+# A worker for each processor, but no more: each loads an embedder and starts servers. A file is
+# one worker's, because what its tests share takes long to start, in the order that tests/conftest.py
+# puts them in.
 test: $(VENV)/.dev $(VENV)/.vllm  ## Run every test but the benchmarks.
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder
 
 bench: $(VENV)/.dev $(VENV)/.vllm  ## Measure against named peers and print ratios.
 	$(BIN)/python -m tests.bench

@@ -1,10 +1,9 @@
-"""What the whole suite shares: tests of vLLM run together, or say loudly why they do not."""
+"""What the whole suite shares: tests of vLLM run first, or say loudly why they do not."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
 
 import pytest
 
@@ -15,15 +14,14 @@ MISSING = (
 )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Put the tests of vLLM of each file in one group: one worker starts their engine for all."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of vLLM first: each takes so long that no worker is left with one alone."""
     installed = importlib.util.find_spec("vllm") is not None
     required = os.environ.get(REQUIRED) == "1"
-    for item in items:
-        if item.get_closest_marker("vllm") is None:
-            continue
-        item.add_marker(pytest.mark.xdist_group(f"vllm {item.path.stem}"))
-        if not installed and not required:
-            item.add_marker(pytest.mark.skip(reason=MISSING))
-    if required and not installed and any(item.get_closest_marker("vllm") for item in items):
+    of_vllm = [item for item in items if item.get_closest_marker("vllm") is not None]
+    if required and not installed and of_vllm:
         raise pytest.UsageError(f"{REQUIRED}=1, but {MISSING}")
+    if not installed:
+        for item in of_vllm:
+            item.add_marker(pytest.mark.skip(reason=MISSING))
+    items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
