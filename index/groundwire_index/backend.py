@@ -191,6 +191,9 @@ class IndexBackend(Protocol):
     ) -> list[CollectionInfo]:
         """The first ``limit`` collections whose names come after ``after``, in order of name."""
 
+    def tenants_with(self, name: str) -> list[str]:
+        """Tenants that have a collection of this name of its own, in order."""
+
     def update_collection(
         self, tenant: str, name: str, change: CollectionChange, *, idempotency_key: str = ""
     ) -> CollectionInfo:

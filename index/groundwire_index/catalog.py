@@ -117,6 +117,14 @@ class Catalog:
             rows = connection.execute("SELECT * FROM collections ORDER BY tenant, name")
             return [_entry(row) for row in rows]
 
+    def tenants_with(self, name: str) -> list[str]:
+        """Tenants that have a collection of this name, in order."""
+        with self._connections.lend(self._path, Role.READER) as connection:
+            rows = connection.execute(
+                "SELECT tenant FROM collections WHERE name = ? ORDER BY tenant", (name,)
+            )
+            return [tenant for (tenant,) in rows]
+
     def folder_of(self, tenant: str, name: str) -> str:
         """Folder of a collection; empty if there is none of that name."""
         try:

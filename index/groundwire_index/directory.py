@@ -77,6 +77,11 @@ class Directory:
         found = [self._info(tenant, one) for one in self._catalog.page(tenant, after, limit)]
         return [info for info in found if info is not None]
 
+    def tenants_with(self, name: str) -> list[str]:
+        """Tenants that have a collection of this name, in order."""
+        self._require_open()
+        return self._catalog.tenants_with(name)
+
     def create(self, tenant: str, spec: CollectionSpec, key: str) -> CollectionInfo:
         """Have another, without records."""
         with self._change():

@@ -169,6 +169,10 @@ class Index:
         require(limit >= 1, "limit", "must be at least 1")
         return self._directory.page(tenant, after, limit)
 
+    def tenants_with(self, name: str) -> list[str]:
+        """Tenants that have a collection of this name of its own, in order."""
+        return self._directory.tenants_with(name)
+
     def update_collection(
         self, tenant: str, name: str, change: CollectionChange, *, idempotency_key: str = ""
     ) -> CollectionInfo:

@@ -162,7 +162,11 @@ class Groundwire:
         current_usage().embeddings_found(hits)
 
     def _purge(self) -> int:
-        return self._memories.sweep() + self._index.index.purge()
+        try:
+            swept = self._memories.sweep()
+        finally:
+            purged = self._index.index.purge()
+        return swept + purged
 
     def _generate(self) -> GenerateService:
         preparation = Preparation(

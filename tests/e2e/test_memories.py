@@ -146,7 +146,17 @@ def test_an_asynchronous_client_has_the_same_calls(server: ServerProcess, tenant
             made = await client.memory.remember("Hears well.", "event", importance=0.75)
             assert [one async for one in client.memory.list_memories(kinds=["event"])] == [made]
             assert [one async for one in client.memory.list_memories(kinds=["fact"])] == []
-            await client.memory.forget([made.id])
+            assert made.create_time
+            for no_match in (
+                groundwire.MemoryFilter(kinds=["fact"]),
+                groundwire.MemoryFilter(subject="nobody", kinds=["event"]),
+                groundwire.MemoryFilter(created_before=made.create_time),
+            ):
+                receipt = await client.memory.forget(matching=no_match)
+                assert receipt.removed["memory"] == 0
+            match = groundwire.MemoryFilter(kinds=["event"], created_from=made.create_time)
+            assert (await client.memory.forget(matching=match)).removed["memory"] == 1
+            assert [one async for one in client.memory.list_memories()] == []
 
     asyncio.run(use())
 

@@ -42,7 +42,13 @@ from groundwire.results.events import (
     TextDelta,
     ToolCallDelta,
 )
-from groundwire.results.memories import ForgetReceipt, Memory, MemorySource, Recalled
+from groundwire.results.memories import (
+    ForgetReceipt,
+    Memory,
+    MemoryFilter,
+    MemorySource,
+    Recalled,
+)
 from groundwire.results.records import ChunkPosition, Hit, Record, SearchResult, Written
 from groundwire.results.server import Model, ServerInfo
 from groundwire.results.sessions import (
@@ -83,6 +89,7 @@ __all__ = [
     "JsonSchema",
     "Like",
     "Memory",
+    "MemoryFilter",
     "MemorySource",
     "Message",
     "Model",

@@ -84,6 +84,10 @@ class MilvusCatalog:
         """The collection's own name, which anything is that is no alias."""
         return self._read().resolve(tenant, name)
 
+    def tenants_with(self, name: str) -> list[str]:
+        """Tenants that have a collection of this name, in order."""
+        return sorted(tenant for tenant, one in self._read().collections if one == name)
+
     def aliases_of(self, tenant: str, name: str) -> tuple[str, ...]:
         """The aliases of a collection, in order."""
         pairs = self._read().aliases.items()

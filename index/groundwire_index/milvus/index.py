@@ -116,6 +116,12 @@ class MilvusIndex:
             return None
         return self._open.get((tenant, known.resolve(tenant, name)))
 
+    def tenants_with(self, name: str) -> list[str]:
+        """Tenants that have a collection of this name of its own, in order."""
+        with self._changing:
+            self._require_open()
+            return self._catalog.tenants_with(name)
+
     def list_collections(
         self, tenant: str, *, after: str = "", limit: int = 100
     ) -> list[CollectionInfo]:

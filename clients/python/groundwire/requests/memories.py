@@ -136,22 +136,34 @@ def forget(
     *,
     subject: str = "",
     session_id: str = "",
+    matching: results.MemoryFilter | None = None,
     idempotency_key: str = "",
     timeout: float | None = None,
 ) -> Unary[results.ForgetReceipt]:
-    """Remove memories for good: those of these ids, all of a subject, or all from a session.
+    """Remove memories for good: by ids, all of a subject, all from a session, or by a filter.
 
-    Each goes with all its versions. Give one of the three; ValueError otherwise.
+    Each goes with all its versions. Give one of the four; ValueError otherwise.
     """
     if isinstance(memory_ids, str):
         raise TypeError("memory_ids: give a list of ids, also of one.")
     targets: dict[str, Any] = {"subject": subject, "session_id": session_id}
     targets["memory_ids"] = pb.MemoryIds(ids=memory_ids) if memory_ids else None
+    targets["filter"] = None if matching is None else _filter(matching)
     given = {name: target for name, target in targets.items() if target}
     if len(given) != 1:
-        raise ValueError("Give one of memory_ids, subject and session_id.")
+        raise ValueError("Give one of memory_ids, subject, session_id and matching.")
     request = made(pb.ForgetRequest, **given, idempotency_key=key(idempotency_key))
     return call("MemoryService/Forget", request, pb.ForgetResponse, results.receipt, timeout)
+
+
+def _filter(matching: results.MemoryFilter) -> pb.MemoryFilter:
+    return made(
+        pb.MemoryFilter,
+        subject=matching.subject,
+        kinds=[_kind(one) for one in matching.kinds],
+        created_from=to_stamp("created_from", matching.created_from),
+        created_before=to_stamp("created_before", matching.created_before),
+    )
 
 
 def _kind(kind: results.MemoryKind) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, cast
@@ -22,6 +22,17 @@ class MemorySource:
 
     session_id: str
     turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFilter:
+    """Memories for which all that is set is true; at least one must be. Times are aware."""
+
+    subject: str = ""
+    kinds: Sequence[MemoryKind] = ()
+    created_from: datetime | None = None
+    """Created at this time or later."""
+    created_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,13 @@ class Partitions:
         """``index`` gives the index once it is open."""
         self._index = index
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._seen: set[str] = set()
 
     def find(self, tenant: str) -> CollectionBackend | None:
         """The memories of a tenant; None if it never had any."""
         try:
-            found = self._index().collection(_PREFIX + tenant, NAME)
+            return self._index().collection(_PREFIX + tenant, NAME)
         except NotFoundError:
             return None
-        self._seen.add(tenant)
-        return found
 
     def make(self, tenant: str, fingerprint: Fingerprint) -> CollectionBackend:
         """The same, of this embedder if it is new."""
@@ -54,9 +51,10 @@ class Partitions:
         """Who replaces or removes what he has read holds it, from reading to writing."""
         return self._turns[tenant]
 
-    def seen(self) -> list[str]:
-        """Tenants whose memories were used."""
-        return list(self._seen)
+    def tenants(self) -> list[str]:
+        """Those that have memories, or had some."""
+        owners = self._index().tenants_with(NAME)
+        return [one.removeprefix(_PREFIX) for one in owners if one.startswith(_PREFIX)]
 
 
 def require_same(collection: CollectionBackend, embedder: Fingerprint) -> None:

@@ -88,11 +88,7 @@ class Receipts:
         own = self.signed(tenant, receipt.audit_id, receipt.removed, receipt.time)
         return hmac.compare_digest(own.signature, receipt.signature)
 
-    def tenants(self) -> set[str]:
-        """Those of whom something was forgotten."""
-        return {entry["tenant"] for entry in self._entries()}
-
-    def _entries(self, audit_id: str = "") -> Iterator[Entry]:
+    def _entries(self, audit_id: str) -> Iterator[Entry]:
         with storage_errors(self._log):
             if not self._log.exists():
                 return
@@ -101,7 +97,7 @@ class Receipts:
         for line in lines:
             with suppress(ValueError):
                 entry = json.loads(line)
-                if audit_id in ("", entry["audit_id"]):
+                if audit_id == entry["audit_id"]:
                     yield entry
 
     def _secret(self) -> bytes:

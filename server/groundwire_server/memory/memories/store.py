@@ -16,9 +16,11 @@ from typing import cast
 from groundwire_index.backend import CollectionBackend, IndexBackend
 from groundwire_index.errors import (
     AlreadyExistsError,
+    GroundwireError,
     InvalidArgumentError,
     NotFoundError,
 )
+from groundwire_index.filters import Filter
 from groundwire_index.records import Record, SearchMode, Vector
 
 from groundwire_server.blocking import run_blocking
@@ -80,8 +82,6 @@ class Memories:
         self._index = index
         self._embedder = embedder
         self._clock = clock
-        self._receipts = receipts
-        self._has_swept = False
         self._partitions = Partitions(index)
         self._forgetting = Forgetting(self._partitions, receipts, clock)
 
@@ -166,22 +166,28 @@ class Memories:
         return await run_blocking(self._forgetting.forget, asked)
 
     def sweep(self) -> int:
-        """Remove what has expired, of tenants whose memories were used; how many rows. Blocking.
+        """Remove what has expired, of every tenant; how many rows. Blocking.
 
-        After a start it opens those of whom something was forgotten, for the index to purge.
+        That opens the memories of all, so that the index purges what they have forgotten, too.
+        Raises what one of them raised, when all have had their turn.
         """
-        if not self._has_swept:
-            for tenant in self._receipts.tenants():
-                self._partitions.find(tenant)
-            self._has_swept = True
         where = expired(self._clock())
-        removed = 0
-        for tenant in self._partitions.seen():
-            with self._partitions.turn(tenant):
-                collection = self._partitions.find(tenant)
-                if collection is not None and collection.count(where).count:
-                    removed += collection.delete_filter(where).count
+        removed, failed = 0, None
+        for tenant in self._partitions.tenants():
+            try:
+                removed += self._sweep(tenant, where)
+            except GroundwireError as error:
+                failed = error
+        if failed is not None:
+            raise failed
         return removed
+
+    def _sweep(self, tenant: str, where: Filter) -> int:
+        with self._partitions.turn(tenant):
+            collection = self._partitions.find(tenant)
+            if collection is None or not collection.count(where).count:
+                return 0
+            return collection.delete_filter(where).count
 
     async def _embedded(self, text: str, kind: EmbedKind) -> Vector:
         vector: Vector = (await self._embedder.embed([text], kind)).vectors[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,10 +12,12 @@ import pytest
 from groundwire_index.errors import (
     AlreadyExistsError,
     ConflictError,
+    DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
 )
+from groundwire_index.open_collections import DATABASE
 from groundwire_server.embedders.embedder import EmbedKind
 from groundwire_server.memory.memories.forgetting import Asked
 from groundwire_server.memory.memories.memory import (
@@ -215,6 +218,41 @@ async def test_what_has_expired_is_never_seen_again(opened: Opened, clock: Clock
     assert opened.memories.sweep() == 1
     assert collection.count().count == 1
     assert opened.memories.sweep() == 0
+
+
+async def test_what_has_expired_is_removed_after_a_restart_without_any_call(
+    opening: Open, clock: Clock
+) -> None:
+    with opening() as opened:
+        for tenant in ("acme", "other"):
+            soon = clock.time + timedelta(hours=1)
+            await opened.remember("brief", tenant=tenant, expire_time=soon)
+            await opened.remember("lasting", tenant=tenant)
+    clock.advance(hours=1)
+    with opening() as opened:
+        assert opened.memories.sweep() == 2
+        for tenant in ("acme", "other"):
+            assert opened.index.collection(f"memories/{tenant}", "memories").count().count == 1
+
+
+async def test_memories_that_are_damaged_do_not_keep_those_of_others(
+    opening: Open, clock: Clock
+) -> None:
+    with opening() as opened:
+        for tenant in ("acme", "other"):
+            soon = clock.time + timedelta(hours=1)
+            await opened.remember("brief", tenant=tenant, expire_time=soon)
+    clock.advance(hours=1)
+    next((opened.folder / "index").rglob(f"*/{DATABASE}")).unlink()
+    left = []
+    with opening() as opened:
+        with pytest.raises(DataLossError):
+            opened.memories.sweep()
+        for tenant in ("acme", "other"):
+            with suppress(DataLossError):
+                collection = opened.index.collection(f"memories/{tenant}", "memories")
+                left.append(collection.count().count)
+    assert left == [0]
 
 
 async def test_many_that_have_expired_do_not_hide_the_others(opened: Opened, clock: Clock) -> None:
