@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import grpc
@@ -23,9 +23,7 @@ from groundwire_index.errors import FailedPreconditionError
 from groundwire_index.gpu import Gpus, NoGpus, open_gpus
 from groundwire_index.milvus import MilvusIndex
 
-from groundwire_server.caching.cache import Cache, NoCache
-from groundwire_server.caching.embeddings import CachedEmbedder
-from groundwire_server.caching.redis_cache import RedisCache
+from groundwire_server.caches import opened_caches
 from groundwire_server.components import Component, Components
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.precision import vllm_precision
@@ -68,7 +66,6 @@ from groundwire_server.session_settings import policies_of
 from groundwire_server.settings import Settings
 from groundwire_server.store_settings import NO_GPU
 from groundwire_server.upkeep import index_upkeep, session_upkeep
-from groundwire_server.usage.call import current_usage
 from groundwire_server.usage.embedding import NotedEmbedder
 
 
@@ -104,12 +101,10 @@ class Groundwire:
         )
         self._embedder = _embedder(settings, metrics)
         metrics.embedder.observe_queue(lambda: self._embedder.waiting)
-        self._cache, cache_store = _cache(settings, metrics)
+        self._caches = opened_caches(settings, metrics.caches)
         # Whatever embeds for a call does it by one of these two.
         self._noted = NotedEmbedder(self._embedder)
-        self._remembered = NotedEmbedder(
-            CachedEmbedder(self._embedder, self._cache, self._on_cache_lookup)
-        )
+        self._remembered = NotedEmbedder(self._caches.embedder(self._embedder))
         self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
         self._sessions, self._usage, session_store = _session_store(
@@ -126,7 +121,7 @@ class Groundwire:
                 InOrder("index", [self._index, index_upkeep(self._purge)]),
                 RunningEmbedder(self._embedder),
                 *map(RunningModel, self._models),
-                *cache_store,
+                *self._caches.components,
             ]
         )
 
@@ -157,10 +152,6 @@ class Groundwire:
         """Counts what callers use."""
         return self._usage.counting
 
-    def _on_cache_lookup(self, hits: int, misses: int) -> None:
-        self._metrics.embedding_cache.on_lookup(hits, misses)
-        current_usage().embeddings_found(hits)
-
     def _purge(self) -> int:
         try:
             swept = self._memories.sweep()
@@ -176,9 +167,10 @@ class Groundwire:
             passage_tokens=self._settings.grounding_tokens,
             recall=self._memories.for_context,
         )
+        answers = Answers(preparation, EmbeddedSimilarity(self._embedder))
         return GenerateService(
             self._models,
-            Answers(preparation, EmbeddedSimilarity(self._embedder)),
+            self._caches.answers(answers, self._index, self._remembered),
             self._running,
             self._metrics.generation,
             reader_patience_s=self._settings.reader_patience_s,
@@ -206,6 +198,7 @@ class Groundwire:
             admission=self._admission,
             running=self._running,
             usage=self._usage.reports,
+            caches=self._caches.tenant_caches,
         )
 
 
@@ -275,20 +268,6 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
         settings.index_gpu_memory_bytes,
         lambda reason: metrics.gpu_fallbacks.labels(reason).inc(),
     )
-
-
-def _cache(settings: Settings, metrics: Metrics) -> tuple[Cache, Sequence[Component]]:
-    if not settings.cache_bytes:
-        return NoCache(), ()
-    own: list[RedisServer] = []
-    if not settings.cache_url:
-        own = [RedisServer(settings.data_dir / "cache", cache_bytes=settings.cache_bytes)]
-    cache = RedisCache(
-        settings.cache_url or own[0].url,
-        ttl_s=settings.cache_ttl_s,
-        on_bypass=metrics.embedding_cache.on_bypass,
-    )
-    return cache, [InOrder("cache", [*own, cache])]
 
 
 def _session_store(

@@ -12,6 +12,7 @@ from groundwire_server.engines.fair_queue import Limits
 from groundwire_server.engines.models import Models, RouteSpec
 from groundwire_server.engines.openai import OpenAiEngine
 from groundwire_server.engines.presets import PRESETS
+from groundwire_server.engines.revision import Revision
 from groundwire_server.engines.served_model import ServedModel, Targets
 from groundwire_server.engines.supervised import SupervisedEngine
 from groundwire_server.engines.vllm import VllmEngine
@@ -47,7 +48,9 @@ def _served(name: str, model: ModelSettings, settings: Settings) -> ServedModel:
     )
     breaker = Breaker(name, failures=settings.breaker_failures, open_s=settings.breaker_open_s)
     engine = (_vllm if model.engine == "vllm" else _openai)(name, model, settings)
-    return ServedModel(engine, limits, breaker=breaker, targets=_targets(model))
+    return ServedModel(
+        engine, limits, breaker=breaker, targets=_targets(model), revision=_revision(model)
+    )
 
 
 def _vllm(name: str, model: ModelSettings, settings: Settings) -> Engine:
@@ -87,6 +90,13 @@ def _openai(name: str, model: ModelSettings, settings: Settings) -> Engine:
         silence_s=model.silence_s,
         check_period_s=model.check_period_s,
     )
+
+
+def _revision(model: ModelSettings) -> Revision:
+    sources = dict(model.adapters)
+    if model.engine == "vllm":
+        sources[""] = model.source or PRESETS[model.preset].source
+    return Revision(model.model_dump(exclude={"api_key"}), sources)
 
 
 def _targets(model: ModelSettings) -> Targets:

@@ -50,8 +50,8 @@ class StoreSettings(BaseModel):
     cache_bytes: int = Field(
         default=64 * 2**20,
         ge=0,
-        description="Memory for what was embedded lately, in bytes, of a private Redis; 0: nothing "
-        "is cached.",
+        description="Memory for what was embedded and answered lately, in bytes, of a private "
+        "Redis; 0: nothing is cached.",
     )
     cache_url: str = Field(
         default="",
@@ -60,6 +60,17 @@ class StoreSettings(BaseModel):
     )
     cache_ttl_s: Seconds = Field(
         default=86_400.0, gt=0, description="Seconds for which what is cached may be used."
+    )
+    answer_cache: Literal["off", "exact", "semantic"] = Field(
+        default="off",
+        description="Which requests that do not say get an answer that was made before: none, "
+        "equal ones, or also those that ask the same in other words (docs/caching.md).",
+    )
+    answer_cache_floor: float = Field(
+        default=0.88,
+        ge=0,
+        le=1,
+        description="Cosine of two questions by embedder_model from which they may ask the same.",
     )
 
     # --- sessions ---

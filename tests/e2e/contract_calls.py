@@ -92,6 +92,8 @@ WORKING: tuple[Call, ...] = (
     call("GenerateService/CountTokens", {"text": "dusk"}, answer="tokenCount"),
     call("GenerateService/Generate", GROUNDED, answer="dusk"),
     call("GenerateService/Complete", {"request": GROUNDED}, answer="dusk"),
+    call("AdminService/GetCacheStats", answer='"cache": "embedding"'),
+    call("AdminService/ClearCache", answer="entries"),
     memory("CreateSession", sessionId=SESSION, answer=SESSION),
     memory("GetSession", sessionId=SESSION, answer=SESSION),
     memory(

@@ -50,7 +50,7 @@ from groundwire.results.memories import (
     Recalled,
 )
 from groundwire.results.records import ChunkPosition, Hit, Record, SearchResult, Written
-from groundwire.results.server import Model, ServerInfo
+from groundwire.results.server import CacheStats, Model, ServerInfo
 from groundwire.results.sessions import (
     Context,
     Session,
@@ -64,6 +64,7 @@ from groundwire.results.usage import UsageDay
 __all__ = [
     "AsyncClient",
     "AsyncGeneration",
+    "CacheStats",
     "Choice",
     "ChunkPosition",
     "Citation",

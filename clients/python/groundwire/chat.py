@@ -12,6 +12,7 @@ from groundwire.values import JSON
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool", "unspecified", "unknown"]
 SearchMode: TypeAlias = Literal["dense", "lexical", "hybrid"]
+CachePolicy: TypeAlias = Literal["off", "exact", "semantic"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class Admin(Group[T]):
     load = unary(admin.load)
     abort = unary(admin.abort)
     usage = pages(admin.usage)
+    cache_stats = unary(admin.cache_stats)
+    clear_cache = unary(admin.clear_cache)
 
 
 class Services(Group[T]):

@@ -22,12 +22,25 @@ class Cache(Protocol):
         ...
 
 
-class NoCache:
-    """Keeps nothing."""
+class AnswerCache(Cache, Protocol):
+    """A cache that has lists besides, each of the values that were added last."""
 
-    async def get(self, tenant: str, names: Sequence[bytes]) -> Sequence[bytes | None]:  # noqa: ARG002
-        """Nothing is there."""
-        return [None] * len(names)
+    async def recent(self, tenant: str, name: bytes) -> Sequence[bytes]:
+        """The values of a list, the last one first."""
+        ...
 
-    async def put(self, tenant: str, values: Mapping[bytes, bytes]) -> None:
-        """Forget them."""
+    async def add(self, tenant: str, name: bytes, value: bytes, *, most: int) -> None:
+        """Put a value first, and keep the first ``most`` of the list."""
+        ...
+
+
+class CacheContents(Protocol):
+    """What a cache holds, for whoever looks after it. Raises UnavailableError."""
+
+    async def count(self, tenant: str) -> int:
+        """How many values there are of a tenant; those in lists are not counted."""
+        ...
+
+    async def clear(self, tenant: str) -> int:
+        """Remove everything of a tenant; how many values there were."""
+        ...

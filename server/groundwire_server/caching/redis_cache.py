@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
 from groundwire_index.errors import InvalidArgumentError, UnavailableError
@@ -21,6 +21,10 @@ TIMEOUT_S = 0.1
 # One that has failed is left alone for so long, so that it does not slow down every call.
 LEFT_ALONE_S = 1.0
 _CONNECTIONS = 32
+# Names that are looked through, or removed, at a time.
+_PAGE = 1000
+# What tells lists from values.
+_LIST = "-list"
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ class RedisCache:
     def __init__(
         self,
         url: str,
+        kind: str,
         *,
         ttl_s: float,
         on_bypass: Callable[[], None],
@@ -41,7 +46,8 @@ class RedisCache:
     ) -> None:
         """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other.
 
-        ``on_bypass`` is called for each call that goes without the cache because it fails.
+        Caches of another ``kind`` in the same Redis have names of their own. ``on_bypass`` is
+        called for each call that goes without the cache because it fails.
         """
         try:
             pool = BlockingConnectionPool.from_url(
@@ -56,6 +62,7 @@ class RedisCache:
         except ValueError as error:
             raise InvalidArgumentError("cache_url", str(error)) from error
         self._redis = Redis.from_pool(pool)
+        self._kind = kind
         self._ttl_ms = round(ttl_s * 1000)
         self._on_bypass = on_bypass
         self._timeout_s = timeout_s
@@ -68,14 +75,9 @@ class RedisCache:
 
     async def check(self) -> None:
         """Raise UnavailableError if nothing would be found now."""
-        try:
+        with _away():
             async with asyncio.timeout(self._timeout_s * 10):
                 await self._redis.ping()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise UnavailableError(
-                f"the cache is away, and everything is done without it: {error}",
-                reason="CACHE_AWAY",
-            ) from None
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -88,7 +90,9 @@ class RedisCache:
             async with self._asked() as works:
                 if works:
                     # As it is not told to decode, there is no str among them.
-                    found = cast("list[bytes | None]", await self._redis.mget(_keys(tenant, names)))
+                    found = cast(
+                        "list[bytes | None]", await self._redis.mget(self._keys(tenant, names))
+                    )
         return found
 
     async def put(self, tenant: str, values: Mapping[bytes, bytes]) -> None:
@@ -99,10 +103,64 @@ class RedisCache:
             if works:
                 async with self._redis.pipeline(transaction=False) as pipeline:
                     for key, value in zip(
-                        _keys(tenant, list(values)), values.values(), strict=True
+                        self._keys(tenant, list(values)), values.values(), strict=True
                     ):
                         pipeline.set(key, value, px=self._ttl_ms)
                     await pipeline.execute()
+
+    async def recent(self, tenant: str, name: bytes) -> Sequence[bytes]:
+        """The values of a list, the last one first."""
+        found: Sequence[bytes] = ()
+        async with self._asked() as works:
+            if works:
+                found = cast(
+                    "list[bytes]", await self._redis.lrange(self._list(tenant, name), 0, -1)
+                )
+        return found
+
+    async def add(self, tenant: str, name: bytes, value: bytes, *, most: int) -> None:
+        """Put a value first, and keep the first ``most`` of the list."""
+        key = self._list(tenant, name)
+        async with self._asked() as works:
+            if works:
+                # Together, so that no list is without an end.
+                async with self._redis.pipeline(transaction=True) as pipeline:
+                    pipeline.lpush(key, value)
+                    pipeline.ltrim(key, 0, most - 1)
+                    pipeline.pexpire(key, self._ttl_ms)
+                    await pipeline.execute()
+
+    async def count(self, tenant: str) -> int:
+        """How many values there are of a tenant; those in lists are not counted."""
+        return len({key async for key in self._found(f"{self._prefix(tenant)}:*")})
+
+    async def clear(self, tenant: str) -> int:
+        """Remove everything of a tenant; how many values there were."""
+        prefix = self._prefix(tenant)
+        values = {key async for key in self._found(f"{prefix}:*")}
+        lists = {key async for key in self._found(f"{prefix}{_LIST}:*")}
+        keys = [*values, *lists]
+        with _away():
+            for start in range(0, len(keys), _PAGE):
+                await self._redis.unlink(*keys[start : start + _PAGE])
+        return len(values)
+
+    async def _found(self, pattern: str) -> AsyncIterator[bytes]:
+        with _away():
+            async for key in self._redis.scan_iter(match=pattern, count=_PAGE):
+                yield key
+
+    def _keys(self, tenant: str, names: Sequence[bytes]) -> list[str]:
+        prefix = self._prefix(tenant)
+        return [f"{prefix}:{name.hex()}" for name in names]
+
+    def _list(self, tenant: str, name: bytes) -> str:
+        return f"{self._prefix(tenant)}{_LIST}:{name.hex()}"
+
+    def _prefix(self, tenant: str) -> str:
+        # Of one length, so that no tenant's name can run into another's values.
+        of = hashlib.blake2b(tenant.encode(), digest_size=16).hexdigest()
+        return f"gw:cache:{of}:{self._kind}"
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[bool]:
@@ -124,7 +182,11 @@ class RedisCache:
             self._failed = True
 
 
-def _keys(tenant: str, names: Sequence[bytes]) -> list[str]:
-    # Of one length, so that no tenant's name can run into another's values.
-    of = hashlib.blake2b(tenant.encode(), digest_size=16).hexdigest()
-    return [f"gw:cache:{of}:{name.hex()}" for name in names]
+@contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise UnavailableError(
+            f"the cache is away, and everything is done without it: {error}", reason="CACHE_AWAY"
+        ) from None

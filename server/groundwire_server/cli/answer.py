@@ -25,6 +25,10 @@ from groundwire_server.cli.output import print_indented
 
 NO_SOURCES = "The documents hold no answer to this."
 QUOTE = 300
+_FROM_CACHE = {
+    "exact": "Answered as it was before.",
+    "semantic": "Answered as the same question in other words was before.",
+}
 
 
 def options(arguments: Namespace, session_id: str = "") -> GenerateOptions:
@@ -72,6 +76,8 @@ def show_ending(finished: Finished, screen: Console) -> None:
     """How sure it is, and what went wrong on the way."""
     if finished.confidence is not None:
         screen.print(f"Confidence {finished.confidence:.0%}", style="faint")
+    if words := _FROM_CACHE.get(finished.cache):
+        screen.print(words, style="faint")
     if finished.finish_reason == "length":
         screen.print("It was cut off at its length limit (--max-tokens).", style="note")
     if finished.degraded:

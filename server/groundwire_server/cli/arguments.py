@@ -71,6 +71,12 @@ def _ask(commands: Subparsers[Parser]) -> None:
     made = _client_command(commands, "ask", "Answer a question from stored documents.")
     made.add_argument("question", metavar="QUESTION")
     _answering(made)
+    made.add_argument(
+        "--cache",
+        choices=("off", "exact", "semantic"),
+        help="Whether it may be answered as it was before: never, if it was asked in the same "
+        "words, or also in others. Default: as the server says.",
+    )
 
 
 def _chat(commands: Subparsers[Parser]) -> None:
@@ -113,6 +119,13 @@ def _sessions(commands: Subparsers[Parser]) -> None:
 def _usage(commands: Subparsers[Parser]) -> None:
     says = "What the tenant has used, by day, subject and model."
     usage_arguments.add_arguments(_client_command(commands, "usage", says))
+
+
+def _cache(commands: Subparsers[Parser]) -> None:
+    made = _client_command(commands, "cache", "What is kept of what was computed for --tenant.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _client_command(actions, "stats", "What the caches hold, and what was found in them.")
+    _client_command(actions, "clear", "Empty them.")
 
 
 def _import(commands: Subparsers[Parser]) -> None:
@@ -248,6 +261,7 @@ COMMANDS: tuple[Callable[[Subparsers[Parser]], None], ...] = (
     _sessions,
     _memory,
     _usage,
+    _cache,
     _import,
     _export,
     _eval,

@@ -11,8 +11,11 @@ from groundwire_server.cli.output import console, print_json
 
 def run(arguments: Namespace) -> int:
     """Ask, stream the answer, and show its sources."""
+    chosen = options(arguments)
+    if arguments.cache:
+        chosen["cache"] = arguments.cache
     with connect(arguments) as client:
-        answer = client.generate(arguments.question, **options(arguments))
+        answer = client.generate(arguments.question, **chosen)
         if arguments.json:
             answer.text()
             print_json(as_json(arguments.question, answer))

@@ -19,6 +19,7 @@ from groundwire_server.engines.engine import (
     Message,
 )
 from groundwire_server.engines.fair_queue import Claim, FairQueue, Limits
+from groundwire_server.engines.revision import Revision
 from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.waiting import Waiting
 
@@ -49,8 +50,10 @@ class ServedModel:
         *,
         breaker: Breaker | None = None,
         targets: Targets | None = None,
+        revision: Revision | None = None,
     ) -> None:
         self._engine = engine
+        self._revision = revision
         self._queue = FairQueue(engine.model, limits)
         self._breaker = breaker or Breaker(engine.model)
         self.targets = targets or Targets()
@@ -75,6 +78,11 @@ class ServedModel:
     def adapters(self) -> Sequence[str]:
         """Names of the adapters of its engine."""
         return self._engine.adapters
+
+    @property
+    def revision(self) -> str:
+        """Tells what is served under this name from what was before; blocks the first time."""
+        return self._revision.text if self._revision else ""
 
     def with_adapter(self, name: str) -> ServedModel:
         """The same model under the name of one of its adapters, which it puts to use.

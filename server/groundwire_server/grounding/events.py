@@ -24,6 +24,17 @@ class StoreOutcome(Enum):
     FAILED = "failed"
 
 
+class CacheOutcome(Enum):
+    """Where an answer is from that was not made for its request."""
+
+    EXACT = "exact"
+    """Made before, for an equal request."""
+    SEMANTIC = "semantic"
+    """Made before, for one that asks the same in other words."""
+    SHARED = "shared"
+    """Being made for an equal request."""
+
+
 @dataclass(frozen=True, slots=True)
 class JoinedChunk:
     """A chunk whose text goes on where that of the chunk before it ends."""
@@ -160,6 +171,8 @@ class Finished:
     memory_ids: tuple[str, ...] = ()
     """Of the memories that went into the prompt, best first."""
     choice: int = 0
+    cache: CacheOutcome | None = None
+    """None for an answer that was made for this request."""
 
 
 AnswerEvent = (

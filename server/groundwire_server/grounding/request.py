@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from groundwire_index.filters import Filter
 from groundwire_index.records import JsonValue, SearchMode
@@ -11,6 +12,16 @@ from groundwire_index.records import JsonValue, SearchMode
 from groundwire_server.engines.engine import Constraint, Message, Sampling
 from groundwire_server.engines.template import TemplateInput
 from groundwire_server.engines.tools import ToolUse
+
+
+class CachePolicy(Enum):
+    """Whether an answer may be kept, and whom it may be given to again."""
+
+    OFF = "off"
+    EXACT = "exact"
+    """Equal requests."""
+    SEMANTIC = "semantic"
+    """Also requests that ask the same in slightly different words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,20 @@ class AnswerRequest:
     priority: int = 0
     deadline: float | None = None
     """When to stop, on the event loop's clock; None for no limit."""
+    cache: CachePolicy | None = None
+    """None: as the server does it."""
 
     @property
     def template(self) -> TemplateInput:
         """What the chat template is given besides the messages."""
         return TemplateInput(self.tools.tools if self.tools else (), self.template_arguments)
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the answer is one that could be given again.
+
+        One that may rest on what is remembered of someone is not: that can be forgotten for good.
+        One with alternatives to each token is too large.
+        """
+        is_personal = self.session_id or self.subject
+        return not is_personal and self.sampling.logprobs is None

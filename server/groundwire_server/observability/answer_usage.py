@@ -12,6 +12,7 @@ class AnswerUsage:
     def __init__(self, used: CallUsage, model: str) -> None:
         used.generates(model)
         self._used = used
+        self._was_found = False
 
     def on_first_token(self) -> None:
         """Nothing is used by that."""
@@ -21,7 +22,10 @@ class AnswerUsage:
         match event:
             case Started():
                 self._used.generates(event.model)
-            case Finished(usage=usage):
+            case Finished(usage=usage, cache=cache):
+                if cache is not None and not self._was_found:
+                    self._was_found = True
+                    self._used.answer_found()
                 # The last one has the tokens of all choices, unless the answer was aborted.
                 self._used.prompted(usage.prompt_tokens or self._used.prompt_tokens)
                 self._used.completion_tokens = (

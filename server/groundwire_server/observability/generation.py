@@ -167,8 +167,10 @@ class AnswerMetrics:
         if not self._aborted:
             self._of.seconds.observe(self._clock() - self._began)
         self._of.degraded.inc(int(self._degraded))
-        self._count_tokens(last)
-        self._time(last)
+        if last.cache is None:
+            # Else the model has not worked for it.
+            self._count_tokens(last)
+            self._time(last)
 
     def _on_finished(self, finished: Finished) -> None:
         self._last = finished

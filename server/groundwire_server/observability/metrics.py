@@ -62,7 +62,7 @@ class Metrics:
         )
         self.embedder = EmbedderMetrics(self.registry)
         self.search = SearchMetrics(self.registry)
-        self.embedding_cache = CacheMetrics(self.registry, "embedding")
+        self.caches = CacheMetrics(self.registry)
         self.generation = GenerationMetrics(self.registry)
         self.sessions = SessionMetrics(self.registry)
         self.usage = UsageMetrics(self.registry)

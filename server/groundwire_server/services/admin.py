@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 
@@ -23,6 +23,7 @@ from groundwire_server.interceptors.method import Context
 from groundwire_server.observability.metrics import resident_bytes
 from groundwire_server.parts import RunningEmbedder, model_component
 from groundwire_server.running import RunningRequests
+from groundwire_server.services.caches import TenantCache, cache_stats, clear_caches
 from groundwire_server.services.durations import duration_message
 from groundwire_server.services.usage import usage_response
 from groundwire_server.services.validate import require
@@ -43,6 +44,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         admission: Admission,
         running: RunningRequests,
         usage: UsageReports,
+        caches: Mapping[str, TenantCache],
     ) -> None:
         self._start_time = Timestamp()
         self._start_time.FromDatetime(start_time)
@@ -52,6 +54,7 @@ class AdminService(pb_grpc.AdminServiceServicer):
         self._admission = admission
         self._running = running
         self._usage = usage
+        self._caches = caches
         self._version = version("groundwire")
 
     async def GetServerInfo(
@@ -93,6 +96,18 @@ class AdminService(pb_grpc.AdminServiceServicer):
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
         """Say what the caller's tenant has used."""
         return await usage_response(self._usage, current_identity.get().tenant, request)
+
+    async def GetCacheStats(
+        self, request: pb.GetCacheStatsRequest, context: Context
+    ) -> pb.GetCacheStatsResponse:
+        """Tell what the caches hold for the caller's tenant."""
+        return await cache_stats(self._caches, current_identity.get().tenant)
+
+    async def ClearCache(
+        self, request: pb.ClearCacheRequest, context: Context
+    ) -> pb.ClearCacheResponse:
+        """Remove what is cached for the caller's tenant."""
+        return await clear_caches(self._caches, current_identity.get().tenant)
 
     def _generating(self) -> Iterator[pb.Model]:
         for model in (*self._models, *self._models.adapted):

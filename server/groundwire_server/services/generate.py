@@ -11,7 +11,7 @@ from groundwire.v1 import generate_service_pb2, generate_service_pb2_grpc
 
 from groundwire_server.deadline import is_past_deadline
 from groundwire_server.engines.models import Candidates, Models
-from groundwire_server.grounding.answer import Answers
+from groundwire_server.grounding.answering import Answering
 from groundwire_server.grounding.events import AnswerEvent
 from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.identity import ANYBODY, current_identity
@@ -40,7 +40,7 @@ class GenerateService(generate_service_pb2_grpc.GenerateServiceServicer):
     def __init__(
         self,
         models: Models,
-        answers: Answers,
+        answers: Answering,
         running: RunningRequests,
         metrics: GenerationMetrics,
         *,

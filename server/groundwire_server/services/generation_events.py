@@ -7,6 +7,7 @@ from groundwire.v1 import generate_service_pb2, generation_pb2
 from groundwire_server.engines.engine import FinishReason, TokenLogprob, Usage
 from groundwire_server.grounding.events import (
     AnswerEvent,
+    CacheOutcome,
     CitationAdded,
     Finished,
     Passage,
@@ -32,6 +33,12 @@ _OUTCOMES: dict[StoreOutcome | None, generation_pb2.StoreOutcome.ValueType] = {
     StoreOutcome.STORED: generation_pb2.STORE_OUTCOME_STORED,
     StoreOutcome.CONFLICT: generation_pb2.STORE_OUTCOME_CONFLICT,
     StoreOutcome.FAILED: generation_pb2.STORE_OUTCOME_FAILED,
+}
+_CACHES: dict[CacheOutcome | None, generation_pb2.CacheOutcome.ValueType] = {
+    None: generation_pb2.CACHE_OUTCOME_UNSPECIFIED,
+    CacheOutcome.EXACT: generation_pb2.CACHE_OUTCOME_EXACT,
+    CacheOutcome.SEMANTIC: generation_pb2.CACHE_OUTCOME_SEMANTIC,
+    CacheOutcome.SHARED: generation_pb2.CACHE_OUTCOME_SHARED,
 }
 
 
@@ -129,6 +136,7 @@ def finished_message(event: Finished) -> generation_pb2.Finished:
         stored=_OUTCOMES[event.stored],
         dropped_citations=event.dropped_citations,
         memory_ids=event.memory_ids,
+        cache=_CACHES[event.cache],
     )
 
 

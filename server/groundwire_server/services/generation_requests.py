@@ -11,7 +11,7 @@ from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.records import SearchMode
 
 from groundwire_server.engines.engine import Constraint, Message, Role, Sampling
-from groundwire_server.grounding.request import AnswerRequest, Grounding
+from groundwire_server.grounding.request import AnswerRequest, CachePolicy, Grounding
 from groundwire_server.services.enums import enum_of
 from groundwire_server.services.filters import filter_of
 from groundwire_server.services.generation_constraint import constraint_of
@@ -39,6 +39,12 @@ _MODES: dict[int, SearchMode | None] = {
     retrieve_service_pb2.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
     retrieve_service_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
 }
+_POLICIES: dict[int, CachePolicy | None] = {
+    generation_pb2.CACHE_POLICY_UNSPECIFIED: None,
+    generation_pb2.CACHE_POLICY_OFF: CachePolicy.OFF,
+    generation_pb2.CACHE_POLICY_EXACT: CachePolicy.EXACT,
+    generation_pb2.CACHE_POLICY_SEMANTIC: CachePolicy.SEMANTIC,
+}
 
 
 def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRequest:
@@ -61,6 +67,7 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         tools=tools_of(message),
         template_arguments=template_arguments_of(message.chat, "chat"),
         priority=message.priority,
+        cache=enum_of(message.cache, _POLICIES, "cache"),
     )
     if message.subject:
         require_id(message.subject, "subject")
@@ -68,6 +75,11 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
         not (request.grounding or request.subject) or not messages or Role.USER in _roles(messages),
         "chat.messages",
         "must hold a user message to ground an answer to, or to recall memories for",
+    )
+    require(
+        request.cache in (None, CachePolicy.OFF) or request.may_be_kept,
+        "cache",
+        "must be CACHE_POLICY_OFF, or left out, with session_id, subject and sampling.logprobs",
     )
     return request
 

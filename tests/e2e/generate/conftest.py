@@ -14,7 +14,9 @@ from groundwire_server.embedders.embedder import Embedder, EmbedKind
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
+from redis.asyncio import Redis
 
+from tests.e2e.generate.caching import Cached
 from tests.e2e.generate.serving import Serve, serving
 
 NOTES = {
@@ -86,3 +88,23 @@ def session_id() -> str:
 def serve(index: Index, embedder: Embedder, sessions: RedisSessions) -> Serve:
     """Serve engines over the index, the embedder and the sessions of the test."""
     return partial(serving, index=index, embedder=embedder, sessions=sessions)
+
+
+@pytest.fixture(scope="session")
+async def cache_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("answers"), cache_bytes=16 * 2**20)
+    await server.start()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def cached(
+    serve: Serve, cache_server: RedisServer, index: Index, embedder: Embedder
+) -> AsyncIterator[Cached]:
+    """Serves as `serve` does, with an empty cache before the answers."""
+    async with Redis.from_url(cache_server.url) as redis:
+        await redis.flushall()
+    made = Cached(serve, cache_server.url, index, embedder)
+    yield made
+    await made.close()

@@ -20,6 +20,7 @@ from groundwire_server.engines.engine import Engine
 from groundwire_server.engines.models import Models
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.grounding.answer import Answers
+from groundwire_server.grounding.answering import Answering
 from groundwire_server.grounding.prepare import Preparation
 from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.grounding.similarity import EmbeddedSimilarity, Similarity
@@ -63,6 +64,7 @@ async def serving(
     interceptors: Sequence[Interceptor] = (errors, identity),
     recall: Recall = nothing,
     left: DroppedAnswers | None = None,
+    around: Callable[[Answering, Metrics], Answering] = lambda answers, _: answers,
 ) -> AsyncIterator[Serving]:
     preparation = Preparation(
         Retriever(index, embedder),
@@ -73,9 +75,10 @@ async def serving(
     )
     running = RunningRequests()
     metrics = Metrics()
+    answers = Answers(preparation, similarity or EmbeddedSimilarity(embedder))
     service = GenerateService(
         models_of(*engines),
-        Answers(preparation, similarity or EmbeddedSimilarity(embedder)),
+        around(answers, metrics),
         running,
         metrics.generation,
         reader_patience_s=reader_patience_s,

@@ -25,7 +25,7 @@ class Kept:
         self.seconds = 0.0
         self.bypasses = 0
         self.cache = RedisCache(
-            self.server.url, ttl_s=ttl_s, on_bypass=self._count, now=lambda: self.seconds
+            self.server.url, "answer", ttl_s=ttl_s, on_bypass=self._count, now=lambda: self.seconds
         )
 
     def _count(self) -> None:
@@ -47,6 +47,36 @@ async def test_values_are_found_by_their_names_and_by_their_tenant_alone(kept: K
     assert await kept.cache.get("bob", [b"a"]) == [None]
     assert await kept.cache.get("alice", []) == []
     assert kept.bypasses == 0
+
+
+async def test_a_list_has_what_was_added_last_first_and_an_end(kept: Kept) -> None:
+    for number in range(5):
+        await kept.cache.add("alice", b"a", bytes([number]), most=3)
+    assert list(await kept.cache.recent("alice", b"a")) == [b"\x04", b"\x03", b"\x02"]
+    assert list(await kept.cache.recent("bob", b"a")) == []
+    assert list(await kept.cache.recent("alice", b"b")) == []
+
+
+async def test_one_tenant_is_cleared_and_counted_and_no_other(kept: Kept) -> None:
+    await kept.cache.put("alice", {bytes([number]): b"1" for number in range(9)})
+    await kept.cache.add("alice", b"a", b"1", most=3)
+    await kept.cache.put("bob", {b"a": b"1"})
+    assert [await kept.cache.count(one) for one in ("alice", "bob", "carol")] == [9, 1, 0]
+
+    assert await kept.cache.clear("alice") == 9
+    assert await kept.cache.clear("alice") == 0
+    assert list(await kept.cache.recent("alice", b"a")) == []
+    assert await kept.cache.count("bob") == 1
+
+
+async def test_whoever_looks_after_one_that_is_away_is_told(tmp_path: Path) -> None:
+    cache = Kept(tmp_path / "none").cache
+    with pytest.raises(UnavailableError, match="done without"):
+        await cache.count("alice")
+    with pytest.raises(UnavailableError, match="done without"):
+        await cache.clear("alice")
+    assert list(await cache.recent("alice", b"a")) == []
+    await cache.close()
 
 
 async def test_values_expire(tmp_path: Path) -> None:

@@ -161,13 +161,18 @@ class Oracle(generate_service_pb2_grpc.GenerateServiceServicer):
         )
         yield respond(
             finished=generation_pb2.Finished(
-                finish_reason=generation_pb2.FINISH_REASON_STOP, confidence=0.9
+                finish_reason=generation_pb2.FINISH_REASON_STOP,
+                confidence=0.9,
+                # As if everything had been asked before that may be answered so.
+                cache=request.cache and request.cache - 1,
             )
         )
 
 
 class Admin(admin_service_pb2_grpc.AdminServiceServicer):
-    """Ends no request, because none runs; what was used is two days, each on a page."""
+    """Ends no request, because none runs, and has cached this and that; what was used is two
+    days, each on a page.
+    """
 
     def __init__(self) -> None:
         self.aborted: list[str] = []
@@ -188,6 +193,7 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
             ),
             admin_service_pb2.UsageDay(date="2026-01-30", other_subjects=True, requests=1),
         ]
+        self.cached = 1234
 
     def Abort(self, request, context):  # noqa: N802
         self.aborted.append(request.request_id)
@@ -201,6 +207,17 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         return admin_service_pb2.GetUsageResponse(
             days=self.days[at : at + 1], next_cursor=str(at + 1) if more else ""
         )
+
+    def GetCacheStats(self, request, context):  # noqa: N802
+        stats = admin_service_pb2.CacheStats
+        answers = stats(
+            cache="answer", entries=self.cached, hits=3, semantic_hits=2, shared=1, misses=2
+        )
+        return admin_service_pb2.GetCacheStatsResponse(caches=[answers, stats(cache="embedding")])
+
+    def ClearCache(self, request, context):  # noqa: N802
+        gone, self.cached = self.cached, 0
+        return admin_service_pb2.ClearCacheResponse(entries=gone)
 
 
 class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):

@@ -79,6 +79,7 @@ class Admin:
             admission=self.admission,
             running=self.running,
             usage=NoReports(),
+            caches={},
         )
 
     @asynccontextmanager

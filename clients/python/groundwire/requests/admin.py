@@ -83,3 +83,25 @@ def usage(
             timeout,
         )
     )
+
+
+def cache_stats(*, timeout: float | None = None) -> Unary[tuple[results.CacheStats, ...]]:
+    """What the caches hold for the caller's tenant, and did for it."""
+    return call(
+        "AdminService/GetCacheStats",
+        pb.GetCacheStatsRequest(),
+        pb.GetCacheStatsResponse,
+        results.cache_stats,
+        timeout,
+    )
+
+
+def clear_cache(*, timeout: float | None = None) -> Unary[int]:
+    """Remove what is cached for the caller's tenant; how many entries."""
+    return call(
+        "AdminService/ClearCache",
+        pb.ClearCacheRequest(),
+        pb.ClearCacheResponse,
+        lambda response: response.entries,
+        timeout,
+    )

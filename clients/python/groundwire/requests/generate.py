@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 from groundwire.call import Stream, Unary, call
 from groundwire.chat import (
+    CachePolicy,
     Constraint,
     Grounding,
     Message,
@@ -47,6 +48,8 @@ class GenerateOptions(TypedDict, total=False):
     request_id: str
     priority: int
     """Lower runs first."""
+    cache: CachePolicy
+    """Whether the answer may be one that was made before; by default, as the server says."""
     timeout: float | None
     """Seconds; None: the client's `generation_timeout`."""
 
@@ -129,6 +132,7 @@ def request(
         grounding=_grounding(grounding) if grounding else None,
         session_id=options.get("session_id", ""),
         priority=options.get("priority", 0),
+        cache=enum_number(generation_pb2.CachePolicy.DESCRIPTOR, options.get("cache")),
         subject=options.get("subject", ""),
     )
     arguments = options.get("template_arguments", {})

@@ -13,6 +13,7 @@ FinishReason: TypeAlias = Literal[
     "stop", "length", "tool_calls", "aborted", "no_sources", "unknown", "unspecified"
 ]
 StoreOutcome: TypeAlias = Literal["unspecified", "stored", "conflict", "failed", "unknown"]
+CacheOutcome: TypeAlias = Literal["unspecified", "exact", "semantic", "shared", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ class Finished:
     choice: int = 0
     memory_ids: tuple[str, ...] = ()
     """The memories that went into the prompt, best first."""
+    cache: CacheOutcome = "unspecified"
+    """Where it is from, if it was not made for this request."""
 
 
 Event: TypeAlias = (
@@ -220,6 +223,7 @@ def finished(message: generation_pb2.Finished, choice: int = 0) -> Finished:
         dropped_citations=message.dropped_citations,
         choice=choice,
         memory_ids=tuple(message.memory_ids),
+        cache=cast(CacheOutcome, enum_word(generation_pb2.CacheOutcome.DESCRIPTOR, message.cache)),
     )
 
 

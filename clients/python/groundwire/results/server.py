@@ -60,6 +60,30 @@ class Load:
     resident_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """One cache, as one tenant finds it; look-ups since the server has started."""
+
+    cache: str
+    """"answer" or "embedding"."""
+    entries: int
+    hits: int
+    semantic_hits: int
+    misses: int
+    shared: int
+    """Requests that had the answer that was being made for an equal one."""
+
+
+def cache_stats(message: admin_service_pb2.GetCacheStatsResponse) -> tuple[CacheStats, ...]:
+    """The answer of GetCacheStats."""
+    return tuple(
+        CacheStats(
+            item.cache, item.entries, item.hits, item.semantic_hits, item.misses, item.shared
+        )
+        for item in message.caches
+    )
+
+
 def server_info(message: admin_service_pb2.GetServerInfoResponse) -> ServerInfo:
     """The answer of GetServerInfo."""
     return ServerInfo(

@@ -60,6 +60,16 @@ class AdminServiceStub:
                 request_serializer=groundwire_dot_v1_dot_admin__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=groundwire_dot_v1_dot_admin__service__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.GetCacheStats = channel.unary_unary(
+                '/groundwire.v1.AdminService/GetCacheStats',
+                request_serializer=groundwire_dot_v1_dot_admin__service__pb2.GetCacheStatsRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_admin__service__pb2.GetCacheStatsResponse.FromString,
+                _registered_method=True)
+        self.ClearCache = channel.unary_unary(
+                '/groundwire.v1.AdminService/ClearCache',
+                request_serializer=groundwire_dot_v1_dot_admin__service__pb2.ClearCacheRequest.SerializeToString,
+                response_deserializer=groundwire_dot_v1_dot_admin__service__pb2.ClearCacheResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -105,6 +115,22 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCacheStats(self, request, context):
+        """What the caches hold for the caller's tenant, and did for it. FAILED_PRECONDITION where nothing
+        is cached, UNAVAILABLE while the cache is away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearCache(self, request, context):
+        """Removes what is cached for the caller's tenant; what is being made meanwhile may be kept. Fails
+        as GetCacheStats does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +158,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=groundwire_dot_v1_dot_admin__service__pb2.GetUsageRequest.FromString,
                     response_serializer=groundwire_dot_v1_dot_admin__service__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'GetCacheStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCacheStats,
+                    request_deserializer=groundwire_dot_v1_dot_admin__service__pb2.GetCacheStatsRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_admin__service__pb2.GetCacheStatsResponse.SerializeToString,
+            ),
+            'ClearCache': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearCache,
+                    request_deserializer=groundwire_dot_v1_dot_admin__service__pb2.ClearCacheRequest.FromString,
+                    response_serializer=groundwire_dot_v1_dot_admin__service__pb2.ClearCacheResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +306,60 @@ class AdminService:
             '/groundwire.v1.AdminService/GetUsage',
             groundwire_dot_v1_dot_admin__service__pb2.GetUsageRequest.SerializeToString,
             groundwire_dot_v1_dot_admin__service__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCacheStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.AdminService/GetCacheStats',
+            groundwire_dot_v1_dot_admin__service__pb2.GetCacheStatsRequest.SerializeToString,
+            groundwire_dot_v1_dot_admin__service__pb2.GetCacheStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearCache(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/groundwire.v1.AdminService/ClearCache',
+            groundwire_dot_v1_dot_admin__service__pb2.ClearCacheRequest.SerializeToString,
+            groundwire_dot_v1_dot_admin__service__pb2.ClearCacheResponse.FromString,
             options,
             channel_credentials,
             insecure,

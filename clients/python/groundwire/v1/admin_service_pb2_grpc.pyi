@@ -49,6 +49,14 @@ class AdminServiceStub:
     what other servers of the same store have counted follows within about a second.
     FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
     """
+    GetCacheStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetCacheStatsRequest, _admin_service_pb2.GetCacheStatsResponse]
+    """What the caches hold for the caller's tenant, and did for it. FAILED_PRECONDITION where nothing
+    is cached, UNAVAILABLE while the cache is away.
+    """
+    ClearCache: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ClearCacheRequest, _admin_service_pb2.ClearCacheResponse]
+    """Removes what is cached for the caller's tenant; what is being made meanwhile may be kept. Fails
+    as GetCacheStats does.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -70,6 +78,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     AdminService. A call is counted when it ends, and seen at once by the server that answered it;
     what other servers of the same store have counted follows within about a second.
     FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
+    """
+    GetCacheStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetCacheStatsRequest, _admin_service_pb2.GetCacheStatsResponse]  # type: ignore[assignment]
+    """What the caches hold for the caller's tenant, and did for it. FAILED_PRECONDITION where nothing
+    is cached, UNAVAILABLE while the cache is away.
+    """
+    ClearCache: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ClearCacheRequest, _admin_service_pb2.ClearCacheResponse]  # type: ignore[assignment]
+    """Removes what is cached for the caller's tenant; what is being made meanwhile may be kept. Fails
+    as GetCacheStats does.
     """
 
 class AdminServiceServicer:
@@ -114,6 +130,24 @@ class AdminServiceServicer:
         AdminService. A call is counted when it ends, and seen at once by the server that answered it;
         what other servers of the same store have counted follows within about a second.
         FAILED_PRECONDITION if the server keeps no usage, UNAVAILABLE while its store is away.
+        """
+
+    def GetCacheStats(
+        self,
+        request: _admin_service_pb2.GetCacheStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetCacheStatsResponse, _abc.Awaitable[_admin_service_pb2.GetCacheStatsResponse]]:
+        """What the caches hold for the caller's tenant, and did for it. FAILED_PRECONDITION where nothing
+        is cached, UNAVAILABLE while the cache is away.
+        """
+
+    def ClearCache(
+        self,
+        request: _admin_service_pb2.ClearCacheRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ClearCacheResponse, _abc.Awaitable[_admin_service_pb2.ClearCacheResponse]]:
+        """Removes what is cached for the caller's tenant; what is being made meanwhile may be kept. Fails
+        as GetCacheStats does.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

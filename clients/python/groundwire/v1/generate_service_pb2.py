@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from groundwire.v1 import generation_pb2 as groundwire_dot_v1_dot_generation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$groundwire/v1/generate_service.proto\x12\rgroundwire.v1\x1a\x1egroundwire/v1/generation.proto\"\x90\x03\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12#\n\x04\x63hat\x18\x04 \x01(\x0b\x32\x13.groundwire.v1.ChatH\x00\x12\x33\n\x08sampling\x18\x05 \x01(\x0b\x32!.groundwire.v1.SamplingParameters\x12-\n\nconstraint\x18\x06 \x01(\x0b\x32\x19.groundwire.v1.Constraint\x12\"\n\x05tools\x18\x07 \x03(\x0b\x32\x13.groundwire.v1.Tool\x12.\n\x0btool_choice\x18\x08 \x01(\x0b\x32\x19.groundwire.v1.ToolChoice\x12+\n\tgrounding\x18\t \x01(\x0b\x32\x18.groundwire.v1.Grounding\x12\x12\n\nsession_id\x18\n \x01(\t\x12\x10\n\x08priority\x18\x0b \x01(\x05\x12\x0f\n\x07subject\x18\x0c \x01(\tB\x07\n\x05input\"\xfe\x02\n\x10GenerateResponse\x12)\n\x07started\x18\x01 \x01(\x0b\x32\x16.groundwire.v1.StartedH\x00\x12)\n\x07sources\x18\x02 \x01(\x0b\x32\x16.groundwire.v1.SourcesH\x00\x12.\n\ntext_delta\x18\x03 \x01(\x0b\x32\x18.groundwire.v1.TextDeltaH\x00\x12\x38\n\x0freasoning_delta\x18\x04 \x01(\x0b\x32\x1d.groundwire.v1.ReasoningDeltaH\x00\x12\x37\n\x0ftool_call_delta\x18\x05 \x01(\x0b\x32\x1c.groundwire.v1.ToolCallDeltaH\x00\x12+\n\x08\x63itation\x18\x06 \x01(\x0b\x32\x17.groundwire.v1.CitationH\x00\x12+\n\x08\x66inished\x18\x07 \x01(\x0b\x32\x17.groundwire.v1.FinishedH\x00\x12\x0e\n\x06\x63hoice\x18\x08 \x01(\rB\x07\n\x05\x65vent\"<\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"3\n\x07Sources\x12(\n\x08passages\x18\x01 \x03(\x0b\x32\x16.groundwire.v1.Passage\"]\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0btoken_count\x18\x02 \x01(\r\x12-\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1b.groundwire.v1.TokenLogprob\"\x1e\n\x0eReasoningDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"K\n\rToolCallDelta\x12\r\n\x05index\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\t\"B\n\x0f\x43ompleteRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.groundwire.v1.GenerateRequest\"\xfb\x02\n\x10\x43ompleteResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12*\n\tcitations\x18\x02 \x03(\x0b\x32\x17.groundwire.v1.Citation\x12(\n\x08passages\x18\x03 \x03(\x0b\x32\x16.groundwire.v1.Passage\x12)\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x17.groundwire.v1.Finished\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12+\n\ntool_calls\x18\x08 \x03(\x0b\x32\x17.groundwire.v1.ToolCall\x12\x11\n\treasoning\x18\t \x01(\t\x12-\n\x08logprobs\x18\n \x03(\x0b\x32\x1b.groundwire.v1.TokenLogprob\x12\x36\n\rother_choices\x18\x0b \x03(\x0b\x32\x1f.groundwire.v1.CompletionChoice\"\xd3\x01\n\x10\x43ompletionChoice\x12\x0e\n\x06\x63hoice\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x32\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x1b.groundwire.v1.FinishReason\x12-\n\x08logprobs\x18\x04 \x03(\x0b\x32\x1b.groundwire.v1.TokenLogprob\x12+\n\ntool_calls\x18\x05 \x03(\x0b\x32\x17.groundwire.v1.ToolCall\x12\x11\n\treasoning\x18\x06 \x01(\t\"\x85\x01\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12#\n\x04\x63hat\x18\x03 \x01(\x0b\x32\x13.groundwire.v1.ChatH\x00\x12\"\n\x05tools\x18\x04 \x03(\x0b\x32\x13.groundwire.v1.ToolB\x07\n\x05input\"Q\n\x13\x43ountTokensResponse\x12\x13\n\x0btoken_count\x18\x01 \x01(\x04\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x04\x32\x83\x02\n\x0fGenerateService\x12M\n\x08Generate\x12\x1e.groundwire.v1.GenerateRequest\x1a\x1f.groundwire.v1.GenerateResponse0\x01\x12K\n\x08\x43omplete\x12\x1e.groundwire.v1.CompleteRequest\x1a\x1f.groundwire.v1.CompleteResponse\x12T\n\x0b\x43ountTokens\x12!.groundwire.v1.CountTokensRequest\x1a\".groundwire.v1.CountTokensResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$groundwire/v1/generate_service.proto\x12\rgroundwire.v1\x1a\x1egroundwire/v1/generation.proto\"\xbb\x03\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12#\n\x04\x63hat\x18\x04 \x01(\x0b\x32\x13.groundwire.v1.ChatH\x00\x12\x33\n\x08sampling\x18\x05 \x01(\x0b\x32!.groundwire.v1.SamplingParameters\x12-\n\nconstraint\x18\x06 \x01(\x0b\x32\x19.groundwire.v1.Constraint\x12\"\n\x05tools\x18\x07 \x03(\x0b\x32\x13.groundwire.v1.Tool\x12.\n\x0btool_choice\x18\x08 \x01(\x0b\x32\x19.groundwire.v1.ToolChoice\x12+\n\tgrounding\x18\t \x01(\x0b\x32\x18.groundwire.v1.Grounding\x12\x12\n\nsession_id\x18\n \x01(\t\x12\x10\n\x08priority\x18\x0b \x01(\x05\x12\x0f\n\x07subject\x18\x0c \x01(\t\x12)\n\x05\x63\x61\x63he\x18\r \x01(\x0e\x32\x1a.groundwire.v1.CachePolicyB\x07\n\x05input\"\xfe\x02\n\x10GenerateResponse\x12)\n\x07started\x18\x01 \x01(\x0b\x32\x16.groundwire.v1.StartedH\x00\x12)\n\x07sources\x18\x02 \x01(\x0b\x32\x16.groundwire.v1.SourcesH\x00\x12.\n\ntext_delta\x18\x03 \x01(\x0b\x32\x18.groundwire.v1.TextDeltaH\x00\x12\x38\n\x0freasoning_delta\x18\x04 \x01(\x0b\x32\x1d.groundwire.v1.ReasoningDeltaH\x00\x12\x37\n\x0ftool_call_delta\x18\x05 \x01(\x0b\x32\x1c.groundwire.v1.ToolCallDeltaH\x00\x12+\n\x08\x63itation\x18\x06 \x01(\x0b\x32\x17.groundwire.v1.CitationH\x00\x12+\n\x08\x66inished\x18\x07 \x01(\x0b\x32\x17.groundwire.v1.FinishedH\x00\x12\x0e\n\x06\x63hoice\x18\x08 \x01(\rB\x07\n\x05\x65vent\"<\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"3\n\x07Sources\x12(\n\x08passages\x18\x01 \x03(\x0b\x32\x16.groundwire.v1.Passage\"]\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0btoken_count\x18\x02 \x01(\r\x12-\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1b.groundwire.v1.TokenLogprob\"\x1e\n\x0eReasoningDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"K\n\rToolCallDelta\x12\r\n\x05index\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\t\"B\n\x0f\x43ompleteRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.groundwire.v1.GenerateRequest\"\xfb\x02\n\x10\x43ompleteResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12*\n\tcitations\x18\x02 \x03(\x0b\x32\x17.groundwire.v1.Citation\x12(\n\x08passages\x18\x03 \x03(\x0b\x32\x16.groundwire.v1.Passage\x12)\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x17.groundwire.v1.Finished\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12+\n\ntool_calls\x18\x08 \x03(\x0b\x32\x17.groundwire.v1.ToolCall\x12\x11\n\treasoning\x18\t \x01(\t\x12-\n\x08logprobs\x18\n \x03(\x0b\x32\x1b.groundwire.v1.TokenLogprob\x12\x36\n\rother_choices\x18\x0b \x03(\x0b\x32\x1f.groundwire.v1.CompletionChoice\"\xd3\x01\n\x10\x43ompletionChoice\x12\x0e\n\x06\x63hoice\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x32\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x1b.groundwire.v1.FinishReason\x12-\n\x08logprobs\x18\x04 \x03(\x0b\x32\x1b.groundwire.v1.TokenLogprob\x12+\n\ntool_calls\x18\x05 \x03(\x0b\x32\x17.groundwire.v1.ToolCall\x12\x11\n\treasoning\x18\x06 \x01(\t\"\x85\x01\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12#\n\x04\x63hat\x18\x03 \x01(\x0b\x32\x13.groundwire.v1.ChatH\x00\x12\"\n\x05tools\x18\x04 \x03(\x0b\x32\x13.groundwire.v1.ToolB\x07\n\x05input\"Q\n\x13\x43ountTokensResponse\x12\x13\n\x0btoken_count\x18\x01 \x01(\x04\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x04\x32\x83\x02\n\x0fGenerateService\x12M\n\x08Generate\x12\x1e.groundwire.v1.GenerateRequest\x1a\x1f.groundwire.v1.GenerateResponse0\x01\x12K\n\x08\x43omplete\x12\x1e.groundwire.v1.CompleteRequest\x1a\x1f.groundwire.v1.CompleteResponse\x12T\n\x0b\x43ountTokens\x12!.groundwire.v1.CountTokensRequest\x1a\".groundwire.v1.CountTokensResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,29 +33,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundwire.v1.generate_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GENERATEREQUEST']._serialized_start=88
-  _globals['_GENERATEREQUEST']._serialized_end=488
-  _globals['_GENERATERESPONSE']._serialized_start=491
-  _globals['_GENERATERESPONSE']._serialized_end=873
-  _globals['_STARTED']._serialized_start=875
-  _globals['_STARTED']._serialized_end=935
-  _globals['_SOURCES']._serialized_start=937
-  _globals['_SOURCES']._serialized_end=988
-  _globals['_TEXTDELTA']._serialized_start=990
-  _globals['_TEXTDELTA']._serialized_end=1083
-  _globals['_REASONINGDELTA']._serialized_start=1085
-  _globals['_REASONINGDELTA']._serialized_end=1115
-  _globals['_TOOLCALLDELTA']._serialized_start=1117
-  _globals['_TOOLCALLDELTA']._serialized_end=1192
-  _globals['_COMPLETEREQUEST']._serialized_start=1194
-  _globals['_COMPLETEREQUEST']._serialized_end=1260
-  _globals['_COMPLETERESPONSE']._serialized_start=1263
-  _globals['_COMPLETERESPONSE']._serialized_end=1642
-  _globals['_COMPLETIONCHOICE']._serialized_start=1645
-  _globals['_COMPLETIONCHOICE']._serialized_end=1856
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=1859
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=1992
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=1994
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2075
-  _globals['_GENERATESERVICE']._serialized_start=2078
-  _globals['_GENERATESERVICE']._serialized_end=2337
+  _globals['_GENERATEREQUEST']._serialized_end=531
+  _globals['_GENERATERESPONSE']._serialized_start=534
+  _globals['_GENERATERESPONSE']._serialized_end=916
+  _globals['_STARTED']._serialized_start=918
+  _globals['_STARTED']._serialized_end=978
+  _globals['_SOURCES']._serialized_start=980
+  _globals['_SOURCES']._serialized_end=1031
+  _globals['_TEXTDELTA']._serialized_start=1033
+  _globals['_TEXTDELTA']._serialized_end=1126
+  _globals['_REASONINGDELTA']._serialized_start=1128
+  _globals['_REASONINGDELTA']._serialized_end=1158
+  _globals['_TOOLCALLDELTA']._serialized_start=1160
+  _globals['_TOOLCALLDELTA']._serialized_end=1235
+  _globals['_COMPLETEREQUEST']._serialized_start=1237
+  _globals['_COMPLETEREQUEST']._serialized_end=1303
+  _globals['_COMPLETERESPONSE']._serialized_start=1306
+  _globals['_COMPLETERESPONSE']._serialized_end=1685
+  _globals['_COMPLETIONCHOICE']._serialized_start=1688
+  _globals['_COMPLETIONCHOICE']._serialized_end=1899
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=1902
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=2035
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2037
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2118
+  _globals['_GENERATESERVICE']._serialized_start=2121
+  _globals['_GENERATESERVICE']._serialized_end=2380
 # @@protoc_insertion_point(module_scope)

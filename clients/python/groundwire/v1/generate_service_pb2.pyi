@@ -35,6 +35,7 @@ class GenerateRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the request in logs and for AdminService.Abort; made by the server if empty.
     At most 128 bytes; unique among running requests, else ALREADY_EXISTS.
@@ -56,6 +57,8 @@ class GenerateRequest(_message.Message):
     system message. If empty: of the session's subject, with `session_id`; else nothing. At most
     512 bytes, no control characters. Needs a user message.
     """
+    cache: _generation_pb2.CachePolicy.ValueType
+    """Whether the answer may be one that was made before, and be given again (docs/caching.md)."""
     @_builtins.property
     def chat(self) -> _generation_pb2.Chat: ...
     @_builtins.property
@@ -89,10 +92,11 @@ class GenerateRequest(_message.Message):
         session_id: _builtins.str = ...,
         priority: _builtins.int = ...,
         subject: _builtins.str = ...,
+        cache: _generation_pb2.CachePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "constraint", b"constraint", "grounding", b"grounding", "input", b"input", "prompt", b"prompt", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "constraint", b"constraint", "grounding", b"grounding", "input", b"input", "model", b"model", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "session_id", b"session_id", "subject", b"subject", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "chat", b"chat", "constraint", b"constraint", "grounding", b"grounding", "input", b"input", "model", b"model", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "session_id", b"session_id", "subject", b"subject", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["prompt", "chat"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015

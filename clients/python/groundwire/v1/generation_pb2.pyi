@@ -115,6 +115,64 @@ FINISH_REASON_NO_SOURCES: FinishReason.ValueType  # 5
 """The sources hold no answer; `text` says so, or is empty with `require_sources`."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
+class _CachePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CachePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CachePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CACHE_POLICY_UNSPECIFIED: _CachePolicy.ValueType  # 0
+    """As the server's setting `answer_cache` says, for a request that always has the same answer."""
+    CACHE_POLICY_OFF: _CachePolicy.ValueType  # 1
+    """It is made for this request, and is not kept."""
+    CACHE_POLICY_EXACT: _CachePolicy.ValueType  # 2
+    """It may be given to an equal request, also where another answer would be as likely."""
+    CACHE_POLICY_SEMANTIC: _CachePolicy.ValueType  # 3
+    """It may be given to a request, too, that asks the same in slightly different words."""
+
+class CachePolicy(_CachePolicy, metaclass=_CachePolicyEnumTypeWrapper):
+    """Whether an answer may be one that was made before, and be given again. EXACT and SEMANTIC are
+    INVALID_ARGUMENT together with `session_id`, `subject` or `sampling.logprobs`.
+    """
+
+CACHE_POLICY_UNSPECIFIED: CachePolicy.ValueType  # 0
+"""As the server's setting `answer_cache` says, for a request that always has the same answer."""
+CACHE_POLICY_OFF: CachePolicy.ValueType  # 1
+"""It is made for this request, and is not kept."""
+CACHE_POLICY_EXACT: CachePolicy.ValueType  # 2
+"""It may be given to an equal request, also where another answer would be as likely."""
+CACHE_POLICY_SEMANTIC: CachePolicy.ValueType  # 3
+"""It may be given to a request, too, that asks the same in slightly different words."""
+Global___CachePolicy: _TypeAlias = CachePolicy  # noqa: Y015
+
+class _CacheOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CacheOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CACHE_OUTCOME_UNSPECIFIED: _CacheOutcome.ValueType  # 0
+    """It was made for this request."""
+    CACHE_OUTCOME_EXACT: _CacheOutcome.ValueType  # 1
+    """It was made before, for an equal request."""
+    CACHE_OUTCOME_SEMANTIC: _CacheOutcome.ValueType  # 2
+    """It was made before, for a request that asks the same in other words."""
+    CACHE_OUTCOME_SHARED: _CacheOutcome.ValueType  # 3
+    """It was being made for an equal request."""
+
+class CacheOutcome(_CacheOutcome, metaclass=_CacheOutcomeEnumTypeWrapper):
+    """Where an answer is from."""
+
+CACHE_OUTCOME_UNSPECIFIED: CacheOutcome.ValueType  # 0
+"""It was made for this request."""
+CACHE_OUTCOME_EXACT: CacheOutcome.ValueType  # 1
+"""It was made before, for an equal request."""
+CACHE_OUTCOME_SEMANTIC: CacheOutcome.ValueType  # 2
+"""It was made before, for a request that asks the same in other words."""
+CACHE_OUTCOME_SHARED: CacheOutcome.ValueType  # 3
+"""It was being made for an equal request."""
+Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
+
 class _StoreOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -786,6 +844,7 @@ class Finished(_message.Message):
     STORED_FIELD_NUMBER: _builtins.int
     DROPPED_CITATIONS_FIELD_NUMBER: _builtins.int
     MEMORY_IDS_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     confidence: _builtins.float
     """0 to 1, for grounded answers; absent otherwise. See docs/grounding.md for the formula."""
@@ -795,6 +854,10 @@ class Finished(_message.Message):
     stored: Global___StoreOutcome.ValueType
     dropped_citations: _builtins.int
     """Citations the model made that did not hold and were dropped."""
+    cache: Global___CacheOutcome.ValueType
+    """If it was not made for this request, `usage` is of the request that it was made for; of an
+    answer that was made before, there are no `timings`.
+    """
     @_builtins.property
     def usage(self) -> Global___GenerateUsage: ...
     @_builtins.property
@@ -815,10 +878,11 @@ class Finished(_message.Message):
         stored: Global___StoreOutcome.ValueType = ...,
         dropped_citations: _builtins.int = ...,
         memory_ids: _abc.Iterable[_builtins.str] | None = ...,
+        cache: Global___CacheOutcome.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "dropped_citations", b"dropped_citations", "finish_reason", b"finish_reason", "memory_ids", b"memory_ids", "stored", b"stored", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "cache", b"cache", "confidence", b"confidence", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "dropped_citations", b"dropped_citations", "finish_reason", b"finish_reason", "memory_ids", b"memory_ids", "stored", b"stored", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015

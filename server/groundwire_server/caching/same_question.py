@@ -1,0 +1,140 @@
+"""Whether two questions ask the same, by their words.
+
+What an embedder finds similar differs, as often as not, by the one word that matters. So nothing
+may differ but what is known to say nothing: articles, courtesies, plurals, some synonyms, and the
+place of what is asked for ("what is the weight of it", "what does it weigh"). Of other languages
+only the same words, in the same order, are taken for the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from groundwire_server.caching.synonyms import (
+    ASPECTS,
+    BEING,
+    COURTESIES,
+    DOING,
+    HARMLESS,
+    MEASURES,
+    NO_PLURALS,
+    PHRASES,
+    QUESTION_WORDS,
+    SAME_WORDS,
+)
+from groundwire_server.words import STOP_WORDS, numbers, stem, tokens
+
+_FRONTED = re.compile(r"^((?:on|in|at|during)\s[^,?]{1,40}),\s*(.+?)([?.!\s]*)$", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+# What is no word, no number and no ordinary punctuation: "$", "+", "#", "/".
+_SYMBOL = re.compile(r"[^\w\s.,;:!?'\"()\-\u2010-\u2015\u2018-\u201d\u2026]|_")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a question asks."""
+
+    words: tuple[str, ...]
+    """In order: of what, and how they are related."""
+    asked_for: frozenset[str]
+    says_is: bool
+    doings: int
+    numbers: frozenset[str]
+    symbols: tuple[str, ...]
+
+
+def ask_the_same(one: str, other: str) -> bool:
+    """Whether an answer to one is as good an answer to the other."""
+    return one == other or (_form(one) == _form(other) and not _names_differ(one, other))
+
+
+def _form(text: str) -> _Form:
+    text = _plain(text)
+    words = [_settled(token) for token in tokens(text)]
+    asked_for = {word for word in words if word in QUESTION_WORDS}
+    # Of two of them, each belongs to another thing: then their places matter.
+    aspects = {word for word in words if word in ASPECTS}
+    if len(aspects) == 1:
+        asked_for |= aspects
+    without = HARMLESS | BEING | DOING | asked_for
+    return _Form(
+        tuple(word for word in words if word not in without),
+        frozenset(asked_for),
+        MEASURES.isdisjoint(asked_for) and not BEING.isdisjoint(words),
+        # The first may only help another verb.
+        max(1, sum(word in DOING for word in words)),
+        numbers(text),
+        tuple(_SYMBOL.findall(text)),
+    )
+
+
+def _plain(text: str) -> str:
+    """Without courtesies, and with set phrases as one word each."""
+    text = _marked(" ".join(text.replace("\u2019", "'").split()))
+    text = _FRONTED.sub(r"\2 \1\3", text)
+    while (shorter := COURTESIES.sub("", text)) != text:
+        text = shorter
+    for phrase, word in PHRASES:
+        text = phrase.sub(word, text)
+    return text
+
+
+def _marked(text: str) -> str:
+    """With a mark at names that are written like function words: "US", "Will", "vitamin A"."""
+    if text.isupper():
+        return text
+
+    def mark(found: re.Match[str]) -> str:
+        word = found[0]
+        is_name = word[0].isupper() and (word.isupper() or found.start() > 0) and word != "I"
+        is_word = word.casefold() in STOP_WORDS
+        return f"{word}{_MARK}" if is_name and is_word else word
+
+    return _WORD.sub(mark, text)
+
+
+# A letter that no word ends with.
+_MARK = "\u02bc"
+
+
+def _settled(token: str) -> str:
+    token = token.removesuffix("'s")
+    if (number := stem(token))[0].isdigit():
+        return number
+    if known := SAME_WORDS.get(token):
+        return known
+    singular = _singular(token)
+    return SAME_WORDS.get(singular, singular)
+
+
+def _singular(word: str) -> str:
+    if len(word) < 4 or word in NO_PLURALS or word in STOP_WORDS or not word.endswith("s"):
+        return word
+    if word.endswith(("ss", "us", "is", "ous")):
+        return word
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if word.endswith(("sses", "shes", "ches", "xes")):
+        return word[:-2]
+    return word[:-1]
+
+
+def _names_differ(one: str, other: str) -> bool:
+    """Whether both write names with capitals, and other ones."""
+    first, second = _capitalised(one), _capitalised(other)
+    return bool(first and second) and first != second
+
+
+def _capitalised(text: str) -> frozenset[str]:
+    """Words with a capital that no sentence asks for."""
+    return frozenset(
+        _singular(found[0].casefold())
+        for found in _WORD.finditer(text)
+        if found[0][0].isupper() and found[0] != "I" and not _begins_sentence(text, found.start())
+    )
+
+
+def _begins_sentence(text: str, at: int) -> bool:
+    before = text[:at].rstrip()
+    return not before or before[-1] in ".?!:\"'("

@@ -1,0 +1,138 @@
+"""Equal requests that run at the same time have one answer together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import pytest
+from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
+from groundwire.v1.generation_pb2 import (
+    CACHE_OUTCOME_EXACT,
+    CACHE_OUTCOME_SHARED,
+    CACHE_OUTCOME_UNSPECIFIED,
+    FINISH_REASON_ABORTED,
+)
+from groundwire_index.errors import ResourceExhaustedError
+from groundwire_server.engines.engine import TextPiece
+
+from tests.e2e.generate.caching import ASK, Cached, ask, changed, outcome
+from tests.e2e.generate.serving import ALICE, Serving, rest_of, text_of
+from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
+
+
+class Held(ScriptedEngine):
+    """Says one word, and the rest when it may."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        super().__init__([TextPiece("So", 1), self.release, *saying(" be", " it.")])
+
+
+async def begun(serving: Serving, request: GenerateRequest = ASK) -> Any:
+    """A call that has its first word."""
+    call = serving.stub.Generate(request, metadata=ALICE)
+    await call.read()
+    assert (await call.read()).text_delta.text == "So"
+    return call
+
+
+async def test_a_hundred_equal_requests_make_one_generation(cached: Cached) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        asked = [asyncio.create_task(ask(serving)) for _ in range(100)]
+        while len(serving.running) < 100:  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.001)
+        engine.release.set()
+        answers: Sequence[list[GenerateResponse]] = await asyncio.gather(*asked)
+
+    assert len(engine.requests) == 1
+    assert {text_of(events) for events in answers} == {"So be it."}
+    outcomes = sorted(map(outcome, answers))
+    assert outcomes[0] == CACHE_OUTCOME_UNSPECIFIED
+    # Who comes when it is done finds it.
+    assert set(outcomes[1:]) <= {CACHE_OUTCOME_SHARED, CACHE_OUTCOME_EXACT}
+
+
+async def test_who_comes_later_has_what_was_said_before_and_streams_along(
+    cached: Cached,
+) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        first = await begun(serving)
+        second = await begun(serving)
+        engine.release.set()
+        for call in (first, second):
+            assert "So" + text_of(await rest_of(call)) == "So be it."
+    assert len(engine.requests) == 1
+
+
+async def test_the_answer_goes_on_without_the_one_that_asked_first(cached: Cached) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        first = await begun(serving)
+        second = await begun(serving)
+        first.cancel()
+        while len(serving.running) > 1:  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.001)
+        assert engine.running == 1
+        engine.release.set()
+        assert text_of(await rest_of(second)) == " be it."
+        assert outcome(await ask(serving)) == CACHE_OUTCOME_EXACT
+    assert len(engine.requests) == 1
+
+
+async def test_the_model_is_let_go_of_when_the_last_one_has_gone(cached: Cached) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        calls = [await begun(serving), await begun(serving)]
+        for call in calls:
+            call.cancel()
+        await engine.closed.wait()
+        assert engine.running == 0
+        engine.release.set()
+        # Half an answer is not kept.
+        assert outcome(await ask(serving)) == CACHE_OUTCOME_UNSPECIFIED
+    assert len(engine.requests) == 2
+
+
+async def test_one_that_is_aborted_ends_alone(cached: Cached) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        first = await begun(serving, changed(ASK, request_id="first"))
+        second = await begun(serving)
+        serving.running.abort("alice", "first")
+        (end,) = await rest_of(first)
+        assert end.finished.finish_reason == FINISH_REASON_ABORTED
+        assert end.finished.usage.completion_tokens == 1
+        engine.release.set()
+        assert text_of(await rest_of(second)) == " be it."
+
+
+async def test_one_that_has_no_time_left_ends_alone(cached: Cached) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        first = serving.stub.Generate(ASK, metadata=ALICE, timeout=0.5)
+        await first.read()
+        second = await begun(serving)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rest_of(first)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        engine.release.set()
+        assert text_of(await rest_of(second)) == " be it."
+
+
+async def test_what_goes_wrong_is_told_to_all_and_tried_again_by_the_next(cached: Cached) -> None:
+    release = asyncio.Event()
+    engine = ScriptedEngine([release, ResourceExhaustedError("no more room", retry_after_s=1)])
+    async with cached.serve(engine) as serving:
+        asked = [asyncio.create_task(ask(serving)) for _ in range(3)]
+        while len(serving.running) < 3:  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.001)
+        release.set()
+        failed = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(error, grpc.aio.AioRpcError) for error in failed)
+        engine.script = saying("Now.")
+        assert text_of(await ask(serving)) == "Now."
