@@ -54,6 +54,9 @@ class NewMessage:
     content: str
     metadata: Mapping[str, JSON] = field(default_factory=dict)
     source_ids: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    """For a tool's answer, the id of the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class Message:
     """Of the speaker; of a tool's message, the id of the call that it answers."""
     tool_calls: tuple[ToolCall, ...] = ()
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that a model reads of it, but for ids: the content, and its calls."""
+        return (self.content, *(part for call in self.tool_calls for part in call.texts))
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from groundwire_server.engines.engine import Message
 from groundwire_server.engines.openai_messages import tool_message
@@ -18,7 +18,7 @@ _TOKENS_PER_MESSAGE = 6
 
 def bytes_of(content: str | Sequence[Message]) -> int:
     """Bytes of UTF-8: a text has no more tokens than these."""
-    texts = [content] if isinstance(content, str) else _texts(content)
+    texts = [content] if isinstance(content, str) else [t for one in content for t in one.texts]
     return sum(len(text.encode()) for text in texts)
 
 
@@ -31,11 +31,3 @@ def estimated_tokens(content: str | Sequence[Message], tools: Sequence[Tool] = (
 def tool_bytes(tools: Sequence[Tool]) -> int:
     """Bytes of the tools that are put before a chat."""
     return sum(len(json.dumps(tool_message(tool))) for tool in tools)
-
-
-def _texts(messages: Sequence[Message]) -> Iterator[str]:
-    for message in messages:
-        yield message.content
-        for call in message.tool_calls:
-            yield call.name
-            yield call.arguments

@@ -47,3 +47,8 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """All that a model reads of it, but for the id."""
+        return self.name, self.arguments

@@ -14,6 +14,7 @@ from groundwire_server.engines.engine import (
     FinishReason,
     GenerationEnd,
     ReasoningPiece,
+    Role,
     TextPiece,
     ToolCallPiece,
     Usage,
@@ -36,7 +37,7 @@ from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.similarity import Similarity
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
-from groundwire_server.memory.session import Answer
+from groundwire_server.memory.session import Answer, NewTurn
 from groundwire_server.usage.call import current_usage
 
 
@@ -153,15 +154,18 @@ class _Answering:
 
     async def _store(self, material: Material, confidence: float | None) -> StoreOutcome | None:
         transcript = self._transcripts[0]
-        if material.exchange is None or not transcript.text:
+        calls = transcript.tool_calls
+        # A call that is cut off can be neither answered nor read by a model again.
+        if material.exchange is None or calls is None or not (transcript.text or calls):
             return None
-        return await material.exchange.store(
-            self._request.request_id,
-            material.asked,
+        answered = NewTurn(
+            Role.ASSISTANT,
             transcript.text,
-            transcript.cited_chunk_ids,
-            Answer(self._model, self.watch.latency_s, confidence),
+            source_ids=transcript.cited_chunk_ids,
+            answer=Answer(self._model, self.watch.latency_s, confidence),
+            tool_calls=calls,
         )
+        return await material.exchange.store(self._request.request_id, material.said, answered)
 
     @contextmanager
     def _closing_transcripts(self) -> Iterator[None]:

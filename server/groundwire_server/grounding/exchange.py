@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from groundwire_index.errors import ConflictError, GroundwireError
+from groundwire_index.errors import ConflictError, FailedPreconditionError, GroundwireError
 
 from groundwire_server.engines.engine import Message, Role
+from groundwire_server.engines.tools import ToolCall
 from groundwire_server.grounding.events import StoreOutcome
-from groundwire_server.memory.session import Answer, NewTurn, Sessions, Turn
+from groundwire_server.memory.calls import require_all_answered, without_abandoned
+from groundwire_server.memory.session import NewTurn, Sessions, Turn
 
 log = logging.getLogger(__name__)
 
@@ -27,24 +30,39 @@ class OpenExchange:
     subject: str
     head: int
     history: tuple[Message, ...]
+    calls: tuple[ToolCall, ...] = ()
+    """Those of the last turn."""
+
+    def continued(self, said: Sequence[Message]) -> tuple[Message, ...]:
+        """The history before what is said now: a question, or the results of the last calls.
+
+        Raises InvalidArgumentError for results of other calls, or not of all of them, and
+        FailedPreconditionError if the question that led to them is too long ago.
+        """
+        results = [one for one in said if one.role is Role.TOOL]
+        if results:
+            first = len(said) - len(results)
+            require_all_answered(self.calls, results, "chat.messages", first)
+            if not any(one.role is Role.USER for one in self.history):
+                raise FailedPreconditionError(
+                    f"the last {RECENT_TURNS} turns of the session hold no question: ask one",
+                    reason="NO_QUESTION",
+                )
+        spoken = [one for one in said if one.role is not Role.SYSTEM]
+        return without_abandoned((*self.history, *spoken))[: -len(spoken)]
 
     async def store(
         self,
         request_id: str,
-        question: str,
-        text: str,
-        source_ids: tuple[str, ...],
-        answer: Answer,
+        said: Iterable[Message],
+        answered: NewTurn,
     ) -> StoreOutcome:
-        """Append question and answer, both or neither, if no one else has written meanwhile.
+        """Append what was said and the answer, all or none, if no one else has written meanwhile.
 
         The key makes a write that the store repeats after a lost answer count once. It holds
         the head because clients may use a request id again.
         """
-        turns = (
-            NewTurn(Role.USER, question),
-            NewTurn(Role.ASSISTANT, text, source_ids=source_ids, answer=answer),
-        )
+        turns = (*(NewTurn(one.role, one.content, name=one.name) for one in said), answered)
         try:
             await self.sessions.append(
                 self.tenant,
@@ -69,8 +87,9 @@ async def open_exchange(sessions: Sessions, tenant: str, session_id: str) -> Ope
     session = await sessions.get(tenant, session_id)
     recent = await sessions.recent(tenant, session_id, limit=RECENT_TURNS)
     whole = _from_first_question(recent.turns)
-    history = tuple(Message(turn.role, turn.content) for turn in whole)
-    return OpenExchange(sessions, tenant, session_id, session.subject, recent.head, history)
+    calls = recent.turns[-1].tool_calls if recent.turns else ()
+    history = tuple(turn.message for turn in whole)
+    return OpenExchange(sessions, tenant, session_id, session.subject, recent.head, history, calls)
 
 
 def _from_first_question(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:

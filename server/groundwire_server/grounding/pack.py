@@ -105,7 +105,13 @@ class Packer:
 
         def build(taken: Taken) -> tuple[Message, ...]:
             known = told(taken.memories)
-            return prompt_of(conversation, taken.exchanges, taken.passages, known)
+            return prompt_of(
+                conversation,
+                taken.exchanges,
+                taken.passages,
+                known,
+                has_tools=bool(self._template.tools),
+            )
 
         return await self._packed(order, build)
 
@@ -213,7 +219,7 @@ def _texts_of(piece: Piece) -> list[str]:
             return [rendered(piece)]
         case Memory():
             return [line_of(piece)]
-    return [message.content for message in piece]
+    return [text for message in piece for text in message.texts]
 
 
 def _sorted_out(taken: Sequence[Piece]) -> Taken:

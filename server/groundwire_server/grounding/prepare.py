@@ -70,8 +70,9 @@ class Preparation:
         exchange = None
         if request.session_id:
             exchange = await open_exchange(self._sessions, tenant, request.session_id)
-        earlier = exchange.history if exchange else ()
-        conversation = conversation_of(_messages_of(request), earlier=earlier)
+        said = _messages_of(request)
+        earlier = exchange.continued(said) if exchange else ()
+        conversation = conversation_of(said, earlier=earlier)
         material = replace(material, exchange=exchange, conversation=conversation)
         subject = request.subject or (exchange.subject if exchange else "")
         if request.grounding is None:
@@ -107,9 +108,9 @@ class Material:
     """Memories that matter, best first; None if they could not be recalled."""
 
     @property
-    def asked(self) -> str:
-        """What the user said; what a session keeps."""
-        return self.conversation.question if self.conversation else ""
+    def said(self) -> tuple[Message, ...]:
+        """What a session keeps of the request: the question, or the results of calls."""
+        return tuple(one for one in _messages_of(self.request) if one.role is not Role.SYSTEM)
 
     async def packed_for(self, engine: Engine) -> Prepared:
         """Pack the prompt for an engine. Raises LimitExceededError if it cannot fit."""

@@ -26,20 +26,27 @@ _NO_SOURCES = """\
 The documents were searched for sources that answer the question, and there are none.
 Say that the documents hold no answer to it. Do not answer from memory."""
 
+_WITH_TOOLS = """\
+What your tools return counts as an answer too, without a mark: call one where that is needed."""
+
 
 def prompt_of(
     conversation: Conversation,
     history: Sequence[Exchange],
     passages: Sequence[Passage],
     known: str = "",
+    *,
+    has_tools: bool = False,
 ) -> tuple[Message, ...]:
     """The messages of a grounded request; ``known`` is what else the model should know."""
     rules = _RULES if passages else _NO_SOURCES
+    if has_tools:
+        rules = f"{rules}\n{_WITH_TOOLS}"
     return (
         *_system(rules, conversation.system, known),
         *(_without_marks(message) for exchange in history for message in exchange),
         Message(Role.USER, _asked(conversation.question, passages)),
-        *conversation.tail,
+        *map(_without_marks, conversation.tail),
     )
 
 

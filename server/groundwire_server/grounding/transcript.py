@@ -11,6 +11,8 @@ from groundwire_server.engines.engine import (
     TokenLogprob,
     ToolCallPiece,
 )
+from groundwire_server.engines.tools import ToolCall
+from groundwire_server.grounding.call_texts import CallTexts
 from groundwire_server.grounding.citations import CitationParser, Parsed
 from groundwire_server.grounding.confidence import confidence
 from groundwire_server.grounding.events import (
@@ -35,6 +37,12 @@ class Transcript:
         self._text: list[str] = []
         self._unsent_tokens = 0
         self._unsent_logprobs: list[TokenLogprob] = []
+        self._calls = CallTexts()
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...] | None:
+        """The calls that it made; None if the arguments of one are no JSON object."""
+        return self._calls.whole()
 
     @property
     def text(self) -> str:
@@ -57,6 +65,7 @@ class Transcript:
         if isinstance(piece, ReasoningPiece):
             yield ReasoningDelta(piece.text, self.choice)
         else:
+            self._calls.add(piece)
             yield ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments, self.choice)
 
     async def settle(self) -> None:
@@ -126,7 +135,8 @@ class GroundedTranscript(Transcript):
     def add_aside(self, piece: ReasoningPiece | ToolCallPiece) -> Iterator[AnswerEvent]:
         """Take what is not part of the text, and has no citations that could be checked."""
         events = tuple(super().add_aside(piece))
-        if self._withheld is None:
+        # A call says nothing that a source could support.
+        if self._withheld is None or isinstance(piece, ToolCallPiece):
             yield from events
 
     async def settle(self) -> None:
@@ -142,20 +152,25 @@ class GroundedTranscript(Transcript):
         yield from self._events(self._parser.finish())
         if self._withheld is None:
             yield from self._deltas("", last=True)
+        calls = reason is FinishReason.TOOL_CALLS
+        is_bare = not self._passages and reason is FinishReason.STOP
         # Nothing was found to answer from, or nothing in the answer is supported.
-        if self._withheld is not None or (not self._passages and reason is FinishReason.STOP):
+        if not calls and (self._withheld is not None or is_bare):
             reason = FinishReason.NO_SOURCES
         yield Finished(
             reason,
-            confidence=confidence(
-                self._parser.text,
-                self._parser.citations,
-                tuple(self._passages.values()),
-                self._parser.dropped,
-            ),
+            confidence=None if calls else self._confidence(),
             degraded_reason=self._degraded_reason(),
             dropped_citations=self._parser.dropped,
             choice=self.choice,
+        )
+
+    def _confidence(self) -> float:
+        return confidence(
+            self._parser.text,
+            self._parser.citations,
+            tuple(self._passages.values()),
+            self._parser.dropped,
         )
 
     def _degraded_reason(self) -> str:

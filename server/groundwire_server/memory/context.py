@@ -17,6 +17,7 @@ from enum import Enum
 from groundwire_index.errors import LimitExceededError
 
 from groundwire_server.engines.engine import Message, Role
+from groundwire_server.memory.calls import without_abandoned
 from groundwire_server.memory.exchange import Exchange
 from groundwire_server.memory.fit import Fit, largest_fit
 from groundwire_server.memory.history import History
@@ -139,14 +140,18 @@ class _Frame:
         system = "\n\n".join(filter(None, [self.system_prompt, told(self.memories), *instructions]))
         return (
             *([Message(Role.SYSTEM, system)] if system else []),
-            *(self._message(turn) for turn in turns if turn.role is not Role.SYSTEM),
-            *([Message(Role.USER, self.query)] if self.query else []),
+            *without_abandoned(
+                [
+                    *(self._message(turn) for turn in turns if turn.role is not Role.SYSTEM),
+                    *([Message(Role.USER, self.query)] if self.query else []),
+                ]
+            ),
         )
 
     def _message(self, turn: Turn) -> Message:
         message = self.made.get(turn.number)
         if message is None:
-            message = self.made[turn.number] = Message(turn.role, turn.content)
+            message = self.made[turn.number] = turn.message
         return message
 
     async def count(self, turns: Sequence[Turn]) -> int:

@@ -194,7 +194,7 @@ class RedisSessions:
         """
         keys = SessionKeys(tenant, session_id)
         now = self._clock()
-        counts = [await self._count_tokens(turn.content) for turn in turns]
+        counts = [await self._count_tokens(turn.text) for turn in turns]
         stored = await _encoded(turns, counts, now)
         outcome, *found = await self._link.run(
             self._append,

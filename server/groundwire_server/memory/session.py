@@ -9,7 +9,8 @@ from typing import Protocol
 
 from groundwire_index.records import Metadata
 
-from groundwire_server.engines.engine import Role
+from groundwire_server.engines.engine import Message, Role
+from groundwire_server.engines.tools import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class NewTurn:
     metadata: Metadata = field(default_factory=dict)
     source_ids: tuple[str, ...] = ()
     answer: Answer | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant's message; each with a JSON object as its arguments."""
+    name: str = ""
+    """Of a tool's message, the id of the call that it answers."""
+
+    @property
+    def text(self) -> str:
+        """All that a model may read of it."""
+        return " ".join([self.content, *(part for call in self.tool_calls for part in call.texts)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,13 @@ class Turn:
     source_ids: tuple[str, ...]
     token_count: int
     answer: Answer | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+
+    @property
+    def message(self) -> Message:
+        """As a model reads it."""
+        return Message(self.role, self.content, self.name, self.tool_calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from groundwire_index.errors import DataLossError
 
 from groundwire_server.engines.engine import Role
+from groundwire_server.engines.tools import ToolCall
 from groundwire_server.memory.session import Answer, NewTurn, Turn
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -54,8 +55,11 @@ def encoded(turns: Sequence[NewTurn], token_counts: Sequence[int], time: datetim
 
 def _spoken(turn: NewTurn) -> bytes:
     parts: list[Any] = [turn.role.value, turn.content, dict(turn.metadata), turn.source_ids]
-    if turn.answer is not None:
-        parts.append(_answer_parts(turn.answer))
+    if turn.answer is not None or turn.tool_calls or turn.name:
+        parts.append(None if turn.answer is None else _answer_parts(turn.answer))
+    if turn.tool_calls or turn.name:
+        calls = [(call.id, call.name, call.arguments) for call in turn.tool_calls]
+        parts += [calls, turn.name]
     return _ENCODER.encode(parts).encode()
 
 
@@ -78,7 +82,9 @@ def _answer_of(parts: dict[str, Any]) -> Answer:
 
 
 def _turn(number: int, stored: Any) -> Turn:
-    time, token_count, (role, content, metadata, source_ids, *answer) = stored
+    time, token_count, (role, content, metadata, source_ids, *more) = stored
+    answer = more[0] if more else None
+    calls, name = more[1:] if len(more) > 1 else ((), "")
     return Turn(
         number=number,
         role=_ROLES[role],
@@ -87,7 +93,9 @@ def _turn(number: int, stored: Any) -> Turn:
         metadata=metadata,
         source_ids=tuple(source_ids),
         token_count=token_count,
-        answer=_answer_of(answer[0]) if answer else None,
+        answer=_answer_of(answer) if answer else None,
+        tool_calls=tuple(ToolCall(*call) for call in calls),
+        name=name,
     )
 
 

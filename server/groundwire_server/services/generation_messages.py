@@ -32,9 +32,17 @@ _ROLES: dict[int, Role] = {
 _ANSWERED = (Role.USER, Role.TOOL)
 
 
-def chat_of(chat: generation_pb2.Chat, field: str) -> tuple[Message, ...]:
-    """Read a chat that is to be answered. Raises InvalidArgumentError."""
-    messages = messages_of(chat.messages, f"{field}.messages")
+def call_message(call: ToolCall) -> generation_pb2.ToolCall:
+    """Write a call."""
+    return generation_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments)
+
+
+def chat_of(chat: generation_pb2.Chat, field: str, *, goes_on: bool = False) -> tuple[Message, ...]:
+    """Read a chat that is to be answered. Raises InvalidArgumentError.
+
+    ``goes_on``: other messages go before it, which may have made the calls that it answers.
+    """
+    messages = messages_of(chat.messages, f"{field}.messages", goes_on=goes_on)
     last = len(messages) - 1
     require(
         messages[last].role in _ANSWERED,
@@ -44,12 +52,15 @@ def chat_of(chat: generation_pb2.Chat, field: str) -> tuple[Message, ...]:
     return messages
 
 
-def messages_of(messages: Sequence[generation_pb2.Message], field: str) -> tuple[Message, ...]:
+def messages_of(
+    messages: Sequence[generation_pb2.Message], field: str, *, goes_on: bool = False
+) -> tuple[Message, ...]:
     """Read any chat. Raises InvalidArgumentError."""
     require_count(len(messages), field, high=MAX_MESSAGES)
     read = tuple(_message_of(one, f"{field}[{at}]") for at, one in enumerate(messages))
     _require_system_first(read, field)
-    _require_calls_before_results(read, field)
+    if not goes_on:
+        _require_calls_before_results(read, field)
     return read
 
 
@@ -60,19 +71,18 @@ def _message_of(message: generation_pb2.Message, field: str) -> Message:
             f"{field}.role",
             "must be one of ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL",
         )
-    require(
-        not message.tool_calls or role is Role.ASSISTANT,
-        f"{field}.tool_calls",
-        "only a ROLE_ASSISTANT message has them",
-    )
-    calls = _calls_of(message.tool_calls, f"{field}.tool_calls")
+    calls = calls_of(message.tool_calls, role, f"{field}.tool_calls")
     if message.content or not calls:
         require_text(message.content, f"{field}.content")
     require_bytes(message.name, f"{field}.name", max_bytes=MAX_NAME_BYTES)
     return Message(role, message.content, message.name, calls)
 
 
-def _calls_of(calls: Sequence[generation_pb2.ToolCall], field: str) -> tuple[ToolCall, ...]:
+def calls_of(
+    calls: Sequence[generation_pb2.ToolCall], role: Role, field: str
+) -> tuple[ToolCall, ...]:
+    """Read the calls of a message. Raises InvalidArgumentError."""
+    require(not calls or role is Role.ASSISTANT, field, "only a ROLE_ASSISTANT message has them")
     require_count(len(calls), field, low=0, high=MAX_CALLS)
     read: dict[str, ToolCall] = {}
     for number, call in enumerate(calls):

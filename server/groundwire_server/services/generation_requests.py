@@ -72,7 +72,10 @@ def answer_request_of(message: generate_service_pb2.GenerateRequest) -> AnswerRe
     if message.subject:
         require_id(message.subject, "subject")
     require(
-        not (request.grounding or request.subject) or not messages or Role.USER in _roles(messages),
+        not (request.grounding or request.subject)
+        or not messages
+        or bool(request.session_id)
+        or Role.USER in _roles(messages),
         "chat.messages",
         "must hold a user message to ground an answer to, or to recall memories for",
     )
@@ -90,7 +93,7 @@ def _messages_of(message: generate_service_pb2.GenerateRequest) -> tuple[Message
             require_text(message.prompt, "prompt")
             return ()
         case "chat":
-            return chat_of(message.chat, "chat")
+            return chat_of(message.chat, "chat", goes_on=bool(message.session_id))
     raise InvalidArgumentError("input", "set prompt or chat")
 
 
@@ -107,12 +110,13 @@ def _check_session(session_id: str, messages: Sequence[Message], sampling: Sampl
         return
     require_session_id(session_id)
     # The session brings what was said before: the chat has a system message besides, or none.
+    spoken = [role for role in _roles(messages) if role is not Role.SYSTEM]
     require(
-        not messages
-        or [role for role in _roles(messages) if role is not Role.SYSTEM] == [Role.USER],
+        not messages or spoken == [Role.USER] or set(spoken) == {Role.TOOL},
         "chat.messages",
-        "with session_id there must be exactly one user message, and none before it but a system "
-        "message: the session holds the rest",
+        "with session_id there must be one user message, or the results of the calls that the "
+        "session's last turn made, and nothing before but a system message: the session holds the "
+        "rest",
     )
     require(
         sampling.n == 1,

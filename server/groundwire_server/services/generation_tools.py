@@ -60,18 +60,6 @@ def _check_company(message: generate_service_pb2.GenerateRequest) -> None:
         "tools",
         "needs `chat`: a `prompt` has no chat template, which shows the tools to the model",
     )
-    require(
-        not message.HasField("grounding"),
-        "tools",
-        "cannot go with grounding, whose answers are text: search first, and put the passages "
-        "into the chat",
-    )
-    require(
-        not message.session_id,
-        "tools",
-        "cannot go with session_id: a session keeps text, and would lose the calls; keep the "
-        "turns in `chat`",
-    )
 
 
 def offered_tools(messages: Sequence[generation_pb2.Tool]) -> tuple[Tool, ...]:

@@ -31,9 +31,15 @@ from groundwire_server.memory.session import (
     Turn,
 )
 from groundwire_server.services.durations import duration_message
+from groundwire_server.services.generation_messages import (
+    MAX_NAME_BYTES,
+    call_message,
+    calls_of,
+)
 from groundwire_server.services.structs import dict_of, fill_struct
 from groundwire_server.services.validate import (
     require,
+    require_bytes,
     require_count,
     require_id,
     require_range,
@@ -159,6 +165,8 @@ def turn_message(turn: Turn) -> session_pb2.Turn:
         source_ids=turn.source_ids,
         token_count=turn.token_count,
         answer=_answer_message(turn.answer) if turn.answer else None,
+        tool_calls=map(call_message, turn.tool_calls),
+        name=turn.name,
     )
     if turn.metadata:
         fill_struct(message.metadata, turn.metadata)
@@ -170,7 +178,12 @@ def context_message(context: Context) -> memory_service_pb2.BuildContextResponse
     built = memory_service_pb2.BuildContextResponse(report=_report_message(context.report))
     for one in context.messages:
         # Made in its place: a message that is put there is copied.
-        built.messages.add(role=_ROLE_MESSAGES[one.role], content=one.content, name=one.name)
+        built.messages.add(
+            role=_ROLE_MESSAGES[one.role],
+            content=one.content,
+            name=one.name,
+            tool_calls=map(call_message, one.tool_calls),
+        )
     return built
 
 
@@ -180,7 +193,10 @@ def _new_turn_of(message: memory_service_pb2.NewMessage, field: str) -> NewTurn:
         raise InvalidArgumentError(
             f"{field}.role", "must be one of ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL"
         )
-    require_text(message.content, f"{field}.content")
+    calls = calls_of(message.tool_calls, role, f"{field}.tool_calls")
+    if message.content or not calls:
+        require_text(message.content, f"{field}.content")
+    require_bytes(message.name, f"{field}.name", max_bytes=MAX_NAME_BYTES)
     require_count(len(message.source_ids), f"{field}.source_ids", low=0, high=MAX_SOURCES)
     for number, source_id in enumerate(message.source_ids):
         require_id(source_id, f"{field}.source_ids[{number}]")
@@ -189,6 +205,8 @@ def _new_turn_of(message: memory_service_pb2.NewMessage, field: str) -> NewTurn:
         content=message.content,
         metadata=_metadata_of(message, f"{field}.metadata"),
         source_ids=tuple(message.source_ids),
+        tool_calls=calls,
+        name=message.name,
     )
 
 

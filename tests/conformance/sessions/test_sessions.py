@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from groundwire_index.errors import AlreadyExistsError, ConflictError, NotFoundError
 from groundwire_server.engines.engine import Role
+from groundwire_server.engines.tools import ToolCall
 from groundwire_server.memory.redis_sessions import MAX_READ_BYTES
-from groundwire_server.memory.session import NewTurn, Sessions
+from groundwire_server.memory.session import Answer, NewTurn, Sessions
 
 from tests.conformance.sessions.servers import until
 
@@ -33,6 +34,40 @@ async def is_gone(sessions: Sessions, tenant: str, session_id: str) -> bool:
     except NotFoundError:
         return True
     return False
+
+
+def call(call_id: str, arguments: str = "{}") -> ToolCall:
+    return ToolCall(call_id, "look", arguments)
+
+
+# --- calls of tools ---
+
+
+async def test_calls_and_results_are_read_as_they_were_appended(
+    sessions: Sessions, tenant: str
+) -> None:
+    """Also by a fork; a turn with them is another than one without."""
+    calls = (call("c-1", '{"at": "öffnet ☃"}'), call("c-2"))
+    answer = Answer("small", 1.5, 0.25)
+    new = [
+        NewTurn(Role.USER, "Is it open?"),
+        NewTurn(Role.ASSISTANT, "", tool_calls=calls, answer=answer),
+        NewTurn(Role.TOOL, "It is.", name="c-1"),
+        NewTurn(Role.ASSISTANT, "Yes", {"a": 1}, ("chunk",), tool_calls=calls[:1]),
+    ]
+    await sessions.create(tenant, "ada", session_id="s")
+    await sessions.append(tenant, "s", new, idempotency_key="k")
+    await sessions.fork(tenant, "ada", "s", 4, new_session_id="f")
+    for session_id in ("s", "f"):
+        read = (await sessions.turns(tenant, session_id, after=0, limit=10)).turns
+        assert [(t.role, t.content, t.tool_calls, t.name, t.answer) for t in read] == [
+            (n.role, n.content, n.tool_calls, n.name, n.answer) for n in new
+        ]
+        assert read[1].token_count > 0
+    assert await sessions.append(tenant, "s", new, idempotency_key="k") == 4
+    other = [*new[:2], NewTurn(Role.TOOL, "It is.", name="c-2"), new[3]]
+    with pytest.raises(AlreadyExistsError):
+        await sessions.append(tenant, "s", other, idempotency_key="k")
 
 
 # --- create and get ---

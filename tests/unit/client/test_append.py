@@ -29,13 +29,19 @@ def test_turns_are_copied_from_one_session_to_another() -> None:
     assert sent(turn) == [{**ASSISTANT, "metadata": {"mood": "sure"}, "sourceIds": ["chunk-1"]}]
 
 
-@pytest.mark.parametrize(
-    "message",
-    [Message("tool", "12", name="call-1"), Message("assistant", "", (ToolCall("1", "f", "{}"),))],
-)
-def test_what_a_session_would_not_keep_is_refused(message: Message) -> None:
-    with pytest.raises(ValueError, match="put them into the metadata of a NewMessage"):
-        sent(message)
+def test_calls_and_their_results_are_appended_as_they_are() -> None:
+    call = ToolCall("call-1", "add", '{"a": 1}')
+    called = {"id": "call-1", "name": "add", "arguments": '{"a": 1}'}
+    expected = [
+        {"role": "ROLE_ASSISTANT", "toolCalls": [called]},
+        {"role": "ROLE_TOOL", "content": "12", "name": "call-1"},
+    ]
+    assert sent(Message("assistant", "", (call,)), call.result("12")) == expected
+    turns = (
+        Turn(1, "assistant", "", None, {}, (), 3, tool_calls=(call,)),
+        Turn(2, "tool", "12", None, {}, (), 3, name="call-1"),
+    )
+    assert sent(*turns) == expected
 
 
 @pytest.mark.parametrize("wrong", ["text", ("user", "text"), {"role": "user", "content": "text"}])

@@ -69,6 +69,21 @@ def test_a_tool_choice_says_whether_tools_must_be_called(
     assert read(tools=[DOME], tool_choice=choice).tools == read_as
 
 
+def test_tools_go_with_sources_and_with_a_session() -> None:
+    request = read(tools=[DOME], grounding={"collection": "notes"}, session_id="s")
+    assert request.tools == ToolUse((Tool("dome"),))
+
+
+def test_in_a_session_the_results_of_calls_go_alone() -> None:
+    system = {"role": "ROLE_SYSTEM", "content": "Be brief."}
+    grounding = {"collection": "notes"}
+    assert [one.name for one in read(RESULT, session_id="s").messages] == ["c-1"]
+    assert len(read(system, RESULT, RESULT, session_id="s", grounding=grounding).messages) == 3
+    for said in ((USER, RESULT), (RESULT, USER), (calling(CALL), RESULT)):
+        assert refusal(*said, session_id="s")[0] == "chat.messages"
+    assert refusal(RESULT)[0] == "chat.messages[0].name"
+
+
 @pytest.mark.parametrize("mode", ["AUTO", "NONE", "UNSPECIFIED"])
 def test_without_tools_a_choice_that_demands_nothing_is_allowed(mode: str) -> None:
     assert read(tool_choice={"mode": f"TOOL_CHOICE_MODE_{mode}"}).tools is None
@@ -107,8 +122,6 @@ def test_without_tools_a_choice_that_demands_nothing_is_allowed(mode: str) -> No
         ({"tool_choice": {"mode": "TOOL_CHOICE_MODE_REQUIRED"}}, "tool_choice.mode", "needs tools"),
         ({"tool_choice": {"name": "dome"}}, "tool_choice.name", "no tools"),
         ({"tools": [DOME], "prompt": "Why?"}, "tools", "`chat`"),
-        ({"tools": [DOME], "grounding": {"collection": "notes"}}, "tools", "grounding"),
-        ({"tools": [DOME], "session_id": "s"}, "tools", "session"),
         ({"tools": [DOME], "constraint": {"regex": "a"}}, "constraint", "tools"),
     ],
 )

@@ -17,6 +17,7 @@ from groundwire_server.engines.engine import (
     TextPiece,
     Usage,
 )
+from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
 from groundwire_server.waiting import Waiting
 
 Step = EngineEvent | Exception | asyncio.Event
@@ -67,9 +68,12 @@ class ScriptedEngine:
             self.running -= 1
             self.closed.set()
 
-    async def count_tokens(self, content: str | Sequence[Message], template: object = None) -> int:
-        texts = [content] if isinstance(content, str) else [one.content for one in content]
-        return sum(len(text.split()) for text in texts)
+    async def count_tokens(
+        self, content: str | Sequence[Message], template: TemplateInput = NOTHING_BESIDES
+    ) -> int:
+        texts = [content] if isinstance(content, str) else [t for one in content for t in one.texts]
+        offered = [f"{tool.name} {tool.description}" for tool in template.tools]
+        return sum(len(text.split()) for text in (*texts, *offered))
 
     async def check(self) -> None:
         """Never down."""

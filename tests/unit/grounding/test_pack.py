@@ -8,6 +8,8 @@ import pytest
 from groundwire_index.errors import LimitExceededError
 from groundwire_index.records import ChunkPosition
 from groundwire_server.engines.engine import Message, Role
+from groundwire_server.engines.template import TemplateInput
+from groundwire_server.engines.tools import Tool
 from groundwire_server.grounding.conversation import Conversation
 from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.pack import Packed, Packer
@@ -63,6 +65,18 @@ async def pack(
         assert packed.max_tokens is not None
         assert used + packed.max_tokens <= context
     return packed
+
+
+async def test_tools_take_their_part_of_the_room() -> None:
+    tools = TemplateInput((Tool("dome", "word " * 200),))
+    room = frame() + 260
+    assert (await pack(room, passages(10, 100, 100), conversation())).left_out == 0
+    engine = ScriptedEngine([], context_length=room)
+    packer = Packer(engine, tools, max_tokens=50, default_tokens=50, passage_tokens=10_000)
+    packed = await packer.grounded(conversation(), passages(10, 100, 100))
+    assert packed.left_out == 2
+    assert packed.max_tokens is not None
+    assert await engine.count_tokens(packed.messages, tools) + packed.max_tokens <= room
 
 
 async def test_all_goes_in_where_there_is_room() -> None:

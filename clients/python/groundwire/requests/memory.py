@@ -176,8 +176,7 @@ def append(
 ) -> Unary[int]:
     """Append up to 100 messages, all or none; the number of the last.
 
-    Turns of another session are copied with their metadata and source ids. A session keeps no
-    tool calls: ValueError for a `Message` that has some, or a name.
+    Turns of another session are copied with their metadata and source ids.
 
     With ``expected_head``, AbortedError if the head is another; its ``metadata["head"]``
     says which.
@@ -252,12 +251,15 @@ def _message(given: NewMessage | Message | results.Turn) -> pb.NewMessage:
         content=message.content,
         metadata=to_struct(message.metadata) if message.metadata else None,
         source_ids=message.source_ids,
+        tool_calls=[
+            generation_pb2.ToolCall(id=call.id, name=call.name, arguments=call.arguments)
+            for call in message.tool_calls
+        ],
+        name=message.name,
     )
 
 
 def _of_chat(message: Message) -> NewMessage:
-    if message.tool_calls or message.name:
-        raise ValueError(
-            "A session keeps no tool_calls and no name: put them into the metadata of a NewMessage."
-        )
-    return NewMessage(message.role, message.content)
+    return NewMessage(
+        message.role, message.content, tool_calls=message.tool_calls, name=message.name
+    )

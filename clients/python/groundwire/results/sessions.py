@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, cast
 
 from groundwire.call import Page
-from groundwire.chat import Message, Role
+from groundwire.chat import Message, Role, ToolCall
 from groundwire.v1 import generation_pb2, memory_service_pb2, session_pb2
 from groundwire.values import JSON, enum_word, from_struct, to_seconds, to_time
 
@@ -93,6 +93,9 @@ class Turn:
     token_count: int
     answer: TurnAnswer | None = None
     """Of an answer that the server has generated and stored."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    """For a tool's answer, the id of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,10 @@ def context(message: memory_service_pb2.BuildContextResponse) -> Context:
     """The answer of BuildContext."""
     report = message.report
     return Context(
-        tuple(Message(_role(item.role), item.content, name=item.name) for item in message.messages),
+        tuple(
+            Message(_role(item.role), item.content, _calls(item.tool_calls), item.name)
+            for item in message.messages
+        ),
         tuple(_item(item) for item in report.included),
         tuple(_item(item) for item in report.dropped),
         report.tokens,
@@ -190,12 +196,18 @@ def _turn(message: session_pb2.Turn) -> Turn:
         tuple(message.source_ids),
         message.token_count,
         _answer(message.answer) if message.HasField("answer") else None,
+        _calls(message.tool_calls),
+        message.name,
     )
 
 
 def _answer(message: session_pb2.TurnAnswer) -> TurnAnswer:
     confidence = message.confidence if message.HasField("confidence") else None
     return TurnAnswer(message.model, to_seconds(message.latency), confidence)
+
+
+def _calls(messages: Iterable[generation_pb2.ToolCall]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(one.id, one.name, one.arguments) for one in messages)
 
 
 def _role(number: generation_pb2.Role.ValueType) -> Role:

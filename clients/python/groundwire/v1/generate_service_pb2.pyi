@@ -48,7 +48,9 @@ class GenerateRequest(_message.Message):
     """
     session_id: _builtins.str
     """Puts the session's history before the input, and stores the exchange in it after the
-    last token. Needs `chat` with exactly one user message, or `prompt`.
+    last token. Needs `prompt`, or `chat` with one user message, or with the results of all calls
+    that the session's last turn made (ROLE_TOOL); before these at most a system message. Calls
+    that a user message follows instead are abandoned: no model sees them again.
     """
     priority: _builtins.int
     """Of the tenant's own requests, lower runs first; 0 if absent. Tenants take turns."""
@@ -70,7 +72,7 @@ class GenerateRequest(_message.Message):
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Tool]:
         """At most 128, with different names, and at most 128 KiB together. With `chat` only, and not
-        together with `constraint`, `grounding` or `session_id`.
+        together with `constraint`.
         """
 
     @_builtins.property

@@ -180,7 +180,9 @@ class _StoreOutcome:
 class _StoreOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoreOutcome.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STORE_OUTCOME_UNSPECIFIED: _StoreOutcome.ValueType  # 0
-    """There was nothing to store: no session, no text, or an aborted answer."""
+    """There was nothing to store: no session, neither text nor calls, a call whose arguments are no
+    JSON object, or an aborted answer.
+    """
     STORE_OUTCOME_STORED: _StoreOutcome.ValueType  # 1
     """The exchange is in the session and survives a crash."""
     STORE_OUTCOME_CONFLICT: _StoreOutcome.ValueType  # 2
@@ -192,7 +194,9 @@ class StoreOutcome(_StoreOutcome, metaclass=_StoreOutcomeEnumTypeWrapper):
     """What became of the exchange in the session."""
 
 STORE_OUTCOME_UNSPECIFIED: StoreOutcome.ValueType  # 0
-"""There was nothing to store: no session, no text, or an aborted answer."""
+"""There was nothing to store: no session, neither text nor calls, a call whose arguments are no
+JSON object, or an aborted answer.
+"""
 STORE_OUTCOME_STORED: StoreOutcome.ValueType  # 1
 """The exchange is in the session and survives a crash."""
 STORE_OUTCOME_CONFLICT: StoreOutcome.ValueType  # 2
@@ -847,7 +851,9 @@ class Finished(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     confidence: _builtins.float
-    """0 to 1, for grounded answers; absent otherwise. See docs/grounding.md for the formula."""
+    """0 to 1, for grounded answers that call no tool; absent otherwise. See docs/grounding.md for the
+    formula.
+    """
     degraded: _builtins.bool
     """Another model than the one asked for answered, or a part was left out."""
     degraded_reason: _builtins.str

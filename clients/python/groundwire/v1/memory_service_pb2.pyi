@@ -285,9 +285,13 @@ class NewMessage(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     SOURCE_IDS_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     role: _generation_pb2.Role.ValueType
     content: _builtins.str
-    """1 character to 1 MiB."""
+    """1 character to 1 MiB. May be empty only for an assistant message with tool calls."""
+    name: _builtins.str
+    """For ROLE_TOOL, id of the call that is answered. At most 256 bytes."""
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """At most 16 KiB when serialised."""
@@ -296,6 +300,12 @@ class NewMessage(_message.Message):
     def source_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At most 1,000."""
 
+    @_builtins.property
+    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.ToolCall]:
+        """Calls that an assistant message made, at most 128, with different ids. To a model they are
+        shown if the results of all of them follow, or nothing does.
+        """
+
     def __init__(
         self,
         *,
@@ -303,10 +313,12 @@ class NewMessage(_message.Message):
         content: _builtins.str = ...,
         metadata: _struct_pb2.Struct | None = ...,
         source_ids: _abc.Iterable[_builtins.str] | None = ...,
+        tool_calls: _abc.Iterable[_generation_pb2.ToolCall] | None = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "metadata", b"metadata", "role", b"role", "source_ids", b"source_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "metadata", b"metadata", "name", b"name", "role", b"role", "source_ids", b"source_ids", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,11 +124,15 @@ class Turn(_message.Message):
     SOURCE_IDS_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1, without gaps."""
     role: _generation_pb2.Role.ValueType
     content: _builtins.str
     token_count: _builtins.int
+    name: _builtins.str
+    """For ROLE_TOOL, id of the call that is answered."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -141,6 +145,10 @@ class Turn(_message.Message):
     def answer(self) -> Global___TurnAnswer:
         """Present for an answer that Generate has stored."""
 
+    @_builtins.property
+    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.ToolCall]:
+        """Calls that an assistant turn made."""
+
     def __init__(
         self,
         *,
@@ -152,10 +160,12 @@ class Turn(_message.Message):
         source_ids: _abc.Iterable[_builtins.str] | None = ...,
         token_count: _builtins.int = ...,
         answer: Global___TurnAnswer | None = ...,
+        tool_calls: _abc.Iterable[_generation_pb2.ToolCall] | None = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "content", b"content", "create_time", b"create_time", "metadata", b"metadata", "number", b"number", "role", b"role", "source_ids", b"source_ids", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "content", b"content", "create_time", b"create_time", "metadata", b"metadata", "name", b"name", "number", b"number", "role", b"role", "source_ids", b"source_ids", "token_count", b"token_count", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
