@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from groundwire_index.records import JsonValue
 
@@ -156,8 +156,7 @@ class Begun:
     """The engine works on the request: from here on, what goes wrong ends the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
+class TextPiece(NamedTuple):
     """The next text of one choice. Never repeats, never splits a code point."""
 
     text: str

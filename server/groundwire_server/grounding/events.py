@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+from typing import NamedTuple
 
 from groundwire_index.records import ChunkPosition
 
@@ -111,8 +112,7 @@ class Sources:
     passages: tuple[Passage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(NamedTuple):
     """The next piece of one choice's text."""
 
     text: str
