@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,7 @@ def _rank(
         answer = next(found)
         best = answer.nearest
         pairs = list(zip(best.rows.tolist(), best.scores.tolist(), strict=True))
-        dense = _ordered(snapshot, pairs, query)
+        dense = _ordered(snapshot, pairs, query, _depth(query))
         if query.mode is SearchMode.DENSE:
             yield Ranked(dense, dict(dense), {}, answer.strategy, answer.scanned)
             continue
@@ -133,7 +134,7 @@ def _rank(
             key=lambda pair: -pair[1],
         )
         yield Ranked(
-            _ordered(snapshot, fused, query),
+            _ordered(snapshot, fused, query, query.top_k),
             dict(dense),
             dict(lexical),
             f"hybrid({answer.strategy},lexical)",
@@ -162,7 +163,7 @@ def _by_vectors(
 
 def _by_words(snapshot: Snapshot, candidates: Candidates, query: SearchQuery) -> Ranking:
     found = rank_by_words(snapshot.connection, query.text or "", _depth(query) + 1, candidates.rows)
-    return _ordered(snapshot, found, query)
+    return _ordered(snapshot, found, query, _depth(query))
 
 
 def _depth(query: SearchQuery) -> int:
@@ -172,15 +173,28 @@ def _depth(query: SearchQuery) -> int:
     return query.top_k
 
 
-def _ordered(snapshot: Snapshot, found: Ranking, query: SearchQuery) -> Ranking:
-    """The wanted rows of a ranking, best first, equals in order of id."""
+def _ordered(snapshot: Snapshot, found: Ranking, query: SearchQuery, depth: int) -> Ranking:
+    """The first ``depth`` rows of a ranking, best first, equals in order of id."""
     if query.exclude_id:
         left_out = snapshot.live_rows_of([query.exclude_id], _NOTHING).get(query.exclude_id)
         found = [pair for pair in found if left_out is None or pair[0] != left_out.row]
-    if any(one == other for (_, one), (_, other) in pairwise(found)):
-        ids = snapshot.ids_of([row for row, _ in found])
-        found = sorted(found, key=lambda pair: (-pair[1], ids[pair[0]]))
-    return found[: _depth(query)]
+    if tied := _tied(found, depth):
+        ids = snapshot.ids_of(tied)
+        found = sorted(found, key=lambda pair: (-pair[1], ids.get(pair[0], "")))
+    return found[:depth]
+
+
+def _tied(found: Ranking, depth: int) -> list[int]:
+    """Rows of equal scores among the first ``depth``, with those past it that equal the last."""
+    tied, at = [], 0
+    for _, equals in groupby(found, key=itemgetter(1)):
+        rows = [row for row, _ in equals]
+        if len(rows) > 1:
+            tied += rows
+        at += len(rows)
+        if at >= depth:
+            break
+    return tied
 
 
 def _hits(
