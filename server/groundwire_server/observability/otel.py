@@ -60,10 +60,15 @@ class OtlpTracer:
         self, name: str, attributes: Attributes, context: Mapping[str, Sequence[str]]
     ) -> Span:
         """The span of a call, under the caller's context if that is well-formed."""
+        zero_ns = time.time_ns() - time.perf_counter_ns()
         span = self._tracer.start_span(
-            name, _W3C.extract(context, Context()), SpanKind.SERVER, attributes=dict(attributes)
+            name,
+            _W3C.extract(context, Context()),
+            SpanKind.SERVER,
+            attributes=dict(attributes),
+            start_time=zero_ns + time.perf_counter_ns(),
         )
-        return OtlpSpan(self._tracer, span)
+        return OtlpSpan(self._tracer, span, zero_ns)
 
     async def close(self, at_most_s: float) -> None:
         """Send what is left; give up a collector that does not take it in time."""
@@ -87,8 +92,17 @@ class OtlpSpan:
     """A span that is sent when it ends, if it is sampled."""
 
     def __init__(
-        self, tracer: OpenTelemetryTracer, span: OpenTelemetrySpan, call: OtlpSpan | None = None
+        self,
+        tracer: OpenTelemetryTracer,
+        span: OpenTelemetrySpan,
+        zero_ns: int,
+        call: OtlpSpan | None = None,
     ) -> None:
+        """``zero_ns`` is the Unix time at which ``time.perf_counter_ns`` was 0.
+
+        The same for all of a call: else a part could end after the whole.
+        """
+        self._zero_ns = zero_ns
         self._tracer = tracer
         self._span = span
         self._context = set_span_in_context(span, Context())
@@ -116,15 +130,19 @@ class OtlpSpan:
         """A part of it that begins now."""
         span = self._span
         if span.is_recording():
-            span = self._tracer.start_span(name, self._context, attributes=dict(attributes))
-        return OtlpSpan(self._tracer, span, self._call)
+            span = self._tracer.start_span(
+                name, self._context, attributes=dict(attributes), start_time=self._now_ns()
+            )
+        return OtlpSpan(self._tracer, span, self._zero_ns, self._call)
 
     def add(self, name: str, began: float, ended: float) -> None:
         """A part of it that is over."""
         if self._span.is_recording():
-            zero = time.time_ns() - time.perf_counter_ns()
-            span = self._tracer.start_span(name, self._context, start_time=zero + int(began * 1e9))
-            span.end(zero + int(ended * 1e9))
+            zero_ns = self._zero_ns
+            span = self._tracer.start_span(
+                name, self._context, start_time=zero_ns + int(began * 1e9)
+            )
+            span.end(zero_ns + int(ended * 1e9))
 
     def set(self, attributes: Attributes) -> None:
         """Say more of it."""
@@ -136,4 +154,7 @@ class OtlpSpan:
         if error:
             self._span.set_attribute("error.type", error)
             self._span.set_status(StatusCode.ERROR)
-        self._span.end()
+        self._span.end(self._now_ns())
+
+    def _now_ns(self) -> int:
+        return self._zero_ns + time.perf_counter_ns()
