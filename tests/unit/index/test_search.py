@@ -86,6 +86,18 @@ def test_equal_vectors_score_equal_and_come_in_order_of_id(
             assert len({hit.score for hit in found.hits}) == 1, mode
 
 
+def test_what_words_and_vectors_find_to_be_equal_comes_in_order_of_id(
+    make: Callable[..., Collection],
+) -> None:
+    collection = make("c", Metric.COSINE, 3)
+    vectors = [record(name, vector(1, 0, 0)) for name in "zyx"]
+    collection.upsert([*vectors, *(record(name, text="comet") for name in "cba")])
+    query = SearchQuery(vector(1, 0, 0), "comet", 4, HYBRID, fusion=WeightedSum(0.5))
+    found = collection.search(query)
+    assert hit_ids(found) == ["a", "b", "c", "x"]
+    assert len({hit.score for hit in found.hits}) == 1
+
+
 def test_a_batch_of_queries_is_answered_as_one_by_one(make: Callable[..., Collection]) -> None:
     collection = make("c", Metric.EUCLIDEAN, 5)
     filled(collection, 200)
