@@ -22,12 +22,13 @@ class RetentionSettings(BaseModel):
     sessions_per_subject: int | None = Field(
         default=None, ge=1, description="Sessions that a subject keeps: those that it used last."
     )
+    turns: int | None = Field(
+        default=None, ge=1, description="Turns that a tenant keeps, in the sessions used last."
+    )
+    bytes: int | None = Field(default=None, ge=1, description="Bytes of turns, likewise.")
 
 
 def policies_of(settings: Mapping[str, RetentionSettings]) -> Policies:
     """The retention of each tenant; what is said of a tenant by name is all that holds for it."""
-    by_tenant = {
-        tenant: Retention(one.idle_days, one.sessions_per_subject)
-        for tenant, one in settings.items()
-    }
+    by_tenant = {tenant: Retention(**one.model_dump()) for tenant, one in settings.items()}
     return Policies(by_tenant.pop(EVERY_TENANT, Retention()), by_tenant)

@@ -100,10 +100,10 @@ def session_upkeep(
     async def work() -> None:
         swept = await retention.sweep(policies)
         on_swept(swept)
-        if swept.idle or swept.surplus:
+        if swept.idle or swept.surplus or swept.size:
             log.info(
                 "retention has removed sessions",
-                extra={"idle": swept.idle, "surplus": swept.surplus},
+                extra={"idle": swept.idle, "surplus": swept.surplus, "size": swept.size},
             )
 
     return Upkeep(

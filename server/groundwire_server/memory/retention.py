@@ -1,9 +1,10 @@
-"""Removing sessions that are too old or too many, and what nobody needs any more."""
+"""Removing sessions that are too old, too many or too large, and what nobody needs any more."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from groundwire_index.errors import NotFoundError
@@ -33,6 +34,15 @@ class Retention:
     """Days without use; None: for ever."""
     sessions_per_subject: int | None = None
     """The latest used ones; None: all."""
+    turns: int | None = None
+    """Of all sessions together, the latest used ones; None: all."""
+    bytes: int | None = None
+    """The same by what the turns take."""
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether it matters how much there is of all sessions together."""
+        return self.turns is not None or self.bytes is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,19 @@ class Swept:
 
     idle: int = 0
     surplus: int = 0
+    size: int = 0
     freed: int = 0
     """Holds of forks that are gone, by crash or by expiry."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    """A session, and how much it has of its own."""
+
+    keys: SubjectKeys
+    listed: Listed
+    turns: int
+    bytes: int
 
 
 class SessionRetention:
@@ -79,14 +100,24 @@ class SessionRetention:
     async def sweep(self, policies: Policies) -> Swept:
         """Remove what is due; what this has removed is counted for its subject, too."""
         swept = Swept()
+        sized: dict[str, list[_Sized]] = {}
         async for key in self._link.keys(ALL_KEYS):
             if (subject := subject_of(key)) is not None:
-                await self._sweep_subject(subject, policies.of(subject.tenant), swept)
+                policy = policies.of(subject.tenant)
+                kept = await self._sweep_subject(subject, policy, swept)
+                if policy.is_sized:
+                    sized.setdefault(subject.tenant, []).extend(kept)
             elif (held := held_of(key)) is not None:
                 swept.freed += await self._sweep_held(*held)
+        for tenant, sessions in sized.items():
+            for one in _past_the_size(sessions, policies.of(tenant)):
+                swept.size += await self._remove(one.keys, [one.listed])
         return swept
 
-    async def _sweep_subject(self, keys: SubjectKeys, policy: Retention, swept: Swept) -> None:
+    async def _sweep_subject(
+        self, keys: SubjectKeys, policy: Retention, swept: Swept
+    ) -> Iterator[_Sized]:
+        """What is kept."""
         listed = (await self._lists.page(keys, "", _ALL)).listed
         lives = (one.life for one in listed)
         found = await self._views.living(keys.tenant, lives, at_once=_AT_ONCE)
@@ -103,6 +134,10 @@ class SessionRetention:
             swept.idle += await self._remove(keys, idle)
         if policy.sessions_per_subject is not None:
             swept.surplus += await self._remove(keys, kept[policy.sessions_per_subject :])
+            kept = kept[: policy.sessions_per_subject]
+        return (
+            _Sized(keys, one, found[one.life].own_turns, found[one.life].own_bytes) for one in kept
+        )
 
     async def _caught_up(self, keys: SubjectKeys, listed: Listed, found: Described) -> Listed:
         """Note a use that a crash, or a list that could not be reached, has left out."""
@@ -139,3 +174,14 @@ class SessionRetention:
                 freed += 1
         await self._shared.settle(keys.tenant, life)
         return freed
+
+
+def _past_the_size(sessions: Sequence[_Sized], policy: Retention) -> Iterator[_Sized]:
+    """The sessions used least recently, past those that fit."""
+    turns = math.inf if policy.turns is None else policy.turns
+    size = math.inf if policy.bytes is None else policy.bytes
+    for one in sorted(sessions, key=lambda one: -one.listed.used_ms):
+        turns -= one.turns
+        size -= one.bytes
+        if turns < 0 or size < 0:
+            yield one

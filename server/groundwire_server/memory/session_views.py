@@ -36,6 +36,10 @@ class Described:
     life: Life
     up: Life | None
     """What it was forked from."""
+    own_turns: int
+    """Those that it does not share with that."""
+    own_bytes: int
+    """What these take."""
 
 
 class SessionViews:
@@ -130,7 +134,7 @@ class SessionViews:
 def _described(
     session_id: str, fields: list[str | None], expire_time: datetime | None
 ) -> Described:
-    subject, title, time, head, tokens, birth, listed, base, up, first, last, answers = fields
+    subject, title, time, head, tokens, birth, listed, base, up, first, last, answers, size = fields
     create_time = datetime.fromisoformat(time or "")
     above = life_of(up) if up else None
     session = Session(
@@ -146,7 +150,12 @@ def _described(
         parent=Parent(above.session_id, int(base or 0)) if above else None,
     )
     return Described(
-        session, _stats(session, first, last, answers), Life(session_id, Birth(birth or "")), above
+        session,
+        _stats(session, first, last, answers),
+        Life(session_id, Birth(birth or "")),
+        above,
+        own_turns=session.head - int(base or 0),
+        own_bytes=int(size or 0),
     )
 
 

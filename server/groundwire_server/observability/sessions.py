@@ -19,6 +19,7 @@ class SessionMetrics:
         )
         self._idle = removed.labels("idle")
         self._surplus = removed.labels("surplus")
+        self._size = removed.labels("size")
         self._freed = Counter(
             "groundwire_session_forks_freed",
             "Expired forks whose hold on the turns that they shared was ended.",
@@ -29,4 +30,5 @@ class SessionMetrics:
         """Count what one pass over all sessions has removed."""
         self._idle.inc(swept.idle)
         self._surplus.inc(swept.surplus)
+        self._size.inc(swept.size)
         self._freed.inc(swept.freed)

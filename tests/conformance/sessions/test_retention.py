@@ -78,6 +78,37 @@ async def test_a_subject_keeps_the_sessions_that_it_used_last(
     assert await ids_of(sessions, tenant, "bob") == ["other"]
 
 
+async def test_a_tenant_keeps_as_many_turns_as_it_may_in_the_sessions_used_last(
+    sessions: RedisSessions, clock: SetClock, tenant: str, five: list[str]
+) -> None:
+    clock.advance(2)
+    await sessions.create(tenant, "bob", session_id="bobs")
+    await sessions.append(tenant, "bobs", SAY * 2)
+    clock.advance(2)
+    # What it shares is not its own.
+    await sessions.fork(tenant, "ada", "0", 1, new_session_id="fork")
+    swept = await sessions.retention.sweep(of(tenant, turns=5))
+    assert (swept.idle, swept.surplus, swept.size) == (0, 0, 2)
+    assert set(await ids_of(sessions, tenant)) == {"fork", "4", "3", "2"}
+    assert await ids_of(sessions, tenant, "bob") == ["bobs"]
+    assert (await sessions.list(tenant, "ada", limit=1)).removals.sessions == 2
+    assert (await sessions.retention.sweep(of(tenant, turns=1))).size == 4
+    assert await ids_of(sessions, tenant) == ["fork"]
+    assert await ids_of(sessions, tenant, "bob") == []
+
+
+async def test_a_tenant_keeps_as_many_bytes_as_it_may_in_the_sessions_used_last(
+    sessions: RedisSessions, clock: SetClock, tenant: str, five: list[str]
+) -> None:
+    clock.advance(2)
+    await sessions.append(tenant, "1", [NewTurn(Role.USER, "x" * 10_000)])
+    assert (await sessions.retention.sweep(of(tenant, bytes=20_000))).size == 0
+    assert (await sessions.retention.sweep(of(tenant, bytes=10_200))).size == 3
+    assert await ids_of(sessions, tenant) == ["1", "4"]
+    assert (await sessions.retention.sweep(of(tenant, bytes=9_999))).size == 2
+    assert await ids_of(sessions, tenant) == []
+
+
 async def test_a_use_that_did_not_come_to_the_list_counts_all_the_same(
     sessions: RedisSessions,
     clock: SetClock,

@@ -151,7 +151,9 @@ async def test_sessions_are_looked_after_soon_and_then_every_hour_and_it_is_told
     ticks: Ticks, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    retention = Retention(UnavailableError("away"), Swept(), Swept(idle=2, surplus=3, freed=1))
+    retention = Retention(
+        UnavailableError("away"), Swept(), Swept(idle=2, surplus=3, size=4, freed=1)
+    )
     settings = {"*": RetentionSettings(idle_days=90), "acme": RetentionSettings()}
     policies = policies_of(settings)
     metrics = Metrics()
@@ -172,11 +174,20 @@ async def test_sessions_are_looked_after_soon_and_then_every_hour_and_it_is_told
     page = generate_latest(metrics.registry).decode()
     assert 'groundwire_sessions_removed_total{reason="idle"} 2.0' in page
     assert 'groundwire_sessions_removed_total{reason="surplus"} 3.0' in page
+    assert 'groundwire_sessions_removed_total{reason="size"} 4.0' in page
     assert "groundwire_session_forks_freed_total 1.0" in page
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"idle_days": 0}, {"sessions_per_subject": 0}, {"idle_weeks": 1}, {"idle_days": -1}]
+    "wrong",
+    [
+        {"idle_days": 0},
+        {"sessions_per_subject": 0},
+        {"bytes": 0},
+        {"turns": 1.5},
+        {"idle_weeks": 1},
+        {"idle_days": -1},
+    ],
 )
 def test_a_retention_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):

@@ -6,12 +6,12 @@
 -- Answers 'appended', the new head, and if the list is to learn of it the birth and the subject;
 -- 'again' and the head it was then, 'moved' and the head, 'clash' or 'missing'.
 local session = redis.call('HMGET', KEYS[1],
-  'head', 'birth', 'ttl', 'held', 'listed', 'subject', 'tokens', 'answers')
+  'head', 'birth', 'ttl', 'held', 'listed', 'subject', 'tokens', 'answers', 'bytes')
 if not session[1] then
   return {'missing'}
 end
 local head, birth, ttl, held = tonumber(session[1]), session[2], session[3], session[4]
-local tokens, answers = tonumber(session[7]), session[8]
+local tokens, answers, bytes = tonumber(session[7]), session[8], tonumber(session[9] or 0)
 
 if KEYS[3] then
   local first = redis.call('HMGET', KEYS[3], 'birth', 'digest', 'head')
@@ -45,6 +45,7 @@ end
 for at = 7, #ARGV, 3 do
   head = head + 1
   tokens = tokens + tonumber(ARGV[at])
+  bytes = bytes + #ARGV[at + 2]
   if ARGV[at + 1] ~= '' then
     answers = with(cjson.decode(ARGV[at + 1]))
   end
@@ -56,7 +57,8 @@ for at = 7, #ARGV, 3 do
       'tokens', string.format('%.0f', tokens))
   end
 end
-redis.call('HSET', KEYS[1], 'head', head, 'tokens', string.format('%.0f', tokens), 'last', ARGV[6])
+redis.call('HSET', KEYS[1], 'head', head, 'tokens', string.format('%.0f', tokens),
+  'bytes', string.format('%.0f', bytes), 'last', ARGV[6])
 if answers then
   redis.call('HSET', KEYS[1], 'answers', answers)
 end
