@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -29,6 +30,7 @@ from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.embedders.precision import vllm_precision
 from groundwire_server.embedders.remote import RemoteEmbedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.embedders.supervised import SupervisedEmbedder
 from groundwire_server.embedders.vllm import VllmEmbedder
 from groundwire_server.grounding.answer import Answers
 from groundwire_server.grounding.prepare import Preparation
@@ -230,13 +232,16 @@ def _embedder(settings: Settings, metrics: Metrics) -> Embedder:
             on_batch=metrics.embedder.on_batch,
         )
     if settings.embedder_runtime == "vllm":
-        return VllmEmbedder(
-            settings.embedder_model,
-            args={**vllm_precision(settings.embedder_precision), **settings.embedder_vllm_args},
-            query_prefix=settings.embedder_query_prefix,
-            passage_prefix=settings.embedder_passage_prefix,
-            shorter_dimensions=settings.embedder_dimensions,
-            on_batch=metrics.embedder.on_batch,
+        return SupervisedEmbedder(
+            partial(
+                VllmEmbedder,
+                settings.embedder_model,
+                args={**vllm_precision(settings.embedder_precision), **settings.embedder_vllm_args},
+                query_prefix=settings.embedder_query_prefix,
+                passage_prefix=settings.embedder_passage_prefix,
+                shorter_dimensions=settings.embedder_dimensions,
+                on_batch=metrics.embedder.on_batch,
+            )
         )
     return SentenceTransformersEmbedder(
         settings.embedder_model,

@@ -263,7 +263,7 @@ class VllmEmbedder:
     def _dead(self) -> UnavailableError:
         return UnavailableError(
             f'the engine core of the embedder "{self._model}" has died; its last lines in the log '
-            "say why. Restart the server",
+            "say why",
             reason="EMBEDDER_DEAD",
             retry_after_s=30.0,
         )

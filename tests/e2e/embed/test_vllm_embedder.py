@@ -6,15 +6,23 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError
-from groundwire_server.embedders.embedder import EmbedKind, Priority, TextTooLongError, Truncation
+from groundwire_server.embedders.embedder import (
+    Embedder,
+    EmbedKind,
+    Priority,
+    TextTooLongError,
+    Truncation,
+)
 from groundwire_server.embedders.matryoshka import shortened
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
+from groundwire_server.embedders.supervised import SupervisedEmbedder
 from groundwire_server.embedders.vllm import VllmEmbedder
 from groundwire_server.embedders.weights import built_in_folder
 from groundwire_server.waiting import Waiting
@@ -121,23 +129,37 @@ async def test_a_model_that_is_not_there_is_said_by_its_setting() -> None:
         await VllmEmbedder("all-MiniLM-L6-v2", args={"speed": 1}).start()
 
 
-async def asked_for_ever(embedder: VllmEmbedder) -> None:
+async def asked_for_ever(embedder: Embedder) -> None:
     while True:
         await embedder.embed(["one"], EmbedKind.QUERY)
 
 
-async def test_the_death_of_its_engine_core_is_noticed() -> None:
-    embedder = VllmEmbedder("all-MiniLM-L6-v2", args=ARGS)
+async def is_down(embedder: Embedder) -> bool:
+    try:
+        await embedder.check()
+    except UnavailableError:
+        return True
+    return False
+
+
+async def test_the_death_of_its_engine_core_is_noticed_and_mended() -> None:
+    embedder = SupervisedEmbedder(partial(VllmEmbedder, "all-MiniLM-L6-v2", args=ARGS))
     before = set(psutil.Process().children(recursive=True))
     await embedder.start()
     try:
         assert embedder.fingerprint.model == "all-MiniLM-L6-v2"
         await embedder.check()
+        before_death = await embedder.embed(["one"], EmbedKind.QUERY)
         for process in set(psutil.Process().children(recursive=True)) - before:
             process.kill()
         with pytest.raises(UnavailableError):
             await asked_for_ever(embedder)
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError, match="has died"):
             await embedder.check()
+        assert embedder.count_tokens(["the dome"]) == [2]
+        while await is_down(embedder):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.1)
+        after = await embedder.embed(["one"], EmbedKind.QUERY)
+        assert (after.vectors == before_death.vectors).all()
     finally:
         await embedder.close()

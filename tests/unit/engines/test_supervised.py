@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError
 from groundwire_server.engines.engine import EngineEvent, EngineRequest, TextPiece
-from groundwire_server.engines.supervised import LASTED_S, LONGEST_PAUSE_S, LOOK_S, SupervisedEngine
+from groundwire_server.engines.supervised import SupervisedEngine
+from groundwire_server.supervision import LASTED_S, LONGEST_PAUSE_S, LOOK_S
 
 from tests.faults.server.application import Ticks
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
@@ -57,10 +58,10 @@ class Supervision:
         """One has died and that has been noticed."""
         self.mortals[number].dead = True
         await self.ticks.wake(LOOK_S)
-        await until(lambda: bool(self.engine._down))
+        await until(lambda: self.engine._supervision.is_down)
 
     async def works(self) -> None:
-        await until(lambda: not self.engine._down)
+        await until(lambda: not self.engine._supervision.is_down)
 
 
 async def until(holds: Callable[[], bool]) -> None:

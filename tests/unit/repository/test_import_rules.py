@@ -26,6 +26,7 @@ ROWS: tuple[frozenset[str], ...] = (
             "identity",
             "running",
             "slow_reader",
+            "supervision",
             "tracing",
             "waiting",
             "words",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from groundwire_index.records import Fingerprint
-from groundwire_server.embedders.embedder import Embeddings, EmbedKind, Priority
+from groundwire_server.embedders.embedder import Embeddings, EmbedKind, Priority, Truncation
 from groundwire_server.waiting import Waiting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -41,6 +41,7 @@ class LettersEmbedder:
         kind: EmbedKind,
         *,
         priority: Priority = Priority.INTERACTIVE,
+        truncation: Truncation = Truncation.END,
     ) -> Embeddings:
         self.calls.append(list(texts))
         self.priorities.append(priority)
