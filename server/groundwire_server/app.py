@@ -65,6 +65,7 @@ from groundwire_server.services.left_answers import DroppedAnswers, LeftAnswers
 from groundwire_server.services.memory import MemoryService
 from groundwire_server.services.retrieve import RetrieveService
 from groundwire_server.session_settings import policies_of
+from groundwire_server.session_work import SessionWork
 from groundwire_server.settings import Settings
 from groundwire_server.store_settings import NO_GPU
 from groundwire_server.upkeep import index_upkeep, session_upkeep
@@ -109,17 +110,24 @@ class Groundwire:
         self._remembered = NotedEmbedder(self._caches.embedder(self._embedder))
         self._models = served_models(settings, self._embedder)
         metrics.registry.register(ModelReadings(self._models))
+        self._work = SessionWork()
         self._sessions, self._usage, session_store = _session_store(
-            settings, self._models.default.heaviest.count_tokens, metrics
+            settings, self._models.default.heaviest.count_tokens, metrics, self._work
+        )
+        workers = self._work.workers(
+            settings, self._sessions, self._models, self._embedder, metrics.sessions
         )
         self._index = OpenIndex(lambda: _index(settings, metrics))
         self._memories = Memories(
-            lambda: self._index.index, self._noted, Receipts(settings.data_dir / FOLDER)
+            lambda: self._index.index,
+            self._noted,
+            Receipts(settings.data_dir / FOLDER),
+            summaries=self._sessions.summaries,
         )
         # They are closed last to first: what others use comes before them.
         self.components = Components(
             [
-                InOrder("sessions", [session_store, self._left]),
+                InOrder("sessions", [session_store, self._left, *workers]),
                 InOrder("index", [self._index, index_upkeep(self._purge)]),
                 RunningEmbedder(self._embedder),
                 *map(RunningModel, self._models),
@@ -276,14 +284,16 @@ def _gpus(settings: Settings, metrics: Metrics) -> Gpus:
 
 
 def _session_store(
-    settings: Settings, count_tokens: CountTokens, metrics: Metrics
+    settings: Settings, count_tokens: CountTokens, metrics: Metrics, work: SessionWork
 ) -> tuple[RedisSessions, KeptUsage, Component]:
     own: list[RedisServer] = []
     if not settings.redis_url:
         own = [RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)]
     url, keeper = (settings.redis_url, None) if not own else (own[0].url, own[0])
-    sessions = RedisSessions(url, count_tokens=count_tokens, keeper=keeper)
+    sessions = RedisSessions(url, count_tokens=count_tokens, keeper=keeper, on_append=work.note)
     policies = policies_of(settings.session_retention)
-    upkeep = session_upkeep(sessions.retention, policies, metrics.sessions.on_swept)
+    upkeep = session_upkeep(
+        sessions.retention, policies, metrics.sessions.on_swept, on_kept=work.seen
+    )
     usage = kept_usage(settings, url, keeper, metrics.usage)
     return sessions, usage, InOrder("sessions", [*own, sessions, upkeep, *usage.components])

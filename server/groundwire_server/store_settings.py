@@ -87,6 +87,17 @@ class StoreSettings(BaseModel):
         description="What becomes of an answer in a session whose client goes away after the first "
         "token: it is finished and stored, or ends at once.",
     )
+    summary_after_tokens: int = Field(
+        default=2000,
+        ge=0,
+        description="Tokens of a session's turns after which its summary is brought up to date, in "
+        "the background; 0: no summaries.",
+    )
+    summary_model: str = Field(
+        default="",
+        description="Model that writes summaries; empty: the default one. With extractive, they "
+        "are sentences of what was said.",
+    )
     session_retention: dict[str, RetentionSettings] = Field(
         default_factory=dict,
         description='What is kept of each tenant ("*": of those not named), as JSON, e.g. '

@@ -11,6 +11,7 @@ from groundwire_index.errors import GroundwireError
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.retention import Policies, SessionRetention, Swept
+from groundwire_server.memory.session_views import Described
 from groundwire_server.usage.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -93,12 +94,16 @@ def session_upkeep(
     policies: Policies,
     on_swept: Callable[[Swept], None],
     *,
+    on_kept: Callable[[str, Described], None] = lambda _tenant, _session: None,
     sleep: Sleep = asyncio.sleep,
 ) -> Upkeep:
-    """Removes sessions that are too old or too many, and what forks that are gone have held."""
+    """Removes sessions that are too old or too many, and what forks that are gone have held.
+
+    ``on_kept`` is told of every session that it meets.
+    """
 
     async def work() -> None:
-        swept = await retention.sweep(policies)
+        swept = await retention.sweep(policies, on_kept=on_kept)
         on_swept(swept)
         if swept.idle or swept.surplus or swept.size:
             log.info(

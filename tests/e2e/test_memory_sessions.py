@@ -242,3 +242,39 @@ def test_turns_survive_the_death_of_redis_and_of_the_server(tmp_path: Path) -> N
         assert caller.AppendMessages(**request).head == 30
         caller.close()
     assert redis.running() == []
+
+
+def test_a_long_conversation_is_summarised_beside_and_forgotten_with_its_session(
+    caller: Caller,
+) -> None:
+    session_id = caller.CreateSession().session.id
+    for number in range(5):
+        talk = " ".join(f"Sentence {number}.{n} is about item {n * 7 % 13}." for n in range(60))
+        caller.AppendMessages(session_id=session_id, messages=[said(talk), answered("So it is.")])
+
+    def context() -> pb.BuildContextResponse:
+        return caller.BuildContext(session_id=session_id, query="And then?", budget_tokens=2000)
+
+    def summary_in(built: pb.BuildContextResponse) -> list[tuple[int, int]]:
+        return [
+            (item.first_turn, item.last_turn)
+            for item in built.report.included
+            if item.kind == pb.CONTEXT_ITEM_KIND_SUMMARY
+        ]
+
+    deadline = time.monotonic() + TIMEOUT_S
+    while not summary_in(built := context()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ((first, last),) = summary_in(built)
+    assert first == 1
+    assert 2 <= last <= 10
+    assert built.messages[0].role == generation.ROLE_SYSTEM
+    assert f"Summary of turns 1 to {last}" in built.messages[0].content
+    assert "User: Sentence 0." in built.messages[0].content
+    assert built.report.tokens <= 2000
+
+    receipt = caller.Forget(session_id=session_id).receipt
+    assert receipt.removed["summary"] == 1
+    assert not summary_in(context())
+    assert len(caller.ListMessages(session_id=session_id).turns) == 10

@@ -13,11 +13,13 @@ from groundwire_server.engines.tools import ToolCall
 from groundwire_server.grounding.events import StoreOutcome
 from groundwire_server.memory.calls import require_all_answered, without_abandoned
 from groundwire_server.memory.session import NewTurn, Sessions, Turn
+from groundwire_server.memory.summaries.summary import Summary
 
 log = logging.getLogger(__name__)
 
 # Turns that are read at most; what of them fits the model is decided when packing.
 RECENT_TURNS = 64
+RECENT_TOKENS = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class OpenExchange:
     history: tuple[Message, ...]
     calls: tuple[ToolCall, ...] = ()
     """Those of the last turn."""
+    summary: Summary | None = None
+    """Of what was said before, and of some of that."""
 
     def continued(self, said: Sequence[Message]) -> tuple[Message, ...]:
         """The history before what is said now: a question, or the results of the last calls.
@@ -84,12 +88,20 @@ async def open_exchange(sessions: Sessions, tenant: str, session_id: str) -> Ope
 
     Raises NotFoundError, or UnavailableError if the store cannot be reached.
     """
-    session = await sessions.get(tenant, session_id)
-    recent = await sessions.recent(tenant, session_id, limit=RECENT_TURNS)
+    recent = await sessions.latest(tenant, session_id, tokens=RECENT_TOKENS, limit=RECENT_TURNS)
     whole = _from_first_question(recent.turns)
     calls = recent.turns[-1].tool_calls if recent.turns else ()
     history = tuple(turn.message for turn in whole)
-    return OpenExchange(sessions, tenant, session_id, session.subject, recent.head, history, calls)
+    return OpenExchange(
+        sessions,
+        tenant,
+        session_id,
+        recent.subject,
+        recent.head,
+        history,
+        calls,
+        recent.summary,
+    )
 
 
 def _from_first_question(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:

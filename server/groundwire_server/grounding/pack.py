@@ -1,12 +1,12 @@
 """Fitting passages, memories and history into what the model can read.
 
-What must go in is counted first: instructions, question, and room for the answer. The rest
-goes in while there is room, in this order: the best passage; memories that matter; the newest
-exchange, without which a follow-up cannot be understood; the other passages by rank; the older
-exchanges, newest first. A passage or a memory that does not fit is passed over; the first exchange
-that does not fit ends the history, so that it never has holes. Passages are single
-chunks until it is known which of them go in; then neighbours are joined, so that no long passage
-keeps out a short one.
+What must go in is counted first: instructions, question, and room for the answer. The rest goes in
+while there is room, in this order: the best passage; the session's summary; memories that matter;
+the newest exchange, without which a follow-up cannot be understood; the other passages by rank; the
+older exchanges, newest first. A passage or a memory that does not fit is passed over; the first
+exchange that does not fit ends the history, so that it never has holes. Passages are single chunks
+until it is known which of them go in; then neighbours are joined, so that no long passage keeps out
+a short one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from groundwire_server.grounding.events import Passage
 from groundwire_server.grounding.prompt import plain_prompt_of, prompt_of, rendered
 from groundwire_server.memory.known import line_of, share_of, told
 from groundwire_server.memory.memories.memory import Memory
+from groundwire_server.memory.overview import outlined, room_for_summary
+from groundwire_server.memory.summaries.summary import Summary
 
 # Tokens that a chat template puts around one message, roughly; the whole is counted at the end.
 TEMPLATE_TOKENS = 8
 # What is longer than this many characters for each token there is room for needs no counting.
 _CHARACTERS_PER_TOKEN = 16
 
-Piece = Passage | Memory | Exchange
+Piece = Passage | Summary | Memory | Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,14 @@ class Taken:
     """The pieces that go in, each kind in the order in which it is read."""
 
     passages: tuple[Passage, ...] = ()
+    summary: Summary | None = None
     memories: tuple[Memory, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
+
+    @property
+    def known(self) -> str:
+        """What the system message says of what was said and is remembered."""
+        return "\n\n".join(filter(None, [outlined(self.summary), told(self.memories)]))
 
 
 Build = Callable[[Taken], tuple[Message, ...]]
@@ -74,8 +82,8 @@ class Packer:
     ) -> None:
         """Leave room for ``max_tokens`` of answer, or the default, but at most half the context.
 
-        Passages get at most ``passage_tokens``, whatever the context, and memories a quarter of
-        what the question leaves.
+        Passages get at most ``passage_tokens``, whatever the context; of what the question leaves,
+        the summary gets at most half, and memories a quarter.
         """
         self._engine = engine
         self._template = template
@@ -88,7 +96,7 @@ class Packer:
         self,
         conversation: Conversation,
         passages: Sequence[Passage],
-        memories: Sequence[Memory] = (),
+        known: Sequence[Summary | Memory] = (),
     ) -> Packed:
         """Pack a grounded prompt.
 
@@ -97,31 +105,32 @@ class Packer:
         history = conversation.history[::-1]
         order: list[Piece] = [
             *passages[:1],
-            *memories,
+            *known,
             *history[:1],
             *passages[1:],
             *history[1:],
         ]
 
         def build(taken: Taken) -> tuple[Message, ...]:
-            known = told(taken.memories)
             return prompt_of(
                 conversation,
                 taken.exchanges,
                 taken.passages,
-                known,
+                taken.known,
                 has_tools=bool(self._template.tools),
             )
 
         return await self._packed(order, build)
 
-    async def plain(self, conversation: Conversation, memories: Sequence[Memory] = ()) -> Packed:
+    async def plain(
+        self, conversation: Conversation, known: Sequence[Summary | Memory] = ()
+    ) -> Packed:
         """Pack a prompt without passages. Raises LimitExceededError if the input is too long."""
 
         def build(taken: Taken) -> tuple[Message, ...]:
-            return plain_prompt_of(conversation, taken.exchanges, told(taken.memories))
+            return plain_prompt_of(conversation, taken.exchanges, taken.known)
 
-        return await self._packed([*memories, *conversation.history[::-1]], build)
+        return await self._packed([*known, *conversation.history[::-1]], build)
 
     async def _packed(self, order: Sequence[Piece], build: Build) -> Packed:
         room = await self._room_beside(build(Taken()))
@@ -164,6 +173,7 @@ class Packer:
         taken: list[Piece] = []
         shelves: dict[type, int] = {Passage: self._passage_tokens}
         if room is not None:
+            shelves[Summary] = room_for_summary(room)
             shelves[Memory] = share_of(room)
         history_ended = False
         for piece in order:
@@ -217,6 +227,8 @@ def _texts_of(piece: Piece) -> list[str]:
     match piece:
         case Passage():
             return [rendered(piece)]
+        case Summary():
+            return [outlined(piece)]
         case Memory():
             return [line_of(piece)]
     return [text for message in piece for text in message.texts]
@@ -226,6 +238,7 @@ def _sorted_out(taken: Sequence[Piece]) -> Taken:
     passages = joined([piece for piece in taken if isinstance(piece, Passage)])
     return Taken(
         tuple(replace(passage, number=at) for at, passage in enumerate(passages, start=1)),
+        next((piece for piece in taken if isinstance(piece, Summary)), None),
         tuple(piece for piece in taken if isinstance(piece, Memory)),
         tuple(piece for piece in reversed(taken) if isinstance(piece, tuple)),
     )

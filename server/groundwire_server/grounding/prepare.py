@@ -26,6 +26,7 @@ from groundwire_server.grounding.stopwatch import Stopwatch
 from groundwire_server.memory.known import Recall, nothing, recalled
 from groundwire_server.memory.memories.memory import Memory
 from groundwire_server.memory.session import Sessions
+from groundwire_server.memory.summaries.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,9 @@ class Material:
             passage_tokens=self.passage_tokens,
         )
         if self.question is None:
-            packed = await packer.plain(self.conversation, self.known or ())
+            packed = await packer.plain(self.conversation, self._known)
         else:
-            packed = await packer.grounded(self.conversation, self.found, self.known or ())
+            packed = await packer.grounded(self.conversation, self.found, self._known)
         sampling = replace(self.request.sampling, max_tokens=packed.max_tokens)
         return Prepared(
             self._engine_request(sampling, packed.messages, grounded=self._grounded(packed)),
@@ -138,6 +139,11 @@ class Material:
             packed.left_out,
             packed.memories,
         )
+
+    @property
+    def _known(self) -> Sequence[Summary | Memory]:
+        summary = self.exchange.summary if self.exchange else None
+        return [*([summary] if summary and summary.text else []), *(self.known or ())]
 
     def _grounded(self, packed: Packed) -> GroundedQuestion | None:
         if self.question is None:

@@ -1,9 +1,9 @@
 """What a model should see of a session, packed into a token budget.
 
-Packed in this order of priority: the system prompt and the query, which always go in; then
-memories that matter for the query (`known`); then turns, newest first and by whole exchanges, until
-the next exchange does not fit. So the turns
-that go in are the end of the session without a gap, and each answer stands with its question,
+Packed in this order of priority: the system prompt and the query, which always go in; then the
+running summary (`overview`); then memories that matter for the query (`known`); then turns, newest
+first and by whole exchanges, until the next exchange does not fit. So the turns that go in are the
+end of the session without a gap, and each answer stands with its question,
 each tool result with its call. Instructions among those turns join the system prompt, because
 a chat has one system message and it comes first.
 """
@@ -23,7 +23,9 @@ from groundwire_server.memory.fit import Fit, largest_fit
 from groundwire_server.memory.history import History
 from groundwire_server.memory.known import Known, Recall, choose, nothing, recalled, told
 from groundwire_server.memory.memories.memory import Memory
+from groundwire_server.memory.overview import Overview, outlined, overview
 from groundwire_server.memory.session import Sessions, Turn
+from groundwire_server.memory.summaries.summary import Summary
 
 CountMessages = Callable[[Sequence[Message]], Awaitable[int]]
 
@@ -32,6 +34,7 @@ class ContextPart(Enum):
     """What a piece of context is."""
 
     SYSTEM_PROMPT = "system_prompt"
+    SUMMARY = "summary"
     MEMORY = "memory"
     TURN = "turn"
     QUERY = "query"
@@ -47,7 +50,7 @@ class DropReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ContextItem:
-    """A run of pieces of one kind; for turns, the first and the last of them."""
+    """A run of pieces of one kind; for turns and their summary, the first and the last turn."""
 
     part: ContextPart
     tokens: int
@@ -102,18 +105,28 @@ async def build_context(
     bare = await frame.count(())
     if bare > budget_tokens:
         raise _does_not_fit(bare, budget_tokens)
+    about = await overview(
+        history.summary,
+        lambda summary: replace(frame, summary=summary).count(()),
+        bare=bare,
+        budget=budget_tokens,
+    )
+    frame = outlined_frame = replace(frame, summary=about.included)
     known = await choose(
         await recalled(recall, tenant, history.subject, query),
-        lambda memories: replace(frame, memories=memories).count(()),
-        bare=bare,
+        lambda memories: replace(outlined_frame, memories=memories).count(()),
+        bare=about.tokens,
         budget=budget_tokens,
     )
     frame = replace(frame, memories=known.included)
     fit = await _pack(frame, history, Fit(0, known.tokens), budget_tokens)
     turns = _turns(history.exchanges()[: fit.pieces])
     report = ContextReport(
-        included=_included(frame, turns, await frame.query_tokens(bare), bare, known, fit.tokens),
+        included=_included(
+            frame, turns, await frame.query_tokens(bare), bare, about, known, fit.tokens
+        ),
         dropped=(
+            *_dropped_summary(about),
             *_dropped_memories(known),
             *_dropped(history, turns, fit.tokens - known.tokens, budget_tokens - fit.tokens),
         ),
@@ -131,13 +144,19 @@ class _Frame:
     system_prompt: str
     query: str
     count_messages: CountMessages
+    summary: Summary | None = None
     memories: Sequence[Memory] = ()
     made: dict[int, Message] = field(default_factory=dict)
     """Of turns, by number: the same ones are counted again and again."""
 
     def messages(self, turns: Sequence[Turn]) -> tuple[Message, ...]:
         instructions = [turn.content for turn in turns if turn.role is Role.SYSTEM]
-        system = "\n\n".join(filter(None, [self.system_prompt, told(self.memories), *instructions]))
+        system = "\n\n".join(
+            filter(
+                None,
+                [self.system_prompt, outlined(self.summary), told(self.memories), *instructions],
+            )
+        )
         return (
             *([Message(Role.SYSTEM, system)] if system else []),
             *without_abandoned(
@@ -185,19 +204,36 @@ async def _pack(frame: _Frame, history: History, known: Fit, budget: int) -> Fit
 
 
 def _included(
-    frame: _Frame, turns: Sequence[Turn], query_tokens: int, bare: int, known: Known, tokens: int
+    frame: _Frame,
+    turns: Sequence[Turn],
+    query_tokens: int,
+    bare: int,
+    about: Overview,
+    known: Known,
+    tokens: int,
 ) -> tuple[ContextItem, ...]:
     items = []
     if frame.system_prompt:
         items.append(ContextItem(ContextPart.SYSTEM_PROMPT, bare - query_tokens))
+    if about.included:
+        items.append(_summary(about.included, about.tokens - bare))
     if known.included:
-        items.append(_memories(known.included, known.tokens - bare))
+        items.append(_memories(known.included, known.tokens - about.tokens))
     if turns:
         numbers = (turns[0].number, turns[-1].number)
         items.append(ContextItem(ContextPart.TURN, tokens - known.tokens, *numbers))
     if frame.query:
         items.append(ContextItem(ContextPart.QUERY, query_tokens))
     return tuple(items)
+
+
+def _summary(summary: Summary, tokens: int, why: DropReason | None = None) -> ContextItem:
+    return ContextItem(ContextPart.SUMMARY, tokens, summary.first, summary.last, why)
+
+
+def _dropped_summary(about: Overview) -> Iterator[ContextItem]:
+    if about.dropped:
+        yield _summary(about.dropped, about.dropped_tokens, DropReason.BUDGET)
 
 
 def _memories(

@@ -25,6 +25,7 @@ class History:
         self.head = latest.head
         self.token_count = latest.token_count
         self.subject = latest.subject
+        self.summary = latest.summary
         self._take(latest.turns)
 
     @property

@@ -23,6 +23,7 @@ from groundwire_server.memory.session import (
 )
 from groundwire_server.memory.session_births import ANSWER_TTL_MS, SessionBirths, left_to_upkeep
 from groundwire_server.memory.session_errors import head_moved, key_taken, not_found
+from groundwire_server.memory.session_summaries import SessionSummaries
 from groundwire_server.memory.session_views import SessionViews
 from groundwire_server.memory.shared_turns import SharedTurns
 from groundwire_server.memory.subject_list import SubjectLists
@@ -35,7 +36,7 @@ from groundwire_server.memory.turn_reader import (
     Found,
     TurnReader,
 )
-from groundwire_server.memory.uses import Clock, Uses
+from groundwire_server.memory.uses import Clock, NoUses, Uses
 
 __all__ = ["MAX_READ_BYTES", "Clock", "CountTokens", "RedisSessions", "utc_now"]
 
@@ -70,11 +71,13 @@ class RedisSessions:
         clock: Clock = utc_now,
         timeout_s: float = 2.0,
         max_connections: int = 64,
+        on_append: Callable[[str, str], None] = lambda _tenant, _session_id: None,
     ) -> None:
         """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other.
 
         ``count_tokens`` counts the tokens of one content. ``keeper`` runs the Redis, if it is one
-        of our own. ``timeout_s`` bounds each step of a call: see `RedisLink`.
+        of our own. ``timeout_s`` bounds each step of a call: see `RedisLink`. ``on_append`` is told
+        the tenant and the session.
         """
         self._link = RedisLink(
             url,
@@ -84,12 +87,16 @@ class RedisSessions:
         )
         self._count_tokens = count_tokens
         self._clock = clock
+        self._on_append = on_append
         self._append = load_script("append", writes=True)
         lists, shared = SubjectLists(self._link), SharedTurns(self._link)
         self._uses = Uses(lists)
         self._births = SessionBirths(self._link, lists, shared, clock)
         self._reader = TurnReader(self._link, shared, self._uses, clock)
         self._views = SessionViews(self._link, lists, shared, clock)
+        self.summaries = SessionSummaries(
+            self._link, self._views, TurnReader(self._link, shared, NoUses(lists), clock), clock
+        )
         self._lists = lists
         self.retention = SessionRetention(
             self._link, lists, shared, self._births, self._views, clock
@@ -229,6 +236,7 @@ class RedisSessions:
         if use:
             birth, subject = (value.decode() for value in use)
             await self._uses.note(tenant, subject, Life(session_id, Birth(birth)), now)
+        self._on_append(tenant, session_id)
         return int(head)
 
     async def turns(self, tenant: str, session_id: str, *, after: int, limit: int) -> Turns:
@@ -259,7 +267,7 @@ class RedisSessions:
         """
         found = await self._reader.read(tenant, session_id, BEFORE, LAST, limit, tokens=tokens)
         turns = _downwards(found, found.head)
-        return LatestTurns(turns, found.head, found.token_count, found.subject)
+        return LatestTurns(turns, found.head, found.token_count, found.subject, found.summary)
 
 
 def _downwards(found: Found, last: int) -> tuple[Turn, ...]:

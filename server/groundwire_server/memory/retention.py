@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from groundwire_index.errors import NotFoundError
@@ -97,14 +97,22 @@ class SessionRetention:
         self._views = views
         self._clock = clock
 
-    async def sweep(self, policies: Policies) -> Swept:
-        """Remove what is due; what this has removed is counted for its subject, too."""
+    async def sweep(
+        self,
+        policies: Policies,
+        *,
+        on_kept: Callable[[str, Described], None] = lambda _tenant, _session: None,
+    ) -> Swept:
+        """Remove what is due; what this has removed is counted for its subject, too.
+
+        ``on_kept`` is told of the sessions that are there and not removed for their subject's sake.
+        """
         swept = Swept()
         sized: dict[str, list[_Sized]] = {}
         async for key in self._link.keys(ALL_KEYS):
             if (subject := subject_of(key)) is not None:
                 policy = policies.of(subject.tenant)
-                kept = await self._sweep_subject(subject, policy, swept)
+                kept = await self._sweep_subject(subject, policy, swept, on_kept)
                 if policy.is_sized:
                     sized.setdefault(subject.tenant, []).extend(kept)
             elif (held := held_of(key)) is not None:
@@ -115,7 +123,11 @@ class SessionRetention:
         return swept
 
     async def _sweep_subject(
-        self, keys: SubjectKeys, policy: Retention, swept: Swept
+        self,
+        keys: SubjectKeys,
+        policy: Retention,
+        swept: Swept,
+        on_kept: Callable[[str, Described], None],
     ) -> Iterator[_Sized]:
         """What is kept."""
         listed = (await self._lists.page(keys, "", _ALL)).listed
@@ -135,6 +147,8 @@ class SessionRetention:
         if policy.sessions_per_subject is not None:
             swept.surplus += await self._remove(keys, kept[policy.sessions_per_subject :])
             kept = kept[: policy.sessions_per_subject]
+        for one in kept:
+            on_kept(keys.tenant, found[one.life])
         return (
             _Sized(keys, one, found[one.life].own_turns, found[one.life].own_bytes) for one in kept
         )

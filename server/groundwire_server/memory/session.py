@@ -11,6 +11,7 @@ from groundwire_index.records import Metadata
 
 from groundwire_server.engines.engine import Message, Role
 from groundwire_server.engines.tools import ToolCall
+from groundwire_server.memory.summaries.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class LatestTurns:
     token_count: int
     """Of all its turns."""
     subject: str
+    summary: Summary | None = None
 
 
 class Sessions(Protocol):

@@ -26,6 +26,7 @@ from groundwire_server.memory.shared_turns import (
     lineage_text,
 )
 from groundwire_server.memory.subject_list import Listed, SubjectLists
+from groundwire_server.memory.summaries.summary import stored_text
 from groundwire_server.memory.turn_codec import text_of_time
 from groundwire_server.memory.uses import Clock
 
@@ -260,6 +261,8 @@ def _shared_fields(parent: Parent, held: Held) -> list[str | int]:
     }
     if held.answers:
         fields["answers"] = held.answers
+    if held.summary:
+        fields["summary"] = stored_text(held.summary)
     return [part for field in fields.items() for part in field]
 
 

@@ -17,6 +17,7 @@ from groundwire_server.memory.session import Parent, Session, SessionPage, Sessi
 from groundwire_server.memory.session_errors import not_found
 from groundwire_server.memory.shared_turns import SharedTurns, life_of
 from groundwire_server.memory.subject_list import Listed, SubjectLists
+from groundwire_server.memory.summaries.summary import Summary, summary_of
 from groundwire_server.memory.uses import Clock
 
 GHOST_MS = 3_600_000
@@ -40,6 +41,12 @@ class Described:
     """Those that it does not share with that."""
     own_bytes: int
     """What these take."""
+    summary: Summary | None = None
+
+    @property
+    def token_count(self) -> int:
+        """Tokens of all its turns."""
+        return self.session.token_count
 
 
 class SessionViews:
@@ -134,7 +141,8 @@ class SessionViews:
 def _described(
     session_id: str, fields: list[str | None], expire_time: datetime | None
 ) -> Described:
-    subject, title, time, head, tokens, birth, listed, base, up, first, last, answers, size = fields
+    subject, title, time, head, tokens, birth, listed, base, up, first, last, *more = fields
+    answers, size, summary = more
     create_time = datetime.fromisoformat(time or "")
     above = life_of(up) if up else None
     session = Session(
@@ -156,6 +164,7 @@ def _described(
         above,
         own_turns=session.head - int(base or 0),
         own_bytes=int(size or 0),
+        summary=summary_of(summary or ""),
     )
 
 

@@ -22,6 +22,7 @@ from groundwire_server.memory.session_errors import (
     too_deep,
     too_many_forks,
 )
+from groundwire_server.memory.summaries.summary import Summary, summary_of
 from groundwire_server.memory.turn_codec import Entry
 
 MAX_FORKS = 1000
@@ -58,6 +59,8 @@ class Held:
     answers: str
     first: str
     last: str
+    summary: Summary | None
+    """What of it the fork has too."""
 
 
 class SharedTurns:
@@ -93,7 +96,7 @@ class SharedTurns:
                 raise past_the_head(session_id, turn, found[0])
             case b"full":
                 raise too_many_forks(session_id, MAX_FORKS)
-        birth, base, lineage_text, ttl_ms, first, *sums = found
+        birth, base, lineage_text, ttl_ms, first, summary, *sums = found
         life = Life(session_id, Birth(birth.decode()))
         lineage = _cut(lineage_of(lineage_text), turn)
         if turn > base:
@@ -104,7 +107,17 @@ class SharedTurns:
             await self.release(tenant, Hold(life, holder))
             raise too_deep(session_id, MAX_LINEAGE)
         tokens, answers, last = (value.decode() for value in sums)
-        return Held(life, lineage, ttl_ms.decode(), int(tokens or 0), answers, first.decode(), last)
+        known = summary_of(summary.decode())
+        return Held(
+            life,
+            lineage,
+            ttl_ms.decode(),
+            int(tokens or 0),
+            answers,
+            first.decode(),
+            last,
+            known.at(turn, int(tokens or 0)) if known else None,
+        )
 
     async def release(self, tenant: str, hold: Hold | None) -> None:
         """Let go of what a fork held, and of what that held, if it goes with it."""

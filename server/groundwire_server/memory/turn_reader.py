@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from groundwire_server.memory.births import Birth, Life, ms_of
+from groundwire_server.memory.births import Birth, Life
 from groundwire_server.memory.keys import SessionKeys
 from groundwire_server.memory.redis_link import RedisLink, load_script
 from groundwire_server.memory.session_errors import not_found
 from groundwire_server.memory.shared_turns import Segment, SharedTurns, lineage_of
+from groundwire_server.memory.summaries.summary import Summary, summary_of
 from groundwire_server.memory.turn_codec import Entry
 from groundwire_server.memory.uses import Clock, Uses
 
@@ -30,6 +31,8 @@ class Found:
     entries: list[Entry]
     subject: str
     token_count: int
+    summary: Summary | None
+    """Only where so many tokens were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class TurnReader:
                 number,
                 done.limit,
                 done.room,
-                ms_of(now),
+                self._uses.moment(now),
                 self._uses.period_ms,
                 done.least,
                 "" if tokens is None else tokens,
@@ -161,11 +164,12 @@ class TurnReader:
         )
         if not answer:
             raise not_found(session_id)
-        head, numbers, turns, shared, lineage, birth, subject, token_count, limit = answer
+        head, numbers, turns, shared, lineage, birth, subject, token_count, *more = answer
+        limit, summary = more
         subject = subject.decode()
         if birth:
             life = Life(session_id, Birth(birth.decode()))
             await self._uses.note(tenant, subject, life, now)
         entries = list(zip(map(int, numbers.split()), turns, strict=True))
-        found = Found(head, entries, subject, int(token_count))
+        found = Found(head, entries, subject, int(token_count), summary_of(summary.decode()))
         return _Own(found, limit, shared, lineage_of(lineage) if shared else ())

@@ -26,9 +26,22 @@ class Uses:
     def __init__(self, lists: SubjectLists) -> None:
         self._lists = lists
 
+    def moment(self, time: datetime) -> int | str:
+        """The time of a use, for scripts."""
+        return ms_of(time)
+
     async def note(self, tenant: str, subject: str, life: Life, time: datetime) -> None:
         """Note a use. What was asked for is done: should this fail, the next use is noted."""
         try:
             await self._lists.enlist(SubjectKeys(tenant, subject), Listed(life, ms_of(time)))
         except (UnavailableError, ResourceExhaustedError) as error:
             log.debug("a use of session %s was not noted: %s", life.session_id, error)
+
+
+class NoUses(Uses):
+    """For whoever looks at a session without using it."""
+
+    def moment(self, time: datetime) -> int | str:
+        """None, for scripts."""
+        del time
+        return ""

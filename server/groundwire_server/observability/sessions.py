@@ -8,7 +8,7 @@ from groundwire_server.memory.retention import Swept
 
 
 class SessionMetrics:
-    """What the server removes by itself."""
+    """What the server does by itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         removed = Counter(
@@ -25,6 +25,18 @@ class SessionMetrics:
             "Expired forks whose hold on the turns that they shared was ended.",
             registry=registry,
         )
+        self._summaries = Counter(
+            "groundwire_session_summaries",
+            "Steps of bringing summaries up to date, by what came of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in ("made", "failed"):
+            self._summaries.labels(outcome)
+
+    def on_summary(self, outcome: str) -> None:
+        """Count a step."""
+        self._summaries.labels(outcome).inc()
 
     def on_swept(self, swept: Swept) -> None:
         """Count what one pass over all sessions has removed."""

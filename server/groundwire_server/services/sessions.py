@@ -68,6 +68,7 @@ _ROLE_MESSAGES = {
 }
 _PART_MESSAGES = {
     ContextPart.SYSTEM_PROMPT: memory_service_pb2.CONTEXT_ITEM_KIND_SYSTEM_PROMPT,
+    ContextPart.SUMMARY: memory_service_pb2.CONTEXT_ITEM_KIND_SUMMARY,
     ContextPart.MEMORY: memory_service_pb2.CONTEXT_ITEM_KIND_MEMORY,
     ContextPart.TURN: memory_service_pb2.CONTEXT_ITEM_KIND_TURN,
     ContextPart.QUERY: memory_service_pb2.CONTEXT_ITEM_KIND_QUERY,

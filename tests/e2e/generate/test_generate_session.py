@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -25,6 +26,7 @@ from groundwire_server.engines.engine import Role, TextPiece
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
+from groundwire_server.memory.summaries.summary import Summary
 
 from tests.e2e.generate.serving import ALICE, BOB, Serve, Serving, rest_of
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
@@ -276,3 +278,30 @@ def _sessions_at(url: str) -> RedisSessions:
         return len(text.split())
 
     return RedisSessions(url, count_tokens=count, timeout_s=0.2)
+
+
+async def test_the_summary_of_a_session_leads_and_takes_half_of_the_room_at_most(
+    serve: Serve, sessions: RedisSessions, session_id: str
+) -> None:
+    await sessions.create("alice", "al", session_id=session_id)
+    await sessions.append("alice", session_id, [NewTurn(Role.ASSISTANT, "Welcome.")])
+    store = sessions.summaries
+
+    async def summarised(text: str) -> None:
+        before = await store.look("alice", session_id)
+        summary = Summary(text, 1, 1, 1, "m", datetime.now(UTC))
+        assert await store.put("alice", session_id, before, summary)
+
+    engine = ScriptedEngine(saying("So"), context_length=200)
+    async with serve(engine) as serving:
+        await summarised("They met.")
+        await ask(serving, session_id, "Why?")
+        await summarised("word " * 80)
+        await ask(serving, session_id, "And?")
+    first, second = ([one.content for one in request.messages] for request in engine.requests)
+    assert first == [
+        "Summary of turns 1 to 1 of this conversation:\nThey met.",
+        "Welcome.",
+        "Why?",
+    ]
+    assert second == ["Welcome.", "Why?", "So", "And?"]

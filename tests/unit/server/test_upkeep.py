@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -13,6 +13,7 @@ import pytest
 from groundwire_index import CollectionSpec, Index, Metric, Record
 from groundwire_index.errors import ResourceExhaustedError, UnavailableError
 from groundwire_server.memory.retention import Policies, SessionRetention, Swept
+from groundwire_server.memory.session_views import Described
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.session_settings import RetentionSettings, policies_of
 from groundwire_server.settings import Settings
@@ -139,7 +140,10 @@ class Retention:
         self._found = list(found)
         self.policies: list[Policies] = []
 
-    async def sweep(self, policies: Policies) -> Swept:
+    async def sweep(
+        self, policies: Policies, *, on_kept: Callable[[str, Described], None]
+    ) -> Swept:
+        on_kept("acme", cast(Described, self))
         self.policies.append(policies)
         found = self._found.pop(0)
         if isinstance(found, Exception):
@@ -156,9 +160,13 @@ async def test_sessions_are_looked_after_soon_and_then_every_hour_and_it_is_told
     )
     settings = {"*": RetentionSettings(idle_days=90), "acme": RetentionSettings()}
     policies = policies_of(settings)
-    metrics = Metrics()
+    metrics, seen = Metrics(), list[str]()
     upkeep = session_upkeep(
-        cast(SessionRetention, retention), policies, metrics.sessions.on_swept, sleep=ticks.sleep
+        cast(SessionRetention, retention),
+        policies,
+        metrics.sessions.on_swept,
+        on_kept=lambda tenant, _: seen.append(tenant),
+        sleep=ticks.sleep,
     )
     await upkeep.start()
     await ticks.wake(SWEEP_FIRST_S)
@@ -170,6 +178,7 @@ async def test_sessions_are_looked_after_soon_and_then_every_hour_and_it_is_told
     assert "retention has removed" in caplog.text
     await upkeep.close()
     assert retention.policies == [policies] * 3
+    assert seen == ["acme"] * 3
     assert (policies.of("any").idle_days, policies.of("acme").idle_days) == (90, None)
     page = generate_latest(metrics.registry).decode()
     assert 'groundwire_sessions_removed_total{reason="idle"} 2.0' in page

@@ -550,7 +550,9 @@ class ContextItem(_message.Message):
     MEMORY_IDS_FIELD_NUMBER: _builtins.int
     kind: Global___ContextItemKind.ValueType
     first_turn: _builtins.int
-    """Turns first_turn..last_turn, for CONTEXT_ITEM_KIND_TURN."""
+    """Turns first_turn..last_turn, for CONTEXT_ITEM_KIND_TURN; for CONTEXT_ITEM_KIND_SUMMARY, those
+    that it covers.
+    """
     last_turn: _builtins.int
     tokens: _builtins.int
     why: Global___DropReason.ValueType

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from groundwire_index.backend import CollectionBackend
 from groundwire_index.errors import AlreadyExistsError
-from groundwire_index.records import Include
+from groundwire_index.records import Include, Metadata
 
 from groundwire_server.memory.memories.memory import (
     Matching,
@@ -27,9 +27,15 @@ from groundwire_server.memory.memories.memory import (
     Target,
 )
 from groundwire_server.memory.memories.partitions import Partitions
-from groundwire_server.memory.memories.receipts import BEGUN, FORGOTTEN, Entry, Receipts
+from groundwire_server.memory.memories.receipts import (
+    BEGUN,
+    FORGOTTEN,
+    Entry,
+    Found,
+    Receipts,
+)
 from groundwire_server.memory.memories.selection import of_lineages, targeted
-from groundwire_server.memory.memories.stored import LINEAGE
+from groundwire_server.memory.memories.stored import LINEAGE, SESSIONS
 
 _METADATA = Include(text=False)
 _PAGE = 1000
@@ -65,30 +71,51 @@ class Forgetting:
         self._receipts = receipts
         self._clock = clock
 
-    def forget(self, asked: Asked) -> Receipt:
-        """Remove what is meant, with all its versions.
+    def answered(self, asked: Asked) -> Receipt | None:
+        """What a call with this key was answered, if it was; raises as `forget`."""
+        known = self._known(asked)
+        return None if known.forgotten is None else _receipt_of(known.forgotten)
+
+    def sessions(self, asked: Asked) -> set[str]:
+        """The sessions that what is meant came from."""
+        collection = self._partitions.find(asked.tenant)
+        found = set() if collection is None else _sessions(collection, asked.target)
+        if isinstance(asked.target, OfSession):
+            found.add(asked.target.session_id)
+        return found
+
+    def forget(self, asked: Asked, summaries: int = 0) -> Receipt:
+        """Remove what is meant, with all its versions; so many summaries were removed before.
 
         Raises AlreadyExistsError if the key came with another target.
         """
-        audit_id, target = asked.audit_id, described(asked.target)
+        audit_id = asked.audit_id
         with self._partitions.turn(asked.tenant):
-            known = self._receipts.find(audit_id)
-            for entry in (known.begun, known.forgotten):
-                if entry is not None and entry["target"] != target:
-                    raise _other_target(asked.key)
+            known = self._known(asked)
             if known.forgotten is not None:
                 return _receipt_of(known.forgotten)
-            removed = self._remove(asked, audit_id, known.begun)
+            removed = self._remove(asked, audit_id, known.begun, summaries)
             receipt = self._receipts.signed(asked.tenant, audit_id, removed, self._clock())
             self._log(asked, FORGOTTEN, receipt)
         return receipt
 
-    def _remove(self, asked: Asked, audit_id: str, begun: Entry | None) -> Mapping[str, int]:
+    def _known(self, asked: Asked) -> Found:
+        known = self._receipts.find(asked.audit_id) if asked.key else Found()
+        for entry in (known.begun, known.forgotten):
+            if entry is not None and entry["target"] != described(asked.target):
+                raise _other_target(asked.key)
+        return known
+
+    def _remove(
+        self, asked: Asked, audit_id: str, begun: Entry | None, summaries: int
+    ) -> Mapping[str, int]:
         collection = self._partitions.find(asked.tenant)
         lineages = set() if collection is None else _lineages(collection, asked.target)
         if begun is not None and not lineages:
             return cast(Mapping[str, int], begun["found"])
         found = {"memory": len(lineages), "index_row": 0}
+        if summaries:
+            found["summary"] = summaries
         if collection is None or not lineages:
             self._begin(asked, audit_id, found)
             return found
@@ -142,13 +169,25 @@ def described(target: Target) -> dict[str, Any]:
 
 def _lineages(collection: CollectionBackend, target: Target) -> set[str]:
     """The memories that are meant, each by its first version."""
+    return {cast(str, found[LINEAGE]) for found in _targeted(collection, target)}
+
+
+def _sessions(collection: CollectionBackend, target: Target) -> set[str]:
+    """The sessions that they came from."""
+    return {
+        session
+        for found in _targeted(collection, target)
+        for session in cast(list[str], found[SESSIONS])
+    }
+
+
+def _targeted(collection: CollectionBackend, target: Target) -> Iterator[Metadata]:
     where, cursor = targeted(target), ""
-    found: set[str] = set()
     while True:
         page = collection.newest(where, cursor=cursor, limit=_PAGE, include=_METADATA)
-        found.update(cast(str, record.metadata[LINEAGE]) for record in page.records)
+        yield from (record.metadata for record in page.records)
         if not (cursor := page.next_cursor):
-            return found
+            return
 
 
 def _receipt_of(entry: Entry) -> Receipt:

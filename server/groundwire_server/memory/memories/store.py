@@ -25,6 +25,7 @@ from groundwire_index.records import Record, SearchMode, Vector
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.embedders.embedder import Embedder, EmbedKind
+from groundwire_server.memory.memories.derived import NoSummaries, Summaries
 from groundwire_server.memory.memories.forgetting import Asked, Forgetting
 from groundwire_server.memory.memories.memory import (
     Memory,
@@ -32,6 +33,7 @@ from groundwire_server.memory.memories.memory import (
     MemoryKind,
     MemoryPage,
     NewMemory,
+    OfSubject,
     Question,
     Recalled,
     Receipt,
@@ -76,12 +78,14 @@ class Memories:
         embedder: Embedder,
         receipts: Receipts,
         *,
+        summaries: Summaries | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """``index`` gives the index once it is open; ``clock`` gives aware times."""
         self._index = index
         self._embedder = embedder
         self._clock = clock
+        self._summaries = summaries or NoSummaries()
         self._partitions = Partitions(index)
         self._forgetting = Forgetting(self._partitions, receipts, clock)
 
@@ -162,8 +166,18 @@ class Memories:
         return MemoryPage(found, page.next_cursor)
 
     async def forget(self, asked: Asked) -> Receipt:
-        """Remove memories for good; see `Forgetting.forget`."""
-        return await run_blocking(self._forgetting.forget, asked)
+        """Remove memories for good, and the summaries of the sessions that they came from.
+
+        The summaries go first: if those cannot be reached, nothing is removed. See
+        `Forgetting.forget` for what else is raised.
+        """
+        if first := await run_blocking(self._forgetting.answered, asked):
+            return first
+        sessions = await run_blocking(self._forgetting.sessions, asked)
+        removed = await self._summaries.forget(asked.tenant, sessions) if sessions else 0
+        if isinstance(asked.target, OfSubject):
+            removed += await self._summaries.forget_subject(asked.tenant, asked.target.subject)
+        return await run_blocking(self._forgetting.forget, asked, removed)
 
     def sweep(self) -> int:
         """Remove what has expired, of every tenant; how many rows. Blocking.

@@ -2,10 +2,10 @@
 -- KEYS: session, turns, held
 -- ARGV: turn, who holds, how many may
 -- Answers 'held', birth, base (the last turn that is shared with another session), lineage, time
--- to live in ms or '', time of the first turn, and tokens, answers and time at the turn ('' if it
--- is shared with another session); 'beyond' and the head; 'full'; or 'missing'.
+-- to live in ms or '', time of the first turn, summary, and tokens, answers and time at the turn
+-- ('' if it is shared with another session); 'beyond' and the head; 'full'; or 'missing'.
 local session = redis.call('HMGET', KEYS[1],
-  'head', 'birth', 'base', 'lineage', 'ttl', 'up', 'first')
+  'head', 'birth', 'base', 'lineage', 'ttl', 'up', 'first', 'summary')
 if not session[1] then
   return {'missing'}
 end
@@ -23,4 +23,4 @@ redis.call('HSET', KEYS[1], 'held', 1)
 redis.call('PERSIST', KEYS[2])
 local sums = turn > base and sums_at(KEYS[2], turn) or {'', '', ''}
 return {'held', session[2], base, session[4] or '[]', session[5] or '', session[7] or '',
-  sums[1], sums[2], sums[3]}
+  session[8] or '', sums[1], sums[2], sums[3]}

@@ -1,15 +1,15 @@
--- Reads consecutive turns, which is a use of the session.
+-- Reads consecutive turns, which is a use of the session if the time is given.
 -- KEYS: session, turns
--- ARGV: 'after' or 'before', a turn number, most turns, most bytes, now in ms, how old in ms the
---       time of use in the subject's list may be, least turns, and '' or a number of tokens: then
---       no more turns than are likely to have so many, and a few
+-- ARGV: 'after' or 'before', a turn number, most turns, most bytes, now in ms or '', how old in
+--       ms the time of use in the subject's list may be, least turns, and '' or a number of tokens:
+--       then no more turns than are likely to have so many, and a few
 -- Answers the head, the numbers of the turns that were read, in order ('after' upwards, 'before'
 -- downwards), as one text, and what was stored under each. Then, if it was asked for turns that a
 -- fork shares, the last of these and where they are, else 0 and ''; the birth if the list is to
--- learn of the use, else ''; the subject, the tokens of all turns, and how many turns were wanted.
--- Answers nothing if there is no session.
+-- learn of the use, else ''; the subject, the tokens of all turns, how many turns were wanted, and
+-- the summary if a number of tokens was given, else ''. Answers nothing if there is no session.
 local session = redis.call('HMGET', KEYS[1],
-  'head', 'ttl', 'held', 'base', 'lineage', 'listed', 'birth', 'subject', 'tokens')
+  'head', 'ttl', 'held', 'base', 'lineage', 'listed', 'birth', 'subject', 'tokens', 'summary')
 if not session[1] then
   return {}
 end
@@ -19,10 +19,11 @@ if ARGV[8] ~= '' then
   local average = math.max(1, tonumber(session[9]) / math.max(1, head))
   limit = math.min(limit, math.max(8, math.floor(tonumber(ARGV[8]) / average * 1.1) + 2))
 end
+local now_ms = tonumber(ARGV[5])
 
 -- A Redis that takes no writes now, because its disk is full or because it is a replica, is read
 -- all the same.
-if ttl then
+if ttl and now_ms then
   -- One point in time for both, so that neither outlives the other, unless forks need the turns.
   local now = redis.call('TIME')
   local moment = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) + ttl)
@@ -32,7 +33,7 @@ if ttl then
   end
 end
 local birth = ''
-if tonumber(ARGV[5]) - tonumber(session[6] or 0) >= tonumber(ARGV[6]) then
+if now_ms and now_ms - tonumber(session[6] or 0) >= tonumber(ARGV[6]) then
   local done = redis.pcall('HSET', KEYS[1], 'listed', ARGV[5])
   if type(done) ~= 'table' then
     birth = session[7]
@@ -50,4 +51,4 @@ if not upwards or first > base then
 end
 local shared = first <= base
 return {head, numbers, turns, shared and base or 0, shared and session[5] or '', birth, session[8],
-  session[9], limit}
+  session[9], limit, ARGV[8] ~= '' and session[10] or ''}

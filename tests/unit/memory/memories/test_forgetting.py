@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from groundwire_server.memory.memories.memory import (
 )
 from groundwire_server.memory.memories.partitions import Partitions
 from groundwire_server.memory.memories.receipts import AUDIT_LOG, SIGNING_KEY, Receipts
+from groundwire_server.memory.memories.store import Memories
 
 from tests.unit.memory.memories.conftest import SUBJECT, TENANT, Clock, Open, Opened
 
@@ -252,3 +254,60 @@ async def test_many_are_forgotten_in_one_write(opening: Open) -> None:
         before = collection.info().sequence
         assert (await forget(opened, ALL)).removed == {"memory": 30, "index_row": 30}
         assert collection.info().sequence == before + 1
+
+
+class Summaries:
+    """Counts what it is told to forget."""
+
+    def __init__(self, error: GroundwireError | None = None) -> None:
+        self.sessions: list[set[str]] = []
+        self.subjects: list[str] = []
+        self._error = error
+
+    async def forget(self, tenant: str, session_ids: Iterable[str]) -> int:
+        if self._error:
+            raise self._error
+        self.sessions.append(set(session_ids))
+        return 2
+
+    async def forget_subject(self, tenant: str, subject: str) -> int:
+        self.subjects.append(subject)
+        return 3
+
+
+async def test_summaries_of_the_sessions_that_it_came_from_go_too(opened: Opened) -> None:
+    summaries = Summaries()
+    memories = Memories(lambda: opened.index, opened.embedder, opened.receipts, summaries=summaries)
+    sourced = await opened.remember("one", sources=(Source("s1", 1), Source("s2", 4)))
+    await opened.remember("two", sources=(Source("s3", 1),))
+    bare = await opened.remember("three")
+
+    async def removed(target: Target, key: str = "") -> Mapping[str, int]:
+        return (await memories.forget(Asked(TENANT, SUBJECT, target, key))).removed
+
+    assert await removed(OfIds((sourced.id,)), "k") == {
+        "memory": 1,
+        "index_row": 1,
+        "summary": 2,
+    }
+    assert summaries.sessions == [{"s1", "s2"}]
+    # What was answered is not done again, and neither is what is refused.
+    assert (await removed(OfIds((sourced.id,)), "k"))["summary"] == 2
+    with pytest.raises(AlreadyExistsError):
+        await removed(OfSession("s9"), "k")
+    assert await removed(OfIds((bare.id,))) == {"memory": 1, "index_row": 1}
+    assert summaries.sessions == [{"s1", "s2"}]
+    # One that nothing was remembered of has a summary all the same.
+    assert await removed(OfSession("s4")) == {"memory": 0, "index_row": 0, "summary": 2}
+    assert await removed(ALL) == {"memory": 1, "index_row": 1, "summary": 5}
+    assert summaries.sessions[1:] == [{"s4"}, {"s3"}]
+    assert summaries.subjects == [SUBJECT]
+
+
+async def test_where_summaries_cannot_be_reached_nothing_is_forgotten(opened: Opened) -> None:
+    summaries = Summaries(UnavailableError("no Redis"))
+    memories = Memories(lambda: opened.index, opened.embedder, opened.receipts, summaries=summaries)
+    kept = await opened.remember("one", sources=(Source("s1", 1),))
+    with pytest.raises(UnavailableError):
+        await memories.forget(Asked(TENANT, SUBJECT, OfIds((kept.id,))))
+    assert await opened.listed() == [kept]

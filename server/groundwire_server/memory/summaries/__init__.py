@@ -1,0 +1,1 @@
+"""Summaries of sessions, which are made in the background."""
