@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 from groundwire_server.engines.engine import TokenLogprob
 from groundwire_server.grounding.events import (
@@ -100,7 +101,10 @@ class _Run:
         first = self.deltas[0]
         if type(delta) is not type(first) or self.bytes > _LONGEST_RUN_BYTES:
             return False
-        return getattr(delta, "index", 0) == getattr(first, "index", 0)
+        # The pieces of text are tuples, which have an `index` that is a method.
+        return (
+            not isinstance(delta, ToolCallDelta) or delta.index == cast(ToolCallDelta, first).index
+        )
 
     def joined(self) -> AnswerEvent:
         """All of them as one."""
