@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -36,6 +36,8 @@ _MADE_UP = frozenset(
         "groundwire.v1.Memory.id",
         "groundwire.v1.Memory.supersedes",
         "groundwire.v1.Memory.superseded_by",
+        "groundwire.v1.ContextItem.memory_ids",
+        "groundwire.v1.Finished.memory_ids",
         "groundwire.v1.ForgetReceipt.audit_id",
         "groundwire.v1.ForgetReceipt.signature",
         "groundwire.v1.Snapshot.id",
@@ -129,7 +131,30 @@ def _still(message: Message) -> Message:
     copy = type(message)()
     copy.CopyFrom(message)
     _clear(copy)
+    if isinstance(copy, memory_service_pb2.ListSessionsResponse):
+        # By when they were used last.
+        copy.sessions.sort(key=lambda session: session.id)
     return copy
+
+
+def _joined(responses: Iterable[Message]) -> Iterator[Message]:
+    """Pieces of text that follow one another as one: a slow reader is given fewer."""
+    last: Message | None = None
+    for response in responses:
+        if _is_text(last) and _is_text(response):
+            last.text_delta.text += response.text_delta.text
+            last.text_delta.token_count += response.text_delta.token_count
+            continue
+        if last is not None:
+            yield last
+        last = response
+    if last is not None:
+        yield last
+
+
+def _is_text(message: Message | None) -> bool:
+    is_event = isinstance(message, generate_service_pb2.GenerateResponse)
+    return is_event and message.WhichOneof("event") == "text_delta"
 
 
 def _clear(message: Message) -> None:

@@ -83,6 +83,8 @@ CASES: Mapping[str, Tries] = {
         lambda names: admin.GetUsageRequest(subject=names.subject),
         lambda names: admin.GetUsageRequest(cursor=names.cursors["AdminService/GetUsage"]),
     ),
+    "AdminService/GetCacheStats": unary(lambda names: admin.GetCacheStatsRequest()),
+    "AdminService/ClearCache": unary(lambda names: admin.ClearCacheRequest()),
     # --- embed ---
     "EmbedService/Embed": unary(lambda names: embed.EmbedRequest(inputs=[{"text": TEXT}])),
     "EmbedService/EmbedStream": stream(

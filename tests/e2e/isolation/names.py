@@ -24,7 +24,7 @@ class Names:
     request: str
     key: str
     """An idempotency key that every write of the tenant has used."""
-    cursors: Mapping[str, str] = field(default_factory=dict)
+    cursors: dict[str, str] = field(default_factory=dict)
     """What lists have given out, by their methods."""
 
     @property
@@ -33,7 +33,7 @@ class Names:
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, str)}
 
-    def nobodys(self, cursors: Mapping[str, str]) -> Names:
+    def nobodys(self, cursors: dict[str, str]) -> Names:
         """Names of the same form and length that nobody has; cursors have to be somebody's."""
         others = {name: _other(value) for name, value in self.values.items()}
         return replace(self, **others, cursors=cursors)

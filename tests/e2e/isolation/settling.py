@@ -128,7 +128,7 @@ async def settle(caller: Caller, shape: Shape, secret: str, suffix: str = "") ->
     )
 
 
-async def _cursors(done: Callable[..., object], collection: str) -> Mapping[str, str]:
+async def _cursors(done: Callable[..., object], collection: str) -> dict[str, str]:
     first_pages: Mapping[str, Message] = {
         "AdminService/GetUsage": admin.GetUsageRequest(page_size=1),
         "MemoryService/ListSessions": memory.ListSessionsRequest(page_size=1),
