@@ -222,5 +222,7 @@ def _needs_comparison(places: Mapping[int, Sequence[Place]]) -> bool:
 
 def _named(marked: str) -> Iterator[int]:
     for found in _RANGE.finditer(marked):
-        first = int(found[1])
-        yield from range(first, int(found[2] or first) + 1)
+        first, last = int(found[1]), int(found[2] or found[1])
+        # A range that ends before it begins names nothing, and is dropped as one number is that
+        # no passage has.
+        yield from range(first, last + 1) if first <= last else (-first,)

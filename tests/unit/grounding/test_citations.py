@@ -88,6 +88,12 @@ def test_of_a_mixed_mark_only_what_holds_stays() -> None:
     assert reader.dropped == 2
 
 
+def test_a_range_that_ends_before_it_begins_is_dropped_and_counted() -> None:
+    for mark, left, dropped in (("[3-1]", "", 1), ("[1, 3-2, 7-2]", " [1]", 2)):
+        text, _, reader = read(f"The mirror was cast in 1931 {mark}.")
+        assert (text, reader.dropped) == (f"The mirror was cast in 1931{left}.", dropped)
+
+
 def test_a_mark_before_any_sentence_is_dropped_with_its_space() -> None:
     text, _, reader = read("[1] The mirror is wide.")
     assert text == "The mirror is wide."
