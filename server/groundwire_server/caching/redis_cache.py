@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
 from groundwire_index.errors import InvalidArgumentError, UnavailableError
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 TIMEOUT_S = 0.1
 # One that has failed is left alone for so long, so that it does not slow down every call.
 LEFT_ALONE_S = 1.0
+# Calls that it has at once; others wait for their turn, which is part of no time limit.
 _CONNECTIONS = 32
 # Names that are looked through, or removed, at a time.
 _PAGE = 1000
@@ -50,10 +51,8 @@ class RedisCache:
         called for each call that goes without the cache because it fails.
         """
         try:
-            pool = BlockingConnectionPool.from_url(
+            pool = ConnectionPool.from_url(
                 url,
-                max_connections=_CONNECTIONS,
-                timeout=timeout_s,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
@@ -62,6 +61,7 @@ class RedisCache:
         except ValueError as error:
             raise InvalidArgumentError("cache_url", str(error)) from error
         self._redis = Redis.from_pool(pool)
+        self._turns = asyncio.Semaphore(_CONNECTIONS)
         self._kind = kind
         self._ttl_ms = round(ttl_s * 1000)
         self._on_bypass = on_bypass
@@ -164,22 +164,26 @@ class RedisCache:
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[bool]:
-        """Whether Redis is to be asked in the block; what it raises there is not missed."""
-        if self._now() < self._works_from:
-            self._on_bypass()
-            yield False
-            return
-        try:
-            # The socket's own limit is for each read; many values take many.
-            async with asyncio.timeout(self._timeout_s * 2):
-                yield True
-            self._failed = False
-        except (RedisError, OSError, TimeoutError) as error:
-            self._works_from = self._now() + LEFT_ALONE_S
-            self._on_bypass()
-            if not self._failed:
-                log.warning("the cache does not answer, and is done without: %r", error)
-            self._failed = True
+        """Whether Redis is to be asked in the block; what it raises there is not missed.
+
+        Waiting for one's turn is no fault of Redis, and its time does not begin before.
+        """
+        async with self._turns:
+            if self._now() < self._works_from:
+                self._on_bypass()
+                yield False
+                return
+            try:
+                # The socket's own limit is for each read; many values take many.
+                async with asyncio.timeout(self._timeout_s * 2):
+                    yield True
+                self._failed = False
+            except (RedisError, OSError, TimeoutError) as error:
+                self._works_from = self._now() + LEFT_ALONE_S
+                self._on_bypass()
+                if not self._failed:
+                    log.warning("the cache does not answer, and is done without: %r", error)
+                self._failed = True
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from groundwire_index.errors import UnavailableError
-from groundwire_server.caching.redis_cache import LEFT_ALONE_S, RedisCache
+from groundwire_server.caching.redis_cache import LEFT_ALONE_S, TIMEOUT_S, RedisCache
 from groundwire_server.memory.redis_server import RedisServer
 from redis.asyncio import Redis
 
@@ -20,12 +20,17 @@ CACHE_BYTES = 16 * 2**20
 class Kept:
     """A cache, its server, its clock, and how often it was done without."""
 
-    def __init__(self, folder: Path, *, ttl_s: float = 100.0) -> None:
+    def __init__(self, folder: Path, *, ttl_s: float = 100.0, timeout_s: float = TIMEOUT_S) -> None:
         self.server = RedisServer(folder, cache_bytes=CACHE_BYTES, backoff_s=0.01)
         self.seconds = 0.0
         self.bypasses = 0
         self.cache = RedisCache(
-            self.server.url, "answer", ttl_s=ttl_s, on_bypass=self._count, now=lambda: self.seconds
+            self.server.url,
+            "answer",
+            ttl_s=ttl_s,
+            on_bypass=self._count,
+            timeout_s=timeout_s,
+            now=lambda: self.seconds,
         )
 
     def _count(self) -> None:
@@ -77,6 +82,18 @@ async def test_whoever_looks_after_one_that_is_away_is_told(tmp_path: Path) -> N
         await cache.clear("alice")
     assert list(await cache.recent("alice", b"a")) == []
     await cache.close()
+
+
+async def test_calls_that_wait_for_each_other_are_no_failure_of_the_cache(tmp_path: Path) -> None:
+    """All of them together take longer than any one may."""
+    kept = Kept(tmp_path / "cache", timeout_s=0.5)
+    await kept.server.start()
+    await kept.cache.put("alice", {b"a": b"1"})
+    found = await asyncio.gather(*(kept.cache.get("alice", [b"a"]) for _ in range(4000)))
+    assert found == [[b"1"]] * 4000
+    assert kept.bypasses == 0
+    await kept.cache.close()
+    await kept.server.close()
 
 
 async def test_values_expire(tmp_path: Path) -> None:
