@@ -237,7 +237,6 @@ def _embedder(settings: Settings, metrics: Metrics) -> Embedder:
             max_tokens=settings.embedder_max_tokens,
             tokenizer=settings.embedder_tokenizer,
             silence_s=settings.embedder_silence_s,
-            check_period_s=settings.embedder_check_period_s,
             on_batch=metrics.embedder.on_batch,
         )
     if settings.embedder_runtime == "vllm":

@@ -44,7 +44,7 @@ class EmbeddingSettings(BaseModel):
     embedder_batch_tokens: int = Field(
         default=4096,
         ge=256,
-        description="Tokens, padding included, that the embedder reads in one batch; with torch.",
+        description="Tokens, padding included, that the embedder reads in one batch.",
     )
 
     embedder_url: str = Field(
@@ -69,12 +69,6 @@ class EmbeddingSettings(BaseModel):
         default=60.0,
         gt=0,
         description="Seconds after which an answer of embedder_url that stands still is given up.",
-    )
-
-    embedder_check_period_s: Seconds = Field(
-        default=1.0,
-        description="Seconds for which a health check of embedder_url holds, or a call that was "
-        "answered.",
     )
 
     # --- ingest and grounding ---
@@ -106,13 +100,6 @@ class EmbeddingSettings(BaseModel):
         here = self.embedder_runtime != "torch" or self.embedder_precision != "auto"
         if self.embedder_url and here:
             raise ValueError("embedder_runtime and embedder_precision are not for an embedder_url")
-        default = type(self).model_fields["embedder_batch_tokens"].default
-        batches_itself = not self.embedder_url and self.embedder_runtime == "torch"
-        if self.embedder_batch_tokens != default and not batches_itself:
-            raise ValueError(
-                "embedder_batch_tokens is only for embedder_runtime torch: vLLM and embedder_url "
-                "make batches of their own"
-            )
         if self.embedder_runtime != "vllm" and self.embedder_vllm_args:
             raise ValueError("embedder_vllm_args is only for embedder_runtime vllm")
         return self

@@ -24,7 +24,6 @@ from groundwire_server.embedders.embedder import (
     Truncation,
 )
 from groundwire_server.embedders.matryoshka import shorter_dimensions
-from groundwire_server.embedders.remote_check import PacedCheck
 from groundwire_server.embedders.remote_requests import EmbeddingRequests
 from groundwire_server.embedders.remote_tokens import (
     EstimatedTokens,
@@ -72,7 +71,6 @@ class RemoteEmbedder:
         max_tokens: int = 0,
         tokenizer: str = "",
         silence_s: float = 60.0,
-        check_period_s: float = 0.0,
         on_batch: Callable[[Batch], object] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,8 +78,7 @@ class RemoteEmbedder:
 
         ``max_tokens`` 0 is what the server says. ``tokenizer`` is a file or folder; without one
         tokens are estimated. An answer that is silent for ``silence_s`` seconds is given up.
-        That the server works holds for ``check_period_s``. ``on_batch`` is told of each request
-        that was answered.
+        ``on_batch`` is told of each request that was answered.
         """
         self._url = url
         self._model = model
@@ -96,7 +93,6 @@ class RemoteEmbedder:
         self._server: OpenAiServer | None = None
         self._remote: _Remote | None = None
         self._learning: asyncio.Task[_Remote] | None = None
-        self._check = PacedCheck(self._look, check_period_s, clock)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -171,7 +167,6 @@ class RemoteEmbedder:
         vectors = await self._requests.vectors(
             server, prefixed, read, dimension, options=options, priority=priority
         )
-        self._check.works()
         return Embeddings(vectors, tuple(read), tuple(too_long))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -179,9 +174,11 @@ class RemoteEmbedder:
         return self._tokens.count(texts)
 
     async def check(self) -> None:
-        """Raise what a call would, as far as the server was asked lately."""
-        self._started()
-        await self._check()
+        """Ask the server for its model, which takes no model. Raises what a call would."""
+        server = self._started()
+        remote = await self._learnt_beside(server)
+        if remote.dialect.health:
+            await server.get_root(remote.dialect.health)
 
     async def close(self) -> None:
         """Close every connection, ending what still runs. Idempotent."""
@@ -191,13 +188,6 @@ class RemoteEmbedder:
             self._learning = None
         if self._server is not None:
             await self._server.close()
-
-    async def _look(self) -> None:
-        """Ask the server for its model, which takes no model."""
-        server = self._started()
-        remote = await self._learnt_beside(server)
-        if remote.dialect.health:
-            await server.get_root(remote.dialect.health)
 
     async def _learnt_beside(self, server: OpenAiServer) -> _Remote:
         """The same in a task that outlives who asks.

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from groundwire_index.errors import UnavailableError
 from numpy.typing import NDArray
 
-from groundwire_server.blocking import run_blocking
 
-if TYPE_CHECKING:
-    from groundwire_server.engines.openai_http import OpenAiServer
-
-# Bytes that take a millisecond to read, about.
-_LARGE = 2**16
-
-
-async def vectors_of(
-    data: bytes, count: int, dimension: int | None, server: OpenAiServer
-) -> NDArray[np.float32]:
+def vectors_of(answer: Any, count: int, dimension: int | None, where: str) -> NDArray[np.float32]:
     """Unit vectors in the order of the texts, shape (count, dimension).
 
     A ``dimension`` of None is whatever they have. Raises UnavailableError for an answer that is
     none, or has others than were asked for.
     """
-    if len(data) > _LARGE:
-        return await run_blocking(_read, data, count, dimension, server)
-    return _read(data, count, dimension, server)
-
-
-def _read(
-    data: bytes, count: int, dimension: int | None, server: OpenAiServer
-) -> NDArray[np.float32]:
-    where = server.url
-    # Called for each vector, it also lets other threads on: the parser by itself never does.
-    answer = server.json(data, _with_vector)
     try:
         rows = sorted(answer["data"], key=lambda one: int(one["index"]))
         numbers = [int(one["index"]) for one in rows]
@@ -52,14 +30,6 @@ def _read(
         raise _wrong(where, "has a vector that is zero or not finite")
     unit: NDArray[np.float32] = vectors / lengths
     return unit
-
-
-def _with_vector(part: dict[str, Any]) -> dict[str, Any]:
-    """The same, with the vector in it as an array, which takes an eighth of the memory."""
-    with suppress(TypeError, ValueError, OverflowError):
-        if "embedding" in part:
-            part["embedding"] = np.asarray(part["embedding"], np.float32)
-    return part
 
 
 def _wrong(where: str, what: str) -> UnavailableError:

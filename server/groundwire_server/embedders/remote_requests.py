@@ -51,7 +51,7 @@ class EmbeddingRequests:
     async def dimension(self, server: OpenAiServer) -> int:
         """How long the model's vectors are."""
         answer = await server.post("/embeddings", self._body([_PROBE]))
-        return int((await vectors_of(answer, 1, None, server)).shape[1])
+        return int(vectors_of(answer, 1, None, server.url).shape[1])
 
     async def vectors(
         self,
@@ -78,7 +78,7 @@ class EmbeddingRequests:
                 self._unsent[call] -= tokens
                 body = {**self._body([texts[row] for row in rows]), **options}
                 answer = await server.post("/embeddings", body)
-                vectors[rows] = await vectors_of(answer, len(rows), dimension, server)
+                vectors[rows] = vectors_of(answer, len(rows), dimension, server.url)
                 self._on_batch(Batch(len(rows), tokens, self._clock() - began, first))
 
         self._unsent[call] = sum(counts)

@@ -73,8 +73,8 @@ class OpenAiServer:
 
         return self.json(await tried(ask))
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
-        """Ask a model with JSON, for what may be a lot; tried again where that may help."""
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask a model with JSON, for JSON; tried again where that may help."""
 
         async def ask() -> bytes:
             response = await self.opened(path, body)
@@ -84,7 +84,7 @@ class OpenAiServer:
             finally:
                 response.close()
 
-        return await tried(ask)
+        return self.json(await tried(ask))
 
     @asynccontextmanager
     async def streamed(
@@ -144,15 +144,10 @@ class OpenAiServer:
             why = str(error) or type(error).__name__
             raise BrokenError(f"{self.url} broke off: {why}") from None
 
-    def json(
-        self, data: bytes, each: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    ) -> Any:
-        """Read JSON, ``each`` object of it as that gives it. Raises UnavailableError if it is none.
-
-        Thread-safe.
-        """
+    def json(self, data: bytes) -> Any:
+        """Read JSON. Raises UnavailableError for anything else."""
         try:
-            return json.loads(data, object_hook=each)
+            return json.loads(data)
         except ValueError:
             said = data[:100].decode("utf-8", "replace")
             raise UnavailableError(

@@ -99,12 +99,13 @@ async def build_context(
     few times whatever the length of the session. Raises LimitExceededError, with ``needed`` and
     ``budget`` in its metadata, if system prompt and query alone do not fit.
     """
-    latest = await sessions.latest(tenant, session_id, tokens=budget_tokens)
-    history = History(sessions, tenant, session_id, latest)
     frame = _Frame(system_prompt, query, count_messages)
     bare = await frame.count(())
     if bare > budget_tokens:
         raise _does_not_fit(bare, budget_tokens)
+    # To read a session is to use it.
+    latest = await sessions.latest(tenant, session_id, tokens=budget_tokens)
+    history = History(sessions, tenant, session_id, latest)
     about = await overview(
         history.summary,
         lambda summary: replace(frame, summary=summary).count(()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +18,6 @@ from groundwire_index.errors import (
     UnavailableError,
 )
 from groundwire_server.components import Components, State
-from groundwire_server.embedders import remote_answer
 from groundwire_server.embedders.batcher import Batch
 from groundwire_server.embedders.embedder import (
     EmbedKind,
@@ -92,68 +90,6 @@ async def test_vectors_have_unit_length_and_the_order_of_the_texts() -> None:
     (sent,) = server.requests
     assert sent == {"model": MODEL, "input": ["ab", "cd"], "encoding_format": "float"}
     assert f"Authorization: Bearer {KEY}" in server.heads[-1]
-
-
-async def test_a_large_answer_is_read_beside_the_event_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    readers: list[int] = []
-
-    def read(part: dict[str, Any]) -> dict[str, Any]:
-        readers.append(threading.get_ident())
-        return with_vector(part)
-
-    with_vector = remote_answer._with_vector
-    monkeypatch.setattr(remote_answer, "_with_vector", read)
-    long = [[float(at), 1.0] + [0.125] * 8190 for at in range(3)]
-    async with ScriptedHttp(vectors(long[0]), vectors(*long)) as server:
-        embedder = RemoteEmbedder(server.url, MODEL)
-        await embedder.start()
-        readers.clear()
-        got = await embed(embedder, "a", "b", "c")
-        assert threading.get_ident() not in readers
-        assert got.shape == (3, 8192)
-        assert (got[:, 0] > 0).tolist() == [False, True, True]
-        await embedder.close()
-    async with remote(vectors([1.0, 0.0])) as (_, embedder):
-        readers.clear()
-        await embed(embedder, "a")
-        assert set(readers) == {threading.get_ident()}
-
-
-async def test_a_server_that_works_is_asked_again_after_the_period_or_a_call() -> None:
-    now = 0.0
-    async with remote(vectors([1.0, 0.0]), check_period_s=1, clock=lambda: now) as (
-        server,
-        embedder,
-    ):
-        asked = len(server.heads)
-        for now, times in ((0.0, 1), (0.9, 1), (1.0, 2), (1.9, 2)):  # noqa: B007 - the clock's
-            await embedder.check()
-            assert len(server.heads) == asked + times
-        await embed(embedder, "a")
-        now = 2.8
-        await embedder.check()
-        assert len(server.heads) == asked + 3
-
-
-async def test_a_server_that_is_away_is_asked_less_and_less_often() -> None:
-    now = 0.0
-    async with remote(vectors([1.0, 0.0]), clock=lambda: now) as (server, embedder):
-        server.models = answering(503, b"restarting")
-        looked = []
-        while now < 60:
-            asked = len(server.heads)
-            with pytest.raises(UnavailableError, match="restarting"):
-                await embedder.check()
-            if len(server.heads) > asked:
-                looked.append(now)
-            now += 0.5
-        assert looked == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 25.5, 35.5, 45.5, 55.5]
-        # Whoever is answered knows better.
-        await embed(embedder, "a")
-        server.models = listing()
-        await embedder.check()
 
 
 async def test_it_says_what_its_vectors_are() -> None:

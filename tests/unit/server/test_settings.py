@@ -231,14 +231,6 @@ def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch)
         (["--embedder-tokenizer", "t.json"], "only for an embedder_url"),
         (["--embedder-url", "http://h", "--embedder-runtime", "vllm"], "not for an embedder_url"),
         (["--embedder-vllm-args", '{"a": 1}'], "only for embedder_runtime vllm"),
-        (
-            ["--embedder-runtime", "vllm", "--embedder-batch-tokens", "512"],
-            "embedder_batch_tokens is only for embedder_runtime torch",
-        ),
-        (
-            ["--embedder-url", "http://127.0.0.1:1/v1", "--embedder-batch-tokens", "512"],
-            "embedder_batch_tokens is only for embedder_runtime torch",
-        ),
     ],
 )
 def test_a_model_is_described_whole_and_has_a_name_of_its_own(flags: list[str], why: str) -> None:
