@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
-from groundwire_index.backend import IndexBackend
-from groundwire_index.records import CollectionInfo
+from groundwire_index.backend import CollectionBackend, IndexBackend
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.caching.answer_codec import FORMAT
@@ -41,7 +41,7 @@ class AnswerKeys:
     scopes; the model with its revision; the words around what is asked, and the room for it; and
     of a grounded answer, the collection as of its last write, and the model that its texts are
     compared by. A collection counts its writes, and one that is restored counts some again: what
-    was made from one is found as long as this process runs.
+    was made from one is found as long as it stays open in this process.
     """
 
     def __init__(
@@ -51,27 +51,35 @@ class AnswerKeys:
         self._index = index
         self._embedder = embedder
         self._made_by = (FORMAT, prompt_version(), prompt_settings)
-        self._run = uuid4().hex
+        self._revisions: dict[str, str] = {}
+        self._collections: WeakKeyDictionary[CollectionBackend, str] = WeakKeyDictionary()
 
     async def of(self, model: ServedModel, request: AnswerRequest, tenant: str) -> AnswerKey:
         """Raises NotFoundError for the collection, and what the index and the embedder raise."""
         sources = None
         if request.grounding is not None:
-            info = await run_blocking(self._collection, tenant, request.grounding)
-            sources = self._sources(info)
+            sources = await self._sources(tenant, request.grounding)
         scopes = sorted(current_identity.get(Identity()).scopes)
-        revision = await run_blocking(lambda: model.revision)
+        revision = await self._revision(model)
         base = repr((self._made_by, scopes, model.model, revision, sources))
         asked = replace(request, request_id="", priority=0, deadline=None, cache=None)
         question, rest = _without_question(asked)
         return AnswerKey(_digest(base, repr(asked)), _digest(base, repr(rest)), question)
 
-    def _collection(self, tenant: str, grounding: Grounding) -> CollectionInfo:
-        return self._index().collection(tenant, grounding.collection).info()
+    async def _sources(self, tenant: str, grounding: Grounding) -> tuple[object, ...]:
+        def look() -> tuple[CollectionBackend, int]:
+            collection = self._index().collection(tenant, grounding.collection)
+            return collection, collection.count().sequence
 
-    def _sources(self, info: CollectionInfo) -> tuple[object, ...]:
-        compared_by = repr(self._embedder.fingerprint)
-        return (self._run, info.name, info.create_time, info.sequence, compared_by)
+        collection, sequence = await run_blocking(look)
+        # One that is deleted and made again, or restored, is another object.
+        opened = self._collections.setdefault(collection, uuid4().hex)
+        return opened, sequence, repr(self._embedder.fingerprint)
+
+    async def _revision(self, model: ServedModel) -> str:
+        if model.model not in self._revisions:
+            self._revisions[model.model] = await run_blocking(lambda: model.revision)
+        return self._revisions[model.model]
 
 
 def _without_question(request: AnswerRequest) -> tuple[str, AnswerRequest]:
