@@ -7,7 +7,6 @@ behind an OpenAI-compatible server that answers at once, for what is not grounde
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import sys
 import tempfile
@@ -87,10 +86,7 @@ def main() -> int:
             client.retrieve.create_collection(COLLECTION)
             client.retrieve.upsert(
                 COLLECTION,
-                [
-                    Record(str(number), text=text)
-                    for number, text in enumerate([told, *texts])
-                ],
+                [Record(str(number), text=text) for number, text in enumerate([told, *texts])],
             )
         times = uvloop.run(
             measure(server.address, f"What is the height of {topic}?", f"How tall is {topic}?")

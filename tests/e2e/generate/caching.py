@@ -29,13 +29,21 @@ class Cached:
     def __init__(self, serve: Serve, url: str, index: Index, embedder: Embedder) -> None:
         self._url, self._index, self._embedder = url, index, embedder
         self.default = CachePolicy.OFF
+        self.timeout_s = 10.0
+        self.seconds = 0.0
+        """By the clock that says when a cache that failed is tried again."""
         self.serve = partial(serve, around=self._around)
         self.caches: list[RedisCache] = []
 
     def _around(self, answers: Answering, metrics: Metrics) -> Answering:
         caches = metrics.caches
         cache = RedisCache(
-            self._url, "answer", ttl_s=100.0, timeout_s=10.0, on_bypass=caches.on_bypass
+            self._url,
+            "answer",
+            ttl_s=100.0,
+            timeout_s=self.timeout_s,
+            on_bypass=caches.on_bypass,
+            now=lambda: self.seconds,
         )
         self.caches.append(cache)
         return CachedAnswers(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,12 +31,14 @@ from groundwire.v1.retrieve_service_pb2 import SEARCH_MODE_LEXICAL
 from groundwire_index import Index
 from groundwire_index.errors import UnavailableError
 from groundwire_index.records import CollectionSpec, Metric, Record
+from groundwire_server.caching.redis_cache import LEFT_ALONE_S
 from groundwire_server.embedders.embedder import Embedder, EmbedKind
 from groundwire_server.engines.engine import FinishReason
 from groundwire_server.engines.extractive import ExtractiveEngine
 from groundwire_server.engines.models import Models, RouteSpec
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.grounding.request import CachePolicy
+from groundwire_server.memory.redis_server import RedisServer
 
 from tests.e2e.generate.caching import ASK, Cached, ask, asking, changed, outcome
 from tests.e2e.generate.serving import ALICE, BOB, Serve, details_of, kinds, text_of
@@ -114,6 +118,27 @@ async def test_a_collection_that_was_made_again_is_another(cached: Cached, libra
         await ask(serving, grounded)
 
     assert len(engine.requests) == 2
+
+
+async def test_writes_after_a_snapshot_was_restored_are_not_those_that_were_counted_alike(
+    cached: Cached, library: Index
+) -> None:
+    grounded = changed(ASK, grounding=Grounding(collection="bare", mode=SEARCH_MODE_LEXICAL))
+    engine = ScriptedEngine(saying("Yes."))
+    async with cached.serve(engine) as serving:
+        bare = library.collection("alice", "bare")
+        taken = library.snapshots.take("alice", "bare")
+        bare.upsert([Record("one", text="Why not?")])
+        first, sequence = await ask(serving, grounded), bare.count().sequence
+        library.snapshots.restore("alice", taken.id, replacing=True)
+        bare = library.collection("alice", "bare")
+        bare.upsert([Record("other", text="Why so?")])
+        assert bare.count().sequence == sequence
+        second = await ask(serving, grounded)
+
+    assert outcome(second) == CACHE_OUTCOME_UNSPECIFIED
+    assert [p.chunk_id for p in first[1].sources.passages] == ["one"]
+    assert [p.chunk_id for p in second[1].sources.passages] == ["other"]
 
 
 OTHERS = {
@@ -311,6 +336,27 @@ async def test_without_its_redis_everything_is_answered_by_the_model_and_counted
         assert (serving.metrics.registry.get_sample_value(BYPASSES) or 0) >= 2
     await away.close()
     assert len(engine.requests) == 2
+
+
+async def test_a_redis_that_stalls_costs_a_bounded_time_and_is_used_again_later(
+    cached: Cached, cache_server: RedisServer
+) -> None:
+    cached.timeout_s = 0.05
+    engine = ScriptedEngine(saying("So."))
+    assert cache_server.pid
+    async with cached.serve(engine) as serving:
+        os.kill(cache_server.pid, signal.SIGSTOP)
+        try:
+            # It never answers: whoever waited for it would wait for good.
+            for _ in range(3):
+                assert text_of(await ask(serving)) == "So."
+        finally:
+            os.kill(cache_server.pid, signal.SIGCONT)
+        assert len(engine.requests) == 3
+        # What one look-up and two writes each would have asked of it, at most.
+        assert 3 <= (serving.metrics.registry.get_sample_value(BYPASSES) or 0) <= 6
+        while outcome(await ask(serving)) != CACHE_OUTCOME_EXACT:
+            cached.seconds += LEFT_ALONE_S
 
 
 async def test_look_ups_are_counted_by_what_was_found(cached: Cached) -> None:

@@ -19,7 +19,7 @@ from groundwire_index.errors import ResourceExhaustedError
 from groundwire_server.engines.engine import TextPiece
 
 from tests.e2e.generate.caching import ASK, Cached, ask, changed, outcome
-from tests.e2e.generate.serving import ALICE, Serving, rest_of, text_of
+from tests.e2e.generate.serving import ALICE, BOB, Serving, rest_of, text_of
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 
@@ -54,6 +54,17 @@ async def test_a_hundred_equal_requests_make_one_generation(cached: Cached) -> N
     assert outcomes[0] == CACHE_OUTCOME_UNSPECIFIED
     # Who comes when it is done finds it.
     assert set(outcomes[1:]) <= {CACHE_OUTCOME_SHARED, CACHE_OUTCOME_EXACT}
+
+
+async def test_tenants_have_no_answer_together(cached: Cached) -> None:
+    engine = Held()
+    async with cached.serve(engine) as serving:
+        asked = [asyncio.create_task(ask(serving, tenant=tenant)) for tenant in (ALICE, BOB)]
+        while len(engine.requests) < 2:  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.001)
+        engine.release.set()
+        for answer in await asyncio.gather(*asked):
+            assert outcome(answer) == CACHE_OUTCOME_UNSPECIFIED
 
 
 async def test_who_comes_later_has_what_was_said_before_and_streams_along(
