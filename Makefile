@@ -30,8 +30,8 @@ bench-generate: $(VENV)/.dev $(VENV)/.vllm  ## The same of generation: speed, ca
 bench-embed: $(VENV)/.dev  ## The same of embedding.
 	$(BIN)/python -m tests.bench embedding cache
 
-bench-memory: $(VENV)/.dev  ## The same of sessions and memories.
-	$(BIN)/python -m tests.bench memory recall
+bench-memory: $(VENV)/.dev  ## The same of sessions, memories and answers.
+	$(BIN)/python -m tests.bench memory recall answer_cache
 
 lint: $(VENV)/.dev  ## Style, types, the contract, and "stubs are up to date".
 	$(BIN)/ruff check .

@@ -27,6 +27,7 @@ BENCHMARKS = (
     "filters",
     "memory",
     "recall",
+    "answer_cache",
     "retrieval",
     "grounding",
 )

@@ -60,8 +60,9 @@ async def test_tenants_have_no_answer_together(cached: Cached) -> None:
     engine = Held()
     async with cached.serve(engine) as serving:
         asked = [asyncio.create_task(ask(serving, tenant=tenant)) for tenant in (ALICE, BOB)]
-        while len(engine.requests) < 2:  # noqa: ASYNC110 - nothing to wait on
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(60):
+            while len(engine.requests) < 2:  # noqa: ASYNC110 - nothing to wait on
+                await asyncio.sleep(0.001)
         engine.release.set()
         for answer in await asyncio.gather(*asked):
             assert outcome(answer) == CACHE_OUTCOME_UNSPECIFIED

@@ -19,6 +19,7 @@ class Making:
     def __init__(self) -> None:
         self.release, self.may_end = asyncio.Event(), asyncio.Event()
         self.began = 0
+        self.was_kept = False
         self.may_end.set()
 
     async def fly(self, flight: Flight) -> None:
@@ -28,6 +29,8 @@ class Making:
             await self.release.wait()
             flight.add(SECOND)
             flight.land()
+            await asyncio.sleep(0)
+            self.was_kept = True
         finally:
             await self.may_end.wait()
 
@@ -64,8 +67,9 @@ async def test_who_comes_while_it_is_being_ended_has_another() -> None:
             await asyncio.sleep(0)
 
     leaving = asyncio.create_task(leave_at_once())
-    while len(flights) or not making.began:  # noqa: ASYNC110 - nothing to wait on
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while len(flights) or not making.began:  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0)
     assert not leaving.done()
     making.release.set()
     making.may_end.set()
@@ -84,6 +88,13 @@ async def test_what_is_still_done_after_the_last_event_keeps_nobody_from_it() ->
         making.may_end.set()
     assert await first == [FIRST, SECOND]
     assert making.began == 1
+
+
+async def test_who_has_the_last_event_leaves_the_answer_to_be_kept() -> None:
+    flights, making = Flights(), Making()
+    making.release.set()
+    assert await read(flights, making) == [FIRST, SECOND]
+    assert making.was_kept
 
 
 async def test_what_goes_wrong_is_told_to_all_and_is_not_met_by_the_next() -> None:
