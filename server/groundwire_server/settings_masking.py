@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-_PASSWORD = re.compile(r"(?<=:)[^/@]*(?=@)|(?<=[?&]password=)[^&]*")
+_PASSWORD = re.compile(r"(?<=:)[^/@]*(?=@)|(?<=[?&]password=)[^&]*|(?<=_password=)[^&]*")
 _SECRET_KEYS = re.compile("token$|key$|password|secret", re.IGNORECASE)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
+from groundwire_server.memory.redis_sentinel import is_watched, watched
 from groundwire_server.model_settings import Seconds
 from groundwire_server.session_settings import RetentionSettings
 
@@ -76,7 +77,8 @@ class StoreSettings(BaseModel):
     # --- sessions ---
     redis_url: str = Field(
         default="",
-        description="Redis for sessions (redis://, rediss://, unix://); empty: a private one.",
+        description="Redis for sessions (redis://, rediss://, unix://, or of Sentinels: "
+        "redis+sentinel://HOST,HOST/SERVICE); empty: a private one.",
     )
     redis_fsync: Literal["always", "everysec"] = Field(
         default="always",
@@ -138,8 +140,10 @@ class StoreSettings(BaseModel):
 
     @field_validator("redis_url", "cache_url")
     @classmethod
-    def _check_redis_url(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+    def _check_redis_url(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "redis_url" and is_watched(value):
+            watched(value)
+        elif value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
 

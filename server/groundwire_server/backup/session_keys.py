@@ -19,8 +19,10 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
 from groundwire_server.backup.session_forks import incomplete_forks, needed_by, turns_of
+from groundwire_server.memory.redis_client import SingleRedis
 from groundwire_server.memory.redis_errors import StoreErrors
 from groundwire_server.memory.redis_keeper import SomeoneElse
+from groundwire_server.memory.redis_sentinel import is_watched
 
 _ALL = "gw:*"
 _SESSIONS = "gw:*:session"
@@ -47,7 +49,7 @@ async def connected(url: str) -> AsyncIterator[Redis]:
     """
     errors = StoreErrors(SomeoneElse(url).remedy)
     with errors.told(writes=False):
-        client = Redis.from_url(url, socket_timeout=_TIMEOUT_S)
+        client = _client(url)
         try:
             if (await client.info("cluster")).get("cluster_enabled"):
                 await client.aclose()
@@ -56,6 +58,12 @@ async def connected(url: str) -> AsyncIterator[Redis]:
             yield client
         finally:
             await client.aclose()
+
+
+def _client(url: str) -> Redis:
+    if is_watched(url):
+        return SingleRedis(url, timeout_s=_TIMEOUT_S, max_connections=_TURNS_AT_ONCE)
+    return Redis.from_url(url, socket_timeout=_TIMEOUT_S)
 
 
 async def count(client: Redis) -> int:

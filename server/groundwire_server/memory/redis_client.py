@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from groundwire_server.memory.redis_errors import NotConnectedError
+from groundwire_server.memory.redis_sentinel import WatchedPool, is_watched, watched
 
 # The client cannot know which commands may be sent twice. It drops the connection on these
 # errors; one to a replica may be to what was the primary, and is behind that address no more.
@@ -23,7 +24,7 @@ def never() -> Retry:
     return Retry(NoBackoff(), 0, supported_errors=_DROPPED)
 
 
-class Pool(ConnectionPool):
+class _Told(ConnectionPool):
     """Tells apart a connection that could not be had from one that was lost in use."""
 
     connect_s: float = 0.0
@@ -40,6 +41,29 @@ class Pool(ConnectionPool):
             raise NotConnectedError(str(error)) from error
 
 
+class _Pool(_Told, ConnectionPool):
+    """Of one server."""
+
+
+class _WatchedPool(_Told, WatchedPool):
+    """Of the primary that Sentinels name."""
+
+
+def _pool(url: str, *, timeout_s: float, max_connections: int) -> _Told:
+    if is_watched(url):
+        return _WatchedPool(
+            watched(url), never(), timeout_s=timeout_s, max_connections=max_connections
+        )
+    return _Pool.from_url(
+        url,
+        retry=never(),
+        socket_timeout=None,
+        socket_connect_timeout=timeout_s,
+        max_connections=max_connections,
+        protocol=2,
+    )
+
+
 class SingleRedis(Redis):
     """A Redis with one timer for a command and its answer.
 
@@ -48,15 +72,8 @@ class SingleRedis(Redis):
     """
 
     def __init__(self, url: str, *, timeout_s: float, max_connections: int) -> None:
-        """Take a redis://, rediss:// or unix:// URL; ValueError for any other."""
-        pool = Pool.from_url(
-            url,
-            retry=never(),
-            socket_timeout=None,
-            socket_connect_timeout=timeout_s,
-            max_connections=max_connections,
-            protocol=2,
-        )
+        """Take a redis://, rediss://, unix:// or Sentinel URL; ValueError for any other."""
+        pool = _pool(url, timeout_s=timeout_s, max_connections=max_connections)
         pool.connect_s = timeout_s
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from groundwire_server.memory.redis_sentinel import is_watched, watched
+
 _DEFAULT_PORT = 6379
 
 
@@ -34,15 +36,18 @@ class SomeoneElse:
     @property
     def remedy(self) -> str:
         """Where it should answer, without the credentials of the URL."""
-        return f"check that the Redis at {_place(self._url)} answers, then retry"
+        return f"check that {_place(self._url)} answers, then retry"
 
     async def require_room(self, size: int) -> None:
         """Do nothing: it refuses by itself what it cannot write."""
 
 
 def _place(url: str) -> str:
+    if is_watched(url):
+        to = watched(url)
+        return f"the primary of {to.service} that the Sentinels at {to.places} name"
     parts = urlsplit(url)
     if parts.scheme == "unix":
-        return "the socket in redis_url"
+        return "the Redis at the socket in redis_url"
     host = parts.hostname or "localhost"
-    return f"{f'[{host}]' if ':' in host else host}:{parts.port or _DEFAULT_PORT}"
+    return f"the Redis at {f'[{host}]' if ':' in host else host}:{parts.port or _DEFAULT_PORT}"

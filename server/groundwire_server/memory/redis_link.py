@@ -50,7 +50,7 @@ class RedisLink:
     def __init__(
         self, url: str, keeper: RedisKeeper, *, timeout_s: float, max_connections: int
     ) -> None:
-        """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other."""
+        """Take a URL of Redis, or of Sentinels; InvalidArgumentError for any other."""
         self._url = url
         self._keeper = keeper
         self._timeout_s = timeout_s

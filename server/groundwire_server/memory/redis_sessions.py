@@ -73,7 +73,7 @@ class RedisSessions:
         max_connections: int = 64,
         on_append: Callable[[str, str], None] = lambda _tenant, _session_id: None,
     ) -> None:
-        """Take a redis://, rediss:// or unix:// URL; InvalidArgumentError for any other.
+        """Take a redis://, rediss://, unix:// or Sentinel URL; InvalidArgumentError for any other.
 
         ``count_tokens`` counts the tokens of one content. ``keeper`` runs the Redis, if it is one
         of our own. ``timeout_s`` bounds each step of a call: see `RedisLink`. ``on_append`` is told

@@ -150,8 +150,8 @@ class Sessions(Protocol):
     Turns are append-only and numbered from 1 without gaps. Every write is atomic, and durable
     when it returns. With an idempotency key, the same call gives the first answer again and
     another payload raises AlreadyExistsError; a retry after a lost answer is therefore safe.
-    Appending to a session, reading its turns and forking it are uses of it: they move its expiry
-    forward, and to the front of its subject's list; describing it is none.
+    Appending to a session and reading its turns are uses of it: they move its expiry forward, and
+    itself to the front of its subject's list; describing and forking it are none.
     Raises NotFoundError for an unknown session (also another tenant's), UnavailableError when
     the store cannot be reached: with the reason OUTCOME_UNKNOWN a write may have taken place,
     otherwise it has not. ResourceExhaustedError when the store is full.

@@ -15,6 +15,7 @@ from tests.conformance.sessions.servers import (
     cluster,
     sessions_at,
     sessions_on,
+    system_executable,
     tcp_server,
 )
 
@@ -48,7 +49,7 @@ async def on_tcp_server(
     clock: SetClock, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RedisSessions]:
     async with (
-        tcp_server(tmp_path_factory.mktemp("tcp")) as port,
+        tcp_server(tmp_path_factory.mktemp("tcp"), executable=system_executable()) as port,
         closing(sessions_at(f"redis://127.0.0.1:{port}/3", clock=clock)) as store,
     ):
         yield store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -81,13 +82,23 @@ async def closing(store: RedisSessions) -> AsyncIterator[RedisSessions]:
 
 
 @asynccontextmanager
-async def tcp_server(folder: Path, *options: str, port: int = 0) -> AsyncIterator[int]:
-    """A redis-server that someone else runs, on the port of 127.0.0.1 that is yielded."""
+async def tcp_server(
+    folder: Path,
+    *options: str,
+    port: int = 0,
+    executable: Path | None = None,
+    sentinel: Path | None = None,
+) -> AsyncIterator[int]:
+    """A redis-server that someone else runs, on the port of 127.0.0.1 that is yielded.
+
+    With the configuration of a Sentinel, it is one.
+    """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     port = port or free_port()
     process = await asyncio.create_subprocess_exec(
-        bundled_executable(),
-        *("--bind", "127.0.0.1", "--port", str(port), "--save", "", *options),
+        executable or bundled_executable(),
+        *((sentinel, "--sentinel") if sentinel else ("--save", "")),
+        *("--bind", "127.0.0.1", "--port", str(port), *options),
         cwd=folder,
         stdout=asyncio.subprocess.DEVNULL,
     )
@@ -122,6 +133,12 @@ async def cluster(folder: Path) -> AsyncIterator[int]:
         finally:
             for client in clients:
                 await client.aclose()
+
+
+def system_executable() -> Path:
+    """The redis-server or valkey-server of the system, if there is one, else our own."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    return Path(found) if found else bundled_executable()
 
 
 async def answers(client: Redis) -> bool:

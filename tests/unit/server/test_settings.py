@@ -242,6 +242,8 @@ def test_a_password_is_never_shown() -> None:
     assert "hunter2" not in problem
     for url in ("redis://:hunter2@h:1/0", "redis://u:hunter2@h", "unix:///s?password=hunter2&db=1"):
         assert "hunter2" not in shown("redis_url", url)
+    watched = "redis+sentinel://u:hunter2@h,g:1/talks?sentinel_password=hunter2"
+    assert shown("redis_url", watched) == "redis+sentinel://u:***@h,g:1/talks?sentinel_password=***"
     assert shown("redis_url", "redis://u:hunter2@h:1/0") == "redis://u:***@h:1/0"
     assert shown("redis_url", "redis://host:6379/0") == "redis://host:6379/0"
     assert "hunter2" not in shown("vllm_args", {"hf_token": "hunter2"})
