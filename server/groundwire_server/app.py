@@ -114,15 +114,17 @@ class Groundwire:
         self._sessions, self._usage, session_store = _session_store(
             settings, self._models.default.heaviest.count_tokens, metrics, self._work
         )
-        workers = self._work.workers(
-            settings, self._sessions, self._models, self._embedder, metrics.sessions
-        )
         self._index = OpenIndex(lambda: _index(settings, metrics))
         self._memories = Memories(
             lambda: self._index.index,
             self._noted,
             Receipts(settings.data_dir / FOLDER),
             summaries=self._sessions.summaries,
+        )
+        work = (settings, self._sessions, self._models)
+        workers = (
+            *self._work.summaries(*work, self._embedder, metrics.sessions),
+            *self._work.extraction(*work, self._memories, metrics.sessions),
         )
         # They are closed last to first: what others use comes before them.
         self.components = Components(

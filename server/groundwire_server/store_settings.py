@@ -100,6 +100,20 @@ class StoreSettings(BaseModel):
         description="Model that writes summaries; empty: the default one. With extractive, they "
         "are sentences of what was said.",
     )
+    memory_extraction: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether a model looks in the background for memories in what users say in "
+        "their sessions (docs/memories.md).",
+    )
+    extraction_model: str = Field(
+        default="", description="The model that looks; empty: the default one."
+    )
+    extraction_confidence: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description="How sure it has to be, from 0 to 1, for a memory to be stored.",
+    )
     session_retention: dict[str, RetentionSettings] = Field(
         default_factory=dict,
         description='What is kept of each tenant ("*": of those not named), as JSON, e.g. '

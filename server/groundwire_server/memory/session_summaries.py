@@ -33,6 +33,7 @@ class SessionSummaries:
         self._reader = reader
         self._clock = clock
         self._summarize = load_script("summarize", writes=True)
+        self._advance = load_script("advance", writes=True)
 
     async def look(self, tenant: str, session_id: str) -> Described:
         """A session and its summary. Raises NotFoundError."""
@@ -44,24 +45,54 @@ class SessionSummaries:
         turns = turns_of(found.entries, first=after + 1, due=after < found.head)
         return Turns(turns, found.head)
 
-    async def put(self, tenant: str, session_id: str, before: Described, summary: Summary) -> bool:
+    async def put(
+        self,
+        tenant: str,
+        session_id: str,
+        before: Described,
+        summary: Summary,
+        *,
+        forgotten: int | None = None,
+    ) -> bool:
         """Put a summary in the place of that which was there before; False if another is there.
 
-        Raises NotFoundError if the session is not the one that it was.
+        Turns up to ``forgotten`` are not looked at for memories from then on. Raises
+        NotFoundError if the session is not the one that it was.
         """
         (outcome,) = await self._link.run(
             self._summarize,
             [SessionKeys(tenant, session_id).session],
-            [before.life.birth, stored_text(before.summary), stored_text(summary)],
+            [
+                before.life.birth,
+                stored_text(before.summary),
+                stored_text(summary),
+                "" if forgotten is None else forgotten,
+            ],
         )
         if outcome == b"missing":
             raise not_found(session_id)
         return bool(outcome == b"stored")
 
+    async def advance(self, tenant: str, before: Described, turn: int) -> bool:
+        """Note that a session was looked at for memories up to a turn; False if it is noted.
+
+        Raises NotFoundError if the session is not the one that it was.
+        """
+        session_id = before.life.session_id
+        (outcome,) = await self._link.run(
+            self._advance,
+            [SessionKeys(tenant, session_id).session],
+            [before.life.birth, before.extracted, turn],
+        )
+        if outcome == b"missing":
+            raise not_found(session_id)
+        return bool(outcome == b"noted")
+
     async def forget(self, tenant: str, session_ids: Iterable[str]) -> int:
         """Remove the summaries of sessions, and of all that have turns in common with them.
 
-        What they stand for is not summarised again. How many there were.
+        What they stand for is not summarised again, nor looked at for memories. How many there
+        were.
         """
         forgotten: set[str] = set()
         removed = 0
@@ -93,7 +124,13 @@ class SessionSummaries:
                 found = await self.look(tenant, session_id)
                 if not found.session.head:
                     return 0
-                if await self.put(tenant, session_id, found, self._nothing(found)):
+                if await self.put(
+                    tenant,
+                    session_id,
+                    found,
+                    self._nothing(found),
+                    forgotten=found.session.head,
+                ):
                     return int(bool(found.summary and found.summary.text))
             except NotFoundError:
                 return 0

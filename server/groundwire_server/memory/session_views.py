@@ -42,6 +42,8 @@ class Described:
     own_bytes: int
     """What these take."""
     summary: Summary | None = None
+    extracted: int = 0
+    """The last turn that was looked at for memories, or that it shares."""
 
     @property
     def token_count(self) -> int:
@@ -142,7 +144,7 @@ def _described(
     session_id: str, fields: list[str | None], expire_time: datetime | None
 ) -> Described:
     subject, title, time, head, tokens, birth, listed, base, up, first, last, *more = fields
-    answers, size, summary = more
+    answers, size, summary, extracted = more
     create_time = datetime.fromisoformat(time or "")
     above = life_of(up) if up else None
     session = Session(
@@ -165,6 +167,7 @@ def _described(
         own_turns=session.head - int(base or 0),
         own_bytes=int(size or 0),
         summary=summary_of(summary or ""),
+        extracted=int(extracted or base or 0),
     )
 
 

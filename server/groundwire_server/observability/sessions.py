@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter
 
+from groundwire_server.memory.extraction.gate import Verdict
 from groundwire_server.memory.retention import Swept
 
 
@@ -31,12 +32,35 @@ class SessionMetrics:
             ("outcome",),
             registry=registry,
         )
+        self._extractions = Counter(
+            "groundwire_memory_extractions",
+            "Looks for memories in what was said, by what came of them.",
+            ("outcome",),
+            registry=registry,
+        )
         for outcome in ("made", "failed"):
             self._summaries.labels(outcome)
+            self._extractions.labels(outcome)
+        self._candidates = Counter(
+            "groundwire_memory_candidates",
+            "Memories that a model has proposed, by what became of them.",
+            ("verdict",),
+            registry=registry,
+        )
+        for verdict in Verdict:
+            self._candidates.labels(verdict.value)
 
     def on_summary(self, outcome: str) -> None:
         """Count a step."""
         self._summaries.labels(outcome).inc()
+
+    def on_candidate(self, verdict: str) -> None:
+        """Count a memory that a model has proposed."""
+        self._candidates.labels(verdict).inc()
+
+    def on_extraction(self, outcome: str) -> None:
+        """Count a look for memories."""
+        self._extractions.labels(outcome).inc()
 
     def on_swept(self, swept: Swept) -> None:
         """Count what one pass over all sessions has removed."""

@@ -13,6 +13,7 @@ from groundwire_index.errors import InvalidArgumentError
 
 from groundwire_server.identity import current_identity
 from groundwire_server.memory.memories.memory import (
+    Extraction,
     Memory,
     MemoryKind,
     Recalled,
@@ -106,6 +107,7 @@ def memory_message(memory: Memory) -> memory_pb2.Memory:
         superseded_by=memory.superseded_by,
         valid_until=_optional(memory.valid_until),
         supersedes=memory.supersedes,
+        extraction=_extraction(memory.extraction) if memory.extraction else None,
     )
 
 
@@ -129,6 +131,10 @@ def receipt_message(receipt: Receipt) -> pb.ForgetReceipt:
         time=timestamp_message(receipt.time),
         signature=receipt.signature,
     )
+
+
+def _extraction(extraction: Extraction) -> memory_pb2.MemoryExtraction:
+    return memory_pb2.MemoryExtraction(model=extraction.model, confidence=extraction.confidence)
 
 
 def _optional(time: datetime | None) -> Timestamp | None:

@@ -36,6 +36,14 @@ class MemoryFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryExtraction:
+    """Which model proposed to remember something, and how sure it was, 0 to 1."""
+
+    model: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Something that is known of a subject. It never changes: an update makes another."""
 
@@ -53,6 +61,8 @@ class Memory:
     """None: never."""
     superseded_by: str
     supersedes: str
+    extraction: MemoryExtraction | None = None
+    """Present for one that the server has found by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ def memory(message: memory_pb2.Memory) -> Memory:
         to_time(message.expire_time),
         message.superseded_by,
         message.supersedes,
+        _extraction(message.extraction) if message.HasField("extraction") else None,
     )
 
 
@@ -118,3 +129,7 @@ def receipt(message: memory_service_pb2.ForgetResponse) -> ForgetReceipt:
     return ForgetReceipt(
         found.audit_id, dict(found.removed), to_time(found.time), found.signature.hex()
     )
+
+
+def _extraction(message: memory_pb2.MemoryExtraction) -> MemoryExtraction:
+    return MemoryExtraction(message.model, message.confidence)

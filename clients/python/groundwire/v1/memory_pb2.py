@@ -25,17 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agroundwire/v1/memory.proto\x12\rgroundwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n\x06Memory\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.groundwire.v1.MemoryKind\x12\x12\n\nimportance\x18\x05 \x01(\x01\x12,\n\x07sources\x18\x06 \x03(\x0b\x32\x1b.groundwire.v1.MemorySource\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nvalid_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rsuperseded_by\x18\n \x01(\t\x12/\n\x0bvalid_until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsupersedes\x18\x0c \x01(\t\"0\n\x0cMemorySource\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04turn\x18\x02 \x01(\x04*\x8f\x01\n\nMemoryKind\x12\x1b\n\x17MEMORY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MEMORY_KIND_FACT\x10\x01\x12\x1a\n\x16MEMORY_KIND_PREFERENCE\x10\x02\x12\x15\n\x11MEMORY_KIND_EVENT\x10\x03\x12\x1b\n\x17MEMORY_KIND_INSTRUCTION\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agroundwire/v1/memory.proto\x12\rgroundwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x03\n\x06Memory\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.groundwire.v1.MemoryKind\x12\x12\n\nimportance\x18\x05 \x01(\x01\x12,\n\x07sources\x18\x06 \x03(\x0b\x32\x1b.groundwire.v1.MemorySource\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nvalid_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rsuperseded_by\x18\n \x01(\t\x12/\n\x0bvalid_until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsupersedes\x18\x0c \x01(\t\x12\x33\n\nextraction\x18\r \x01(\x0b\x32\x1f.groundwire.v1.MemoryExtraction\"5\n\x10MemoryExtraction\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\"0\n\x0cMemorySource\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04turn\x18\x02 \x01(\x04*\x8f\x01\n\nMemoryKind\x12\x1b\n\x17MEMORY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MEMORY_KIND_FACT\x10\x01\x12\x1a\n\x16MEMORY_KIND_PREFERENCE\x10\x02\x12\x15\n\x11MEMORY_KIND_EVENT\x10\x03\x12\x1b\n\x17MEMORY_KIND_INSTRUCTION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'groundwire.v1.memory_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEMORYKIND']._serialized_start=528
-  _globals['_MEMORYKIND']._serialized_end=671
+  _globals['_MEMORYKIND']._serialized_start=636
+  _globals['_MEMORYKIND']._serialized_end=779
   _globals['_MEMORY']._serialized_start=79
-  _globals['_MEMORY']._serialized_end=475
-  _globals['_MEMORYSOURCE']._serialized_start=477
-  _globals['_MEMORYSOURCE']._serialized_end=525
+  _globals['_MEMORY']._serialized_end=528
+  _globals['_MEMORYEXTRACTION']._serialized_start=530
+  _globals['_MEMORYEXTRACTION']._serialized_end=583
+  _globals['_MEMORYSOURCE']._serialized_start=585
+  _globals['_MEMORYSOURCE']._serialized_end=633
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,7 @@ class Memory(_message.Message):
     SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     SUPERSEDES_FIELD_NUMBER: _builtins.int
+    EXTRACTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the server."""
     subject: _builtins.str
@@ -95,6 +96,10 @@ class Memory(_message.Message):
     def valid_until(self) -> _timestamp_pb2.Timestamp:
         """When that was: it held until then. Absent while it holds."""
 
+    @_builtins.property
+    def extraction(self) -> Global___MemoryExtraction:
+        """Present for one that the server has extracted from what the user said; see docs/memories.md."""
+
     def __init__(
         self,
         *,
@@ -110,14 +115,41 @@ class Memory(_message.Message):
         superseded_by: _builtins.str = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
         supersedes: _builtins.str = ...,
+        extraction: Global___MemoryExtraction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "extraction", b"extraction", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "importance", b"importance", "kind", b"kind", "sources", b"sources", "subject", b"subject", "superseded_by", b"superseded_by", "supersedes", b"supersedes", "text", b"text", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "extraction", b"extraction", "id", b"id", "importance", b"importance", "kind", b"kind", "sources", b"sources", "subject", b"subject", "superseded_by", b"superseded_by", "supersedes", b"supersedes", "text", b"text", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Memory: _TypeAlias = Memory  # noqa: Y015
+
+@_typing.final
+class MemoryExtraction(_message.Message):
+    """How a memory was found that nobody asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model that proposed it."""
+    confidence: _builtins.float
+    """Of the model, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemoryExtraction: _TypeAlias = MemoryExtraction  # noqa: Y015
 
 @_typing.final
 class MemorySource(_message.Message):

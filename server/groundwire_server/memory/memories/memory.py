@@ -26,6 +26,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Extraction:
+    """How a memory was found that nobody asked for."""
+
+    model: str
+    confidence: float
+    """Of the model, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewMemory:
     """What is to be remembered."""
 
@@ -39,6 +48,7 @@ class NewMemory:
     """None: from now on."""
     expire_time: datetime | None = None
     """None: never."""
+    extraction: Extraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,8 @@ class Memory:
     """When it was superseded."""
     superseded_by: str = ""
     supersedes: str = ""
+    extraction: Extraction | None = None
+    """None for what was given, or said anew."""
 
     def is_held(self, at: datetime, now: datetime) -> bool:
         """Whether it is what was known ``at`` a time, and may still be seen ``now``."""

@@ -14,11 +14,12 @@ from typing import Any, cast
 
 from groundwire_index.records import Metadata, Record, Vector
 
-from groundwire_server.memory.memories.memory import Memory, MemoryKind, Source
+from groundwire_server.memory.memories.memory import Extraction, Memory, MemoryKind, Source
 
 SUBJECT, NOW, KIND, LINEAGE, SESSIONS = "subject", "now", "kind", "lineage", "sessions"
 CREATED, FROM, UNTIL, EXPIRES = "created", "from", "until", "expires"
 REQUEST = "request"
+MODEL, CONFIDENCE = "model", "confidence"
 
 # Microseconds of 2255: later than any time that is taken, and exact as a double.
 FOREVER = 2**53 - 1
@@ -43,6 +44,9 @@ def record_of(memory: Memory, vector: Vector, request: str = "") -> Record:
         "turns": [source.turn for source in memory.sources],
         REQUEST: request,
     }
+    if memory.extraction is not None:
+        metadata[MODEL] = memory.extraction.model
+        metadata[CONFIDENCE] = memory.extraction.confidence
     if not memory.superseded_by:
         metadata[NOW] = memory.subject
     return Record(memory.id, vector, memory.text, metadata)
@@ -65,6 +69,7 @@ def memory_of(record: Record) -> Memory:
         valid_until=_unless_forever(held[UNTIL]),
         superseded_by=held["by"],
         supersedes=held["supersedes"],
+        extraction=Extraction(held[MODEL], held[CONFIDENCE]) if MODEL in held else None,
     )
 
 

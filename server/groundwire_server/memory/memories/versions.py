@@ -30,6 +30,7 @@ def begun(new: NewMemory, memory_id: str, now: datetime) -> Memory:
         valid_from=valid_from,
         lineage=memory_id,
         expire_time=new.expire_time,
+        extraction=new.extraction,
     )
 
 
@@ -48,6 +49,7 @@ def changed(old: Memory, change: MemoryChange, new_id: str, now: datetime) -> Me
         valid_from=valid_from,
         expire_time=expire_time,
         supersedes=old.id,
+        extraction=old.extraction if change.text is None else None,
     )
 
 

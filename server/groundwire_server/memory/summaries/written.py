@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from groundwire_index.errors import LimitExceededError, UnavailableError
 
-from groundwire_server.engines.engine import (
-    ChoiceEnd,
-    EngineRequest,
-    FinishReason,
-    Message,
-    Role,
-    Sampling,
-    TextPiece,
-)
+from groundwire_server.engines.engine import FinishReason, Message, Role
 from groundwire_server.engines.served_model import ServedModel
+from groundwire_server.memory.asking import written
 from groundwire_server.memory.session import Turn
 
 ANSWER_TOKENS = 256
 PROMPT_TOKENS = 4096
 """Of what is summarised in one step, at most."""
-LAST = 2**31 - 1
-"""A priority after which there is none."""
-PATIENCE_S = 300.0
 
 _ORDERS = """\
 You keep the notes of a conversation.
@@ -87,27 +74,7 @@ class WrittenSummaries:
         return min(PROMPT_TOKENS, context - ANSWER_TOKENS) if context else PROMPT_TOKENS
 
     async def _written(self, tenant: str, messages: tuple[Message, ...]) -> str:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        request = EngineRequest(
-            f"summary-{uuid.uuid4().hex}",
-            Sampling(temperature=0.0, max_tokens=ANSWER_TOKENS),
-            messages=messages,
-            priority=LAST,
-            tenant=tenant,
-            deadline=deadline,
-        )
-        text, reason = "", FinishReason.STOP
-        async with (
-            asyncio.timeout_at(deadline),
-            aclosing(self._model.generate(request)) as events,
-        ):
-            async for event in events:
-                match event:
-                    case TextPiece():
-                        text += event.text
-                    case ChoiceEnd():
-                        reason = event.finish_reason
-        text = text.strip()
+        text, reason = await written(self._model, tenant, messages, max_tokens=ANSWER_TOKENS)
         if reason is FinishReason.LENGTH:
             # What is half said may say something else.
             text = text[: max(text.rfind(mark) for mark in ".!?。") + 1] or text

@@ -9,8 +9,9 @@ import pytest
 from groundwire_index.errors import GroundwireError, LimitExceededError, UnavailableError
 from groundwire_server.engines.engine import FinishReason, Role
 from groundwire_server.engines.served_model import ServedModel
+from groundwire_server.memory.asking import LAST
 from groundwire_server.memory.session import Turn
-from groundwire_server.memory.summaries.written import ANSWER_TOKENS, LAST, WrittenSummaries
+from groundwire_server.memory.summaries.written import ANSWER_TOKENS, WrittenSummaries
 
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
