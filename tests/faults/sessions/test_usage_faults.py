@@ -20,6 +20,7 @@ from groundwire_server.upkeep import USAGE_PERIOD_S, UsageUpkeep
 from groundwire_server.usage.call import CallUsage
 from groundwire_server.usage.ledger import Ledger
 from groundwire_server.usage.redis_usage import RedisUsage
+from groundwire_server.usage.report import Question, Reports
 from groundwire_server.usage.store import Row, TenantDay
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
@@ -138,6 +139,20 @@ async def test_what_is_counted_while_redis_is_away_is_stored_for_its_day_when_it
             await upkeep.close()
             assert await made.requests(tenant) == 3
         assert made.exported(FAILURES) == 2
+
+
+async def test_nothing_is_told_while_redis_is_away_and_nothing_of_it_is_lost(
+    tmp_path: Path, tenant: str
+) -> None:
+    port = free_port()
+    async with counting(f"redis://127.0.0.1:{port}") as made:
+        reports = Reports(made.ledger, made.store, days=30, clock=lambda: made.now)
+        made.count(tenant)
+        with pytest.raises(UnavailableError):
+            await reports.page(tenant, Question(), after=None, limit=10)
+        async with tcp_server(tmp_path, port=port):
+            page = await reports.page(tenant, Question(), after=None, limit=10)
+    assert [one.counts.requests for one in page.rows] == [1]
 
 
 async def test_what_a_server_that_stops_cannot_store_is_told(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from groundwire_server.backup.sessions import require_no_sessions, save_sessions
 from groundwire_server.engines.engine import Role
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
+from groundwire_server.usage.counts import Counts
+from groundwire_server.usage.redis_usage import RedisUsage
+from groundwire_server.usage.store import Batch, Row, TenantDay
 from redis.asyncio import Redis
 
 from tests.conformance.sessions.servers import closing, cluster, free_port, sessions_at, tcp_server
@@ -75,6 +80,24 @@ async def test_from_a_cluster_to_a_redis(tmp_path: Path) -> None:
         await asyncio.to_thread(send_sessions, log.parent, target)
         async with closing(sessions_at(target)) as sessions:
             await assert_filled(sessions)
+
+
+async def test_usage_comes_along_for_as_long_as_it_is_kept(tmp_path: Path) -> None:
+    of, row = TenantDay("acme", datetime.now(UTC).date()), Row("ada", "turns")
+    counts = Counts(requests=3, latency_us=7, latencies=Counter({5: 3}))
+    async with tcp_server(tmp_path / "from") as port, cluster(tmp_path / "to") as first:
+        source, target = f"redis://127.0.0.1:{port}", f"redis://127.0.0.1:{first}"
+        usage, copied = (RedisUsage(url, days=30, subjects=10) for url in (source, target))
+        await usage.add(Batch(of, 1, {row: counts}))
+        async with connected(source) as theirs, connected(target) as own:
+            await copy_keys(theirs, own)
+            assert await copied.rows(of) == [row]
+            assert await copied.counts(of, [row]) == [counts]
+            lives = [await own.ttl(key) async for key in own.scan_iter(match="gw:*")]
+            assert len(lives) == 3
+            assert all(29 * 86_400 < life < 32 * 86_400 for life in lives)
+        await usage.close()
+        await copied.close()
 
 
 async def test_while_they_are_used_each_is_whole(tmp_path: Path) -> None:
