@@ -292,7 +292,13 @@ def _session_store(
     if not settings.redis_url:
         own = [RedisServer(settings.data_dir / "redis", fsync=settings.redis_fsync)]
     url, keeper = (settings.redis_url, None) if not own else (own[0].url, own[0])
-    sessions = RedisSessions(url, count_tokens=count_tokens, keeper=keeper, on_append=work.note)
+    sessions = RedisSessions(
+        url,
+        count_tokens=count_tokens,
+        keeper=keeper,
+        on_append=work.note,
+        on_step=metrics.sessions.on_step,
+    )
     policies = policies_of(settings.session_retention)
     upkeep = session_upkeep(
         sessions.retention, policies, metrics.sessions.on_swept, on_kept=work.seen

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from time import perf_counter
 from typing import Any
 
 from groundwire_index.errors import InvalidArgumentError, ResourceExhaustedError
@@ -48,14 +49,24 @@ class RedisLink:
     """
 
     def __init__(
-        self, url: str, keeper: RedisKeeper, *, timeout_s: float, max_connections: int
+        self,
+        url: str,
+        keeper: RedisKeeper,
+        *,
+        timeout_s: float,
+        max_connections: int,
+        on_step: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        """Take a URL of Redis, or of Sentinels; InvalidArgumentError for any other."""
+        """Take a URL of Redis, or of Sentinels; InvalidArgumentError for any other.
+
+        ``on_step`` is told how long each script has taken, whatever came of it.
+        """
         self._url = url
         self._keeper = keeper
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(max_connections)
         self._joining = asyncio.Lock()
+        self._on_step = on_step
         self._max_connections = max_connections
         try:
             self._single = SingleRedis(url, timeout_s=timeout_s, max_connections=max_connections)
@@ -77,20 +88,12 @@ class RedisLink:
         With ``repeatable``, it is sent a second time when its connection was lost, as happens
         when Redis was started again since. Raises as `StoreErrors` says.
         """
-        call = (script, keys, arguments)
-        with self._errors.told(writes=script.writes):
-            await self._take_turn()
-            try:
-                return await self._evaluate(*call)
-            except (exceptions.MovedError, exceptions.AskError):
-                await self._join_cluster()
-                return await self._evaluate(*call)
-            except exceptions.ConnectionError as lost:
-                if not repeatable or isinstance(lost, NotConnectedError):
-                    raise
-                return await self._repeat(call, lost)
-            finally:
-                self._free.release()
+        began = perf_counter()
+        try:
+            with self._errors.told(writes=script.writes):
+                return await self._ran((script, keys, arguments), repeatable=repeatable)
+        finally:
+            self._on_step(perf_counter() - began)
 
     async def keys(self, pattern: str) -> AsyncIterator[str]:
         """Go over the keys of every node; one that comes and goes meanwhile may be left out."""
@@ -109,6 +112,20 @@ class RedisLink:
         """Close the connections. Idempotent."""
         await self._client.aclose()
         await self._single.aclose()
+
+    async def _ran(self, call: _Call, *, repeatable: bool) -> Any:
+        await self._take_turn()
+        try:
+            return await self._evaluate(*call)
+        except (exceptions.MovedError, exceptions.AskError):
+            await self._join_cluster()
+            return await self._evaluate(*call)
+        except exceptions.ConnectionError as lost:
+            if not repeatable or isinstance(lost, NotConnectedError):
+                raise
+            return await self._repeat(call, lost)
+        finally:
+            self._free.release()
 
     async def _take_turn(self) -> None:
         if not self._free.locked():

@@ -72,18 +72,20 @@ class RedisSessions:
         timeout_s: float = 2.0,
         max_connections: int = 64,
         on_append: Callable[[str, str], None] = lambda _tenant, _session_id: None,
+        on_step: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         """Take a redis://, rediss://, unix:// or Sentinel URL; InvalidArgumentError for any other.
 
         ``count_tokens`` counts the tokens of one content. ``keeper`` runs the Redis, if it is one
         of our own. ``timeout_s`` bounds each step of a call: see `RedisLink`. ``on_append`` is told
-        the tenant and the session.
+        the tenant and the session, ``on_step`` how long each command has taken.
         """
         self._link = RedisLink(
             url,
             keeper or SomeoneElse(url),
             timeout_s=timeout_s,
             max_connections=max_connections,
+            on_step=on_step,
         )
         self._count_tokens = count_tokens
         self._clock = clock

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from groundwire_server.memory.extraction.gate import Verdict
 from groundwire_server.memory.retention import Swept
 
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
 
 class SessionMetrics:
-    """What the server does by itself."""
+    """What the server does by itself, and what it waits for."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         removed = Counter(
@@ -26,6 +28,12 @@ class SessionMetrics:
             "Expired forks whose hold on the turns that they shared was ended.",
             registry=registry,
         )
+        self.on_step = Histogram(
+            "groundwire_session_store_seconds",
+            "Time of a command to the Redis of the sessions.",
+            buckets=_BUCKETS,
+            registry=registry,
+        ).observe
         self._summaries = Counter(
             "groundwire_session_summaries",
             "Steps of bringing summaries up to date, by what came of them.",

@@ -58,9 +58,15 @@ def sessions_at(
     keeper: RedisKeeper | None = None,
     timeout_s: float = 5.0,
     clock: Clock = utc_now,
+    on_step: Callable[[float], None] = lambda _seconds: None,
 ) -> RedisSessions:
     return RedisSessions(
-        url, count_tokens=count_words, keeper=keeper, timeout_s=timeout_s, clock=clock
+        url,
+        count_tokens=count_words,
+        keeper=keeper,
+        timeout_s=timeout_s,
+        clock=clock,
+        on_step=on_step,
     )
 
 

@@ -1,4 +1,4 @@
-"""A way to Redis on which answers can be lost."""
+"""A way to Redis on which answers can be late, or lost."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class LossyNetwork:
         self._to_pass = 0
         self._to_lose = 0
         self.lost = 0
+        self.delay_s = 0.0
+        """Before each answer."""
 
     def lose_answers(self, count: int, *, after: int = 0) -> None:
         """Lose so many, after so many that are passed on."""
@@ -57,4 +59,5 @@ class LossyNetwork:
                 self._to_lose -= 1
                 self.lost += 1
                 return
+            await asyncio.sleep(self.delay_s)
             writer.write(data)

@@ -130,6 +130,30 @@ async def test_a_stalled_redis_costs_a_bounded_time_and_a_retry_finds_out_what_w
         assert await contents_of(patient, tenant) == ["hello there"]
 
 
+async def test_a_slow_redis_slows_calls_down_and_is_reported(
+    server: RedisServer, tmp_path: Path, tenant: str
+) -> None:
+    steps: list[float] = []
+    network = LossyNetwork(tmp_path / "redis/redis.sock")
+    async with network.listening() as url:
+        async with closing(sessions_at(url, timeout_s=30.0, on_step=steps.append)) as patient:
+            await patient.create(tenant, "ada", session_id="s")
+            network.delay_s = 0.2
+            steps.clear()
+            heads = await asyncio.gather(*(patient.append(tenant, "s", SAY) for _ in range(20)))
+            assert sorted(heads) == list(range(1, 21))
+            assert len(steps) >= 20
+            assert min(steps) >= 0.2
+        async with closing(sessions_at(url, timeout_s=0.05, on_step=steps.append)) as hurried:
+            steps.clear()
+            with pytest.raises(UnavailableError) as raised:
+                await hurried.get(tenant, "s")
+            assert raised.value.reason == "SESSION_STORE_UNAVAILABLE"
+            assert len(steps) == 1
+    async with closing(sessions_at(server.url)) as store:
+        assert await contents_of(store, tenant) == ["hello there"] * 20
+
+
 async def test_callers_that_find_no_free_connection_wait_for_a_bounded_time(
     server: RedisServer, tenant: str
 ) -> None:
