@@ -222,6 +222,7 @@ def test_a_variable_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch)
         (["--models", '{"m": {"source": "x", "gpus": "0,,1"}}'], "m.gpus: 0,,1 is not allowed"),
         (["--models", '{"m": {"source": "x", "url": "http://h"}}'], "url: not for engine vllm"),
         (["--models", '{"m": {"engine": "openai", "source": "x"}}'], "url is needed"),
+        (["--models", '{"m": {"engine": "gpt", "source": "x"}}'], "'vllm' or 'openai'"),
         (["--routes", '{"r": {"weights": {}}}'], "r.weights: {} is not allowed"),
         (["--routes", '{"r": {"weights": {"extractive": 0}}}'], "greater than 0"),
         (["--routes", '{"r": {"weights": {"m": 1}}}'], '"r" leads to "m", which is no model'),
