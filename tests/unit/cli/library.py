@@ -282,6 +282,35 @@ class Sessions(memory_service_pb2_grpc.MemoryServiceServicer):
             answers_by_model={"small": 1},
         )
 
+    def BuildContext(self, request, context):  # noqa: N802
+        self._found(request.session_id, context)
+        pb = memory_service_pb2
+        item, system = pb.ContextItem, generation_pb2.ROLE_SYSTEM
+        return pb.BuildContextResponse(
+            messages=[generation_pb2.Message(role=system, content="Summary: [so] it is.")],
+            report=pb.ContextReport(
+                included=[
+                    item(
+                        kind=pb.CONTEXT_ITEM_KIND_SUMMARY, first_turn=1, last_turn=40, tokens=1234
+                    ),
+                    item(kind=pb.CONTEXT_ITEM_KIND_MEMORY, memory_ids=["m1", "m2"], tokens=9),
+                    item(kind=pb.CONTEXT_ITEM_KIND_QUERY, tokens=len(request.query.split())),
+                ],
+                dropped=[
+                    item(
+                        kind=pb.CONTEXT_ITEM_KIND_TURN,
+                        first_turn=1,
+                        last_turn=38,
+                        tokens=5,
+                        why=pb.DROP_REASON_BUDGET,
+                    )
+                ],
+                tokens=1250,
+                budget_tokens=request.budget_tokens,
+                head=41,
+            ),
+        )
+
     def ListMessages(self, request, context):  # noqa: N802
         question = session_pb2.Turn(
             number=1, role=generation_pb2.ROLE_USER, content="When does it open?"

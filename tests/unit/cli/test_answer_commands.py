@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from groundwire import Generation
 from groundwire_server.cli import chat
 
 from tests.unit.cli.conftest import Command, Platform
@@ -138,7 +139,8 @@ def test_an_answer_that_is_stopped_in_a_chat_is_ended_on_the_server(
 ) -> None:
     lines = iter(["When?", "/quit"])
 
-    def stopped(*_: object) -> None:
+    def stopped(answer: Generation, _: object) -> None:
+        next(iter(answer))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("builtins.input", lambda _: next(lines))

@@ -116,3 +116,17 @@ def test_a_chat_goes_on_in_a_fork(
     assert "no turn 9" in done.err
     assert [sent.session_id for sent in platform.oracle.requests] == ["fork1", "fork2"]
     assert "/fork [TURN]" in done.out
+
+
+def test_a_chat_shows_what_a_model_sees(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("/context And then so?\n/context\n"))
+    done = command("chat", "--session", "earlier")
+    assert done.code == 0
+    shown = [line.split() for line in done.out.splitlines()]
+    assert ["summary", "1", "to", "40", "1,234"] in shown
+    assert ["memories", "m1,", "m2", "9"] in shown
+    assert ["question", "3"] in shown
+    assert ["question", "0"] in shown
+    assert ["turns", "1", "to", "38", "5", "no", "room"] in shown
+    assert "1,250 of 4,096 tokens, of a session of 41 turns." in done.out
+    assert "system: Summary: [so] it is." in done.out
