@@ -2,8 +2,9 @@
 
 A pair is an exchange appended to a session, and what a model should see of its end. The peer sends
 the scripts that the store sends, with the same arguments, to a Redis that is set up alike: without
-gRPC, checks, token counts, or turns made into messages. The two take turns. Then long sessions
-against short ones, and what an idle Redis takes.
+gRPC, checks, token counts, or turns made into messages. The two take turns. No summaries are made
+meanwhile, which is a model's work. Then long sessions against short ones, and what an idle Redis
+takes.
 """
 
 from __future__ import annotations
@@ -255,7 +256,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with ServerProcess(folder / "data") as server:
+        with ServerProcess(folder / "data", "--summary-after-tokens", "0") as server:
             good = uvloop.run(measure(server.address, folder, options))
     return 0 if good else 1
 
