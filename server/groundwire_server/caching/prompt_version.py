@@ -19,6 +19,7 @@ def prompt_version() -> str:
     """Another one whenever a prompt would be put in other words, or the server is another."""
     prompts = (
         prompt_of(_CONVERSATION, _CONVERSATION.history, [_PASSAGE]),
+        prompt_of(_CONVERSATION, _CONVERSATION.history, [_PASSAGE], has_tools=True),
         prompt_of(_CONVERSATION, _CONVERSATION.history, []),
         plain_prompt_of(_CONVERSATION, _CONVERSATION.history),
     )

@@ -39,5 +39,7 @@ def template_arguments_of(chat: generation_pb2.Chat, field: str) -> Mapping[str,
         )
         require(name not in _TAKEN, f"{field}.{name}", "is said by the request, or by the server")
         arguments[name] = with_whole_numbers(value)
-    require_bytes(json.dumps(arguments), field, max_bytes=MAX_BYTES)
-    return arguments
+    # On the wire they have no order, and come in another each time.
+    ordered = json.dumps(arguments, sort_keys=True)
+    require_bytes(ordered, field, max_bytes=MAX_BYTES)
+    return dict(json.loads(ordered))

@@ -304,6 +304,7 @@ def test_a_template_is_given_json_with_the_whole_numbers_that_it_has() -> None:
     read_as = read(chat={**chat(USER), "template_arguments": arguments}).template_arguments
     assert read_as == arguments
     assert isinstance(read_as["budget"], int)
+    assert list(read_as) == sorted(arguments)
 
 
 @pytest.mark.parametrize(
