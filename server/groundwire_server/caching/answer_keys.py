@@ -9,6 +9,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from groundwire_index.backend import CollectionBackend, IndexBackend
+from groundwire_index.errors import UnavailableError
 
 from groundwire_server.blocking import run_blocking
 from groundwire_server.caching.answer_codec import FORMAT
@@ -55,7 +56,7 @@ class AnswerKeys:
         self._collections: WeakKeyDictionary[CollectionBackend, str] = WeakKeyDictionary()
 
     async def of(self, model: ServedModel, request: AnswerRequest, tenant: str) -> AnswerKey:
-        """Raises NotFoundError for the collection, and what the index and the embedder raise."""
+        """Raises NotFoundError for the collection, and what else the index does."""
         sources = None
         if request.grounding is not None:
             sources = await self._sources(tenant, request.grounding)
@@ -74,7 +75,14 @@ class AnswerKeys:
         collection, sequence = await run_blocking(look)
         # One that is deleted and made again, or restored, is another object.
         opened = self._collections.setdefault(collection, uuid4().hex)
-        return opened, sequence, repr(self._embedder.fingerprint)
+        return opened, sequence, self._compared_by()
+
+    def _compared_by(self) -> str:
+        try:
+            return repr(self._embedder.fingerprint)
+        except UnavailableError:
+            # An answer for which nothing could be compared is degraded, and not kept.
+            return ""
 
     async def _revision(self, model: ServedModel) -> str:
         if model.model not in self._revisions:

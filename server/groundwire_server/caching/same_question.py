@@ -27,8 +27,11 @@ from groundwire_server.words import STOP_WORDS, numbers, stem, tokens
 
 _FRONTED = re.compile(r"^((?:on|in|at|during)\s[^,?]{1,40}),\s*(.+?)([?.!\s]*)$", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
-# What is no word, no number and no ordinary punctuation: "$", "+", "#", "/".
-_SYMBOL = re.compile(r"[^\w\s.,;:!?'\"()\-\u2010-\u2015\u2018-\u201d\u2026]|_")
+# What is no word, no number and no ordinary punctuation: "$", "+", "#", "/". Between numbers, what
+# may be a minus.
+_SYMBOL = re.compile(
+    r"(?<=\d)\s?[-\u2012\u2013\u2212](?=\s?\d)|[^\w\s.,;:!?'\"()\-\u2010-\u2015\u2018-\u201d\u2026]|_"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,15 @@ def _form(text: str) -> _Form:
     aspects = {word for word in words if word in ASPECTS}
     if len(aspects) == 1:
         asked_for |= aspects
+    measured = not MEASURES.isdisjoint(asked_for)
     without = HARMLESS | BEING | DOING | asked_for
+    if measured:
+        # "The price of a ticket", "the ticket price".
+        without |= {"of"}
     return _Form(
         tuple(word for word in words if word not in without),
         frozenset(asked_for),
-        MEASURES.isdisjoint(asked_for) and not BEING.isdisjoint(words),
+        not measured and not BEING.isdisjoint(words),
         # The first may only help another verb.
         max(1, sum(word in DOING for word in words)),
         numbers(text),
@@ -99,7 +106,6 @@ _MARK = "\u02bc"
 
 
 def _settled(token: str) -> str:
-    token = token.removesuffix("'s")
     if (number := stem(token))[0].isdigit():
         return number
     if known := SAME_WORDS.get(token):

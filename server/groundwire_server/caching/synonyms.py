@@ -6,7 +6,7 @@ import re
 
 from groundwire_server.words import word_set
 
-HARMLESS = word_set("a an the of please")
+HARMLESS = word_set("a an the please")
 
 # Whether something is so, or does so, is said by these; they are no words of their own.
 BEING = word_set("is are be")
@@ -58,6 +58,14 @@ COURTESIES = re.compile(
 )
 
 
+# What has a letter for a name, which may be written as an article is.
+_LETTERED = (
+    "vitamin|grade|class|type|group|level|plan|option|section|part|hepatitis|category|tier|zone"
+    "|terminal|gate|building|block|room|hall|wing|team|appendix|table|figure|size|model|line"
+    "|platform|route|version|exit|stage|phase|form|key|note|point"
+)
+
+
 def _phrase(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"\b{pattern}", re.IGNORECASE)
 
@@ -84,4 +92,5 @@ PHRASES = (
     (_phrase(r"on\s+(?=(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b)"), ""),
     # A letter is a name: "vitamin A".
     (_phrase(r"a(?=\s*(?:[?.!,;]|$))"), "letter-a"),
+    (_phrase(rf"({_LETTERED})\s+a\b"), r"\1 letter-a"),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from groundwire_index import Index
+from groundwire_index.records import CollectionSpec, Metric, SearchMode
 from groundwire_server.caching.answer_keys import AnswerKeys
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.engines.engine import Constraint, Message, Role, Sampling
@@ -16,7 +17,7 @@ from groundwire_server.engines.revision import Revision
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.engines.tools import Tool, ToolUse
 from groundwire_server.grounding import prompt
-from groundwire_server.grounding.request import AnswerRequest, CachePolicy
+from groundwire_server.grounding.request import AnswerRequest, CachePolicy, Grounding
 from groundwire_server.identity import Identity, current_identity
 
 from tests.unit.grounding.scripted_engine import ScriptedEngine
@@ -93,6 +94,12 @@ async def test_another_model_or_the_same_with_other_weights_has_another(index: I
     assert await names.of(model="n") != await names.of()
     assert await names.of(dtype="float16") != await names.of()
     assert await names.of(dtype="float16") == await names.of(dtype="float16")
+
+
+async def test_an_embedder_out_of_reach_keeps_nobody_from_an_answer(index: Index) -> None:
+    index.create_collection("alice", CollectionSpec("notes", Metric.COSINE, 3))
+    grounded = replace(ASKED, grounding=Grounding("notes", mode=SearchMode.LEXICAL))
+    assert await Names(index).of(grounded) != await Names(index).of()
 
 
 async def test_so_has_a_caller_with_other_scopes(index: Index) -> None:

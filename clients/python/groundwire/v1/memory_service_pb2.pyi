@@ -1290,8 +1290,8 @@ class ForgetReceipt(_message.Message):
     """HMAC-SHA-256 of the receipt and the tenant, by a key of the server's (docs/memories.md)."""
     @_builtins.property
     def removed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Removed items by kind: "memory" (however often it was updated), "summary", "cache_entry",
-        "index_row" (one for each version of a memory).
+        """Removed items by kind: "memory" (however often it was updated), "summary", "index_row" (one
+        for each version of a memory). No cache has anything of them (docs/caching.md).
         """
 
     @_builtins.property
