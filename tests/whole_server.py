@@ -35,7 +35,8 @@ async def whole_server(data_dir: Path, **settings: Any) -> AsyncIterator[WholeSe
             listen="127.0.0.1:0",
             metrics_listen="off",
             stop_delay_s=0,
-            **settings,
+            # However busy the machine is, the cache is there.
+            **{"cache_timeout_s": 30, **settings},
         )
     )
     stopping, serving = asyncio.Event(), asyncio.Event()

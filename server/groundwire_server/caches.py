@@ -117,5 +117,9 @@ class RedisCaches:
 
     def _cache(self, url: str, kind: str) -> RedisCache:
         return RedisCache(
-            url, kind, ttl_s=self._settings.cache_ttl_s, on_bypass=self._metrics.on_bypass
+            url,
+            kind,
+            ttl_s=self._settings.cache_ttl_s,
+            timeout_s=self._settings.cache_timeout_s,
+            on_bypass=self._metrics.on_bypass,
         )

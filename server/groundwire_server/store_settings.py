@@ -62,6 +62,11 @@ class StoreSettings(BaseModel):
     cache_ttl_s: Seconds = Field(
         default=86_400.0, gt=0, description="Seconds for which what is cached may be used."
     )
+    cache_timeout_s: Seconds = Field(
+        default=0.1,
+        gt=0,
+        description="Seconds after which a cache that does not answer is done without.",
+    )
     answer_cache: Literal["off", "exact", "semantic"] = Field(
         default="off",
         description="Which requests that do not say get an answer that was made before: none, "

@@ -16,12 +16,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-# A cache that takes longer is slower than doing without.
+# What takes longer is mostly slower than doing without.
 TIMEOUT_S = 0.1
 # One that has failed is left alone for so long, so that it does not slow down every call.
 LEFT_ALONE_S = 1.0
 # Calls that it has at once; others wait for their turn, which is part of no time limit.
 _CONNECTIONS = 32
+# Whoever asks for nothing but the cache itself waits so many times as long.
+_PATIENCE = 10
 # Names that are looked through, or removed, at a time.
 _PAGE = 1000
 # What tells lists from values.
@@ -50,17 +52,8 @@ class RedisCache:
         Caches of another ``kind`` in the same Redis have names of their own. ``on_bypass`` is
         called for each call that goes without the cache because it fails.
         """
-        try:
-            pool = ConnectionPool.from_url(
-                url,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,
-            )
-        except ValueError as error:
-            raise InvalidArgumentError("cache_url", str(error)) from error
-        self._redis = Redis.from_pool(pool)
+        self._redis = _connected(url, timeout_s)
+        self._patient = _connected(url, timeout_s * _PATIENCE)
         self._turns = asyncio.Semaphore(_CONNECTIONS)
         self._kind = kind
         self._ttl_ms = round(ttl_s * 1000)
@@ -76,12 +69,13 @@ class RedisCache:
     async def check(self) -> None:
         """Raise UnavailableError if nothing would be found now."""
         with _away():
-            async with asyncio.timeout(self._timeout_s * 10):
-                await self._redis.ping()
+            async with asyncio.timeout(self._timeout_s * _PATIENCE):
+                await self._patient.ping()
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""
         await self._redis.aclose()
+        await self._patient.aclose()
 
     async def get(self, tenant: str, names: Sequence[bytes]) -> Sequence[bytes | None]:
         """The values of these names, in order; None for one that is not there."""
@@ -142,12 +136,12 @@ class RedisCache:
         keys = [*values, *lists]
         with _away():
             for start in range(0, len(keys), _PAGE):
-                await self._redis.unlink(*keys[start : start + _PAGE])
+                await self._patient.unlink(*keys[start : start + _PAGE])
         return len(values)
 
     async def _found(self, pattern: str) -> AsyncIterator[bytes]:
         with _away():
-            async for key in self._redis.scan_iter(match=pattern, count=_PAGE):
+            async for key in self._patient.scan_iter(match=pattern, count=_PAGE):
                 yield key
 
     def _keys(self, tenant: str, names: Sequence[bytes]) -> list[str]:
@@ -184,6 +178,21 @@ class RedisCache:
                 if not self._failed:
                     log.warning("the cache does not answer, and is done without: %r", error)
                 self._failed = True
+
+
+def _connected(url: str, timeout_s: float) -> Redis:
+    try:
+        return Redis.from_pool(
+            ConnectionPool.from_url(
+                url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+            )
+        )
+    except ValueError as error:
+        raise InvalidArgumentError("cache_url", str(error)) from error
 
 
 @contextmanager
