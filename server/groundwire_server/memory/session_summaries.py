@@ -114,9 +114,10 @@ class SessionSummaries:
 
     async def _related(self, tenant: str, session_id: str) -> list[str]:
         try:
-            return [session.id for session in await self._views.thread(tenant, session_id)]
+            related = await self._views.thread(tenant, session_id)
         except NotFoundError:
-            return []
+            related = await self._views.heirs(tenant, session_id)
+        return [session.id for session in related]
 
     async def _forget(self, tenant: str, session_id: str) -> int:
         for _ in range(_TRIES):

@@ -119,8 +119,18 @@ class SessionViews:
 
         At most `MAX_THREAD`, those nearest to the root.
         """
+        return await self._tree(
+            tenant, await self._root(tenant, await self.described(tenant, session_id))
+        )
+
+    async def heirs(self, tenant: str, session_id: str) -> tuple[Session, ...]:
+        """Those that share turns with a session that is gone, and those that share theirs."""
+        birth = await self._shared.birth_held(tenant, session_id)
+        return await self._tree(tenant, Life(session_id, Birth(birth))) if birth else ()
+
+    async def _tree(self, tenant: str, root: Life) -> tuple[Session, ...]:
         found: list[Session] = []
-        row = [await self._root(tenant, await self.described(tenant, session_id))]
+        row = [root]
         while row and len(found) < MAX_THREAD:
             there = await self.living(tenant, row)
             found += [one.session for one in there.values()]

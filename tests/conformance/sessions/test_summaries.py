@@ -130,6 +130,20 @@ async def test_what_is_forgotten_is_gone_from_all_that_share_it_and_not_summaris
     assert await sessions.summaries.forget(tenant, [talk, "missing"]) == 0
 
 
+async def test_what_forks_have_of_a_session_that_is_gone_is_forgotten_too(
+    sessions: RedisSessions, tenant: str, talk: str, clock: SetClock
+) -> None:
+    await put(sessions, tenant, talk, about(clock, 4))
+    fork = await sessions.fork(tenant, "bob", talk, 5)
+    second = await sessions.fork(tenant, "bob", fork.id, 4)
+    await sessions.delete(tenant, talk)
+    assert await sessions.summaries.forget(tenant, [talk]) == 2
+    for session_id in (fork.id, second.id):
+        left = await summary_of(sessions, tenant, session_id)
+        assert left
+        assert left.text == ""
+
+
 async def test_those_of_a_subject_are_forgotten_and_no_others(
     sessions: RedisSessions, tenant: str, talk: str, clock: SetClock
 ) -> None:

@@ -62,7 +62,7 @@ async def leave(serving: Serving, request: GenerateRequest, left: Watched) -> No
     await call.read()
     assert (await call.read()).text_delta.text == "The"
     call.cancel()
-    await left.taken.wait()
+    await asyncio.wait_for(left.taken.wait(), 60)
 
 
 async def test_after_the_first_token_the_exchange_is_stored_once(
@@ -111,7 +111,7 @@ async def test_so_is_what_was_to_be_given_as_a_whole(
         whole = asyncio.ensure_future(call)
         await begun.wait()
         call.cancel()
-        await left.taken.wait()
+        await asyncio.wait_for(left.taken.wait(), 60)
         hold.set()
         await left.ended()
         with pytest.raises(asyncio.CancelledError):
@@ -131,7 +131,7 @@ async def test_before_the_first_token_it_ends(
         call = serving.stub.Generate(asked, metadata=ALICE)
         assert (await call.read()).WhichOneof("event") == "started"
         call.cancel()
-        await engine.closed.wait()
+        await asyncio.wait_for(engine.closed.wait(), 60)
     assert not left.taken.is_set()
     assert await said(sessions, session_id) == []
 
@@ -143,7 +143,7 @@ async def test_without_a_session_it_ends(serve: Serve, left: Watched) -> None:
         await call.read()
         await call.read()
         call.cancel()
-        await engine.closed.wait()
+        await asyncio.wait_for(engine.closed.wait(), 60)
     assert not left.taken.is_set()
 
 
@@ -161,7 +161,7 @@ async def test_past_its_deadline_it_ends(
             await rest_of(call)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         if engine.requests:
-            await engine.closed.wait()
+            await asyncio.wait_for(engine.closed.wait(), 60)
     assert not left.taken.is_set()
     assert await said(sessions, session_id) == []
 
