@@ -1,4 +1,4 @@
-"""What the whole suite shares: tests of vLLM run first, or say loudly why they do not."""
+"""What the whole suite shares; tests of vLLM run first, or say loudly why they do not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import importlib.util
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "groundwire",
+    # No test depends on how fast the machine is, or is let be.
+    deadline=None,
+    # What a fixture gives here is the same for all examples of a test.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("groundwire")
 
 REQUIRED = "GROUNDWIRE_REQUIRE_VLLM"
 MISSING = (

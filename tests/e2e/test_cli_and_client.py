@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
@@ -26,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 HANDBOOK = ROOT / "samples/handbook"
 COLLECTION = "command-line"
 PATIENCE_S = 60.0
+# Far longer than an interrupted command takes to end.
+RESEND_S = 10.0
 SERVING = re.compile(r"Serving on ([\d.]+):(\d+)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 
@@ -165,11 +168,13 @@ class Terminal:
         while self.shown.count(text) < times:
             assert self._read(give_up), f"never said {text!r}:\n{self.shown}"
 
-    def until_it_waits(self) -> None:
-        """After a prompt: until it sleeps there. A signal before that would wake nobody."""
-        status = Path(f"/proc/{self.process.pid}/stat")
-        while status.read_text().rpartition(")")[2].split()[0] != "S":
-            pass
+    def interrupt(self) -> None:
+        """At a prompt: until it ends. A signal just before it waits there wakes nobody."""
+        give_up = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None and time.monotonic() < give_up:
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(RESEND_S)
 
     def ended(self) -> int:
         give_up = time.monotonic() + PATIENCE_S
@@ -223,8 +228,7 @@ def test_a_person_chats_in_a_terminal(terminal) -> None:
 def test_ctrl_c_at_the_prompt_leaves_without_a_traceback(terminal) -> None:
     chat = terminal("chat", "-c", COLLECTION)
     chat.until("> ")
-    chat.until_it_waits()
-    chat.process.send_signal(signal.SIGINT)
+    chat.interrupt()
     assert chat.ended() == 0
     assert "Traceback" not in chat.shown
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from groundwire_server.cli.transfer.target import Target
 
 from tests.e2e.chroma import chroma_server, database, fill, state
 from tests.e2e.serving import ServerProcess
+from tests.e2e.stalling import stalling
 from tests.e2e.test_cli_and_client import groundwire_command
 
 SIZES = {"by-l2": 2500, "by-cosine": 400, "by-ip": 400}
@@ -159,16 +161,18 @@ def test_an_interrupted_command_says_how_to_go_on_and_leaves_no_copy(
     server: ServerProcess, client: groundwire.Client, folder: Path, tenant: str, tmp_path: Path
 ) -> None:
     arguments = ["import", "chroma", str(folder), "--collection", "by-l2", "--tenant", tenant]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "groundwire_server", *arguments, "--server", server.address],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while process.poll() is None and not list(tmp_path.glob("groundwire-chroma-*/*")):
-        pass
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    # So that it does not end before it is interrupted, however busy the machine is.
+    with stalling(server.address, after_bytes=2**14) as address:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "groundwire_server", *arguments, "--server", address],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while process.poll() is None and not list(tmp_path.glob("groundwire-chroma-*/*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
     assert process.returncode == 130
     assert "the same command again goes on from here" in said
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from groundwire_index.filters import All, Any, Condition, Filter, Not, Operator
 from groundwire_index.milvus import MilvusIndex
 from groundwire_index.milvus.collection import MilvusCollection
 from groundwire_index.records import JsonValue, SearchQuery
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.milvus import LiteServer
@@ -124,9 +124,7 @@ def check(collection: CollectionBackend, records: list[Record], where: Filter, r
         assert collection.count(where).count == len(expected)
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80)
 @given(
     metadata=st.lists(metadata, min_size=1, max_size=12),
     wheres=st.lists(filters, min_size=1, max_size=6),

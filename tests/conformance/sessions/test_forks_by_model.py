@@ -11,7 +11,7 @@ from groundwire_index.errors import LimitExceededError, NotFoundError
 from groundwire_server.engines.engine import Role
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn, Parent
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = "abcde"
@@ -37,8 +37,6 @@ class Known:
 
 @settings(
     max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=STEPS)
 async def test_every_session_is_as_the_model_has_it(

@@ -15,7 +15,7 @@ from groundwire.v1 import admin_service_pb2 as admin
 from groundwire.v1 import embed_service_pb2 as embed
 from groundwire.v1 import retrieve_service_pb2 as retrieve
 from groundwire_server.services.cursors import cursor_after
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.isolation.calling import METHODS, Caller
@@ -54,9 +54,7 @@ def test_every_rpc_is_tried() -> None:
 
 @settings(
     max_examples=3,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(shape=shapes, order=st.permutations(sorted(CASES)), has_own=st.booleans())
 async def test_names_of_another_tenant_are_as_names_of_nobody(

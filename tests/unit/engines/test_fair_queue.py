@@ -232,7 +232,7 @@ CALLS = st.lists(
 
 
 @given(calls=CALLS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whoever_comes_and_goes_no_turn_is_lost(
     calls: Sequence[tuple[str, str, int, int]],
 ) -> None:

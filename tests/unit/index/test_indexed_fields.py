@@ -176,7 +176,7 @@ class Model(RuleBasedStateMachine):
 
 @pytest.mark.usefixtures("small_steps")
 class TestModel(Model.TestCase):  # type: ignore[name-defined,misc]
-    settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_a_filter_asks_for_its_fields_and_then_they_are_indexed(collection: Collection) -> None:

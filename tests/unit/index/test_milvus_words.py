@@ -30,7 +30,7 @@ def test_words_of_texts_compare_as_the_texts_do(one: str, other: str) -> None:
     assert first.startswith(second) == one.startswith(other)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(numbers, numbers)
 def test_words_of_numbers_compare_as_the_numbers_do(one: float, other: float) -> None:
     assert (number_word(one) < number_word(other)) == (one < other)

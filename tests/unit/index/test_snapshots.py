@@ -336,7 +336,7 @@ def test_what_a_crash_left_is_swept(index: Index, collection: Collection, folder
     assert not left.exists()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.tuples(st.sampled_from("wd"), st.integers(0, 30), st.integers(1, 12)), max_size=12),
     st.integers(0, 12),

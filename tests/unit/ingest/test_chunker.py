@@ -236,7 +236,7 @@ def check(
     assert "".join(document.text[at] for at in missing).strip() == ""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     DOCUMENTS,
     st.integers(16, 48),
@@ -258,7 +258,7 @@ def test_chunks_hold_all_of_a_document_and_keep_to_their_size(
     check(document, chunks, max_tokens, count)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(DOCUMENTS, st.integers(16, 64))
 def test_they_do_so_with_the_tokenizer_of_the_default_embedder(text: str, max_tokens: int) -> None:
     try:
@@ -270,7 +270,6 @@ def test_they_do_so_with_the_tokenizer_of_the_default_embedder(text: str, max_to
     check(document, chunks, max_tokens, count)
 
 
-@settings(deadline=None)
 @example("\U0001d538" * 40, [3])
 @given(st.text(), st.lists(st.integers(0, 50), max_size=4, unique=True))
 def test_any_text_under_any_headings_can_be_cut(text: str, starts: list[int]) -> None:

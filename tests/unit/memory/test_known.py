@@ -23,7 +23,7 @@ from groundwire_server.memory.context import (
 from groundwire_server.memory.known import HEADING, Recall
 from groundwire_server.memory.memories.memory import Memory, MemoryKind
 from groundwire_server.memory.redis_sessions import RedisSessions
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.memory.test_context import WordCounter, session_of, words
@@ -140,8 +140,6 @@ def failing(error: GroundwireError) -> Recall:
 
 @settings(
     max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     texts=st.lists(st.integers(1, 20).map(words), max_size=10),

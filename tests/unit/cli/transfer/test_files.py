@@ -64,7 +64,7 @@ def read(kind: str, *paths: Path) -> list[Placed | Refused]:
 
 @kinds
 @given(written=st.lists(records, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_is_read_as_it_was(kind: str, written: list[Record]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "records")
@@ -81,7 +81,7 @@ def test_what_is_written_is_read_as_it_was(kind: str, written: list[Record]) -> 
 @kinds
 @given(bits=st.integers(0, 2**32 - 1))
 @example(bits=929360195)  # Eight digits are not enough for this one.
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_float_keeps_its_bits(kind: str, bits: int) -> None:
     data = struct.pack("<I", bits)
     vector = array("f", data)
