@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from groundwire_server.caching.synonyms import (
     ASPECTS,
@@ -26,11 +27,14 @@ from groundwire_server.caching.synonyms import (
 from groundwire_server.words import STOP_WORDS, numbers, stem, tokens
 
 _FRONTED = re.compile(r"^((?:on|in|at|during)\s[^,?]{1,40}),\s*(.+?)([?.!\s]*)$", re.IGNORECASE)
+_DAYS = re.compile(r"\b((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)s\b")
 _WORD = re.compile(r"[^\W\d_]+")
-# What is no word, no number and no ordinary punctuation: "$", "+", "#", "/". Between numbers, what
-# may be a minus.
+# What is no word, no number and no ordinary punctuation: "$", "+", "#", "/", "(". Between numbers,
+# what may be a minus. Options with their case ("-v"), and what is read in code: "!=", "5!", ".net".
 _SYMBOL = re.compile(
-    r"(?<=\d)\s?[-\u2012\u2013\u2212](?=\s?\d)|[^\w\s.,;:!?'\"()\-\u2010-\u2015\u2018-\u201d\u2026]|_"
+    r"(?<=\d)\s?[-\u2012\u2013\u2212](?=\s?\d)"
+    r"|(?<!\S)--?[^\W\d_]\w*|!(?=[=\w])|(?<=\d)!|\.(?=[^\W\d_])"
+    r"|[^\w\s.,;:!?'\"\-\u2010-\u2015\u2018-\u201d\u2026]|_"
 )
 
 
@@ -44,17 +48,22 @@ class _Form:
     says_is: bool
     doings: int
     numbers: frozenset[str]
-    symbols: tuple[str, ...]
+    symbols: tuple[tuple[str, int], ...]
+    """Each with how many of the words come before it."""
 
 
 def ask_the_same(one: str, other: str) -> bool:
     """Whether an answer to one is as good an answer to the other."""
-    return one == other or (_form(one) == _form(other) and not _names_differ(one, other))
+    if one == other:
+        return True
+    # Of names these alone have plurals.
+    one, other = (_DAYS.sub(r"\1", text) for text in (one, other))
+    return _form(one) == _form(other) and not _names_differ(one, other)
 
 
 def _form(text: str) -> _Form:
     text = _plain(text)
-    words = [_settled(token) for token in tokens(text)]
+    words, symbols = _taken_apart(text)
     asked_for = {word for word in words if word in QUESTION_WORDS}
     # Of two of them, each belongs to another thing: then their places matter.
     aspects = {word for word in words if word in ASPECTS}
@@ -65,6 +74,7 @@ def _form(text: str) -> _Form:
     if measured:
         # "The price of a ticket", "the ticket price".
         without |= {"of"}
+    before = list(accumulate((word not in without for word in words), initial=0))
     return _Form(
         tuple(word for word in words if word not in without),
         frozenset(asked_for),
@@ -72,8 +82,21 @@ def _form(text: str) -> _Form:
         # The first may only help another verb.
         max(1, sum(word in DOING for word in words)),
         numbers(text),
-        tuple(_SYMBOL.findall(text)),
+        tuple((symbol, before[at]) for symbol, at in symbols),
     )
+
+
+def _taken_apart(text: str) -> tuple[list[str], list[tuple[str, int]]]:
+    """The words of a text, and its symbols, each with how many words come before it."""
+    words: list[str] = []
+    symbols: list[tuple[str, int]] = []
+    end = 0
+    for found in _SYMBOL.finditer(text):
+        words += map(_settled, tokens(text[end : found.start()]))
+        symbols.append((found[0], len(words)))
+        end = found.end()
+    words += map(_settled, tokens(text[end:]))
+    return words, symbols
 
 
 def _plain(text: str) -> str:
@@ -88,14 +111,15 @@ def _plain(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """With a mark at names that are written like function words: "US", "Will", "vitamin A"."""
+    """With a mark at names that are written like other words: "US", "Will", "Windows", "Big"."""
     if text.isupper():
         return text
 
     def mark(found: re.Match[str]) -> str:
         word = found[0]
         is_name = word[0].isupper() and (word.isupper() or found.start() > 0) and word != "I"
-        is_word = word.casefold() in STOP_WORDS
+        small = word.casefold()
+        is_word = small in STOP_WORDS or _settled(small) != small
         return f"{word}{_MARK}" if is_name and is_word else word
 
     return _WORD.sub(mark, text)
@@ -135,7 +159,7 @@ def _names_differ(one: str, other: str) -> bool:
 def _capitalised(text: str) -> frozenset[str]:
     """Words with a capital that no sentence asks for."""
     return frozenset(
-        _singular(found[0].casefold())
+        found[0].casefold()
         for found in _WORD.finditer(text)
         if found[0][0].isupper() and found[0] != "I" and not _begins_sentence(text, found.start())
     )
