@@ -150,6 +150,9 @@ class _Answering:
         last = self._last()
         reasons = [*self._degraded, last.degraded_reason]
         last = replace(last, degraded_reason="; ".join(filter(None, reasons)))
+        if last.finish_reason is FinishReason.ABORTED:
+            # By an engine that is closed: half an answer is none.
+            return last
         return replace(last, stored=await self._store(material, last.confidence))
 
     async def _store(self, material: Material, confidence: float | None) -> StoreOutcome | None:

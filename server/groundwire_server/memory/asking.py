@@ -6,6 +6,8 @@ import asyncio
 import uuid
 from contextlib import aclosing
 
+from groundwire_index.errors import UnavailableError
+
 from groundwire_server.engines.engine import (
     ChoiceEnd,
     EngineRequest,
@@ -26,7 +28,8 @@ async def written(
 ) -> tuple[str, FinishReason]:
     """What the model writes, after everything else of the tenant's; and why it ended.
 
-    Raises TimeoutError after `PATIENCE_S`, besides what the model raises.
+    Raises TimeoutError after `PATIENCE_S`, and UnavailableError if it is cut off by an engine that
+    is closed, besides what the model raises.
     """
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     request = EngineRequest(
@@ -45,4 +48,6 @@ async def written(
                     text += event.text
                 case ChoiceEnd():
                     reason = event.finish_reason
+    if reason is FinishReason.ABORTED:
+        raise UnavailableError(f'"{model.model}" has cut off what it wrote', reason="CUT_OFF")
     return text.strip(), reason

@@ -22,7 +22,7 @@ from groundwire.v1.generation_pb2 import (
     SamplingParameters,
 )
 from groundwire_server.engines import engine as domain
-from groundwire_server.engines.engine import Role, TextPiece
+from groundwire_server.engines.engine import FinishReason, Role, TextPiece
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
@@ -84,6 +84,18 @@ async def test_what_is_known_of_an_answer_is_stored_with_it_and_adds_up(
     stats = await sessions.stats("alice", session_id)
     assert stats.answers_by_model == {engine.model: 2}
     assert stats.average_latency_s
+
+
+async def test_an_answer_that_its_engine_cuts_off_is_not_stored(
+    serve: Serve, sessions: RedisSessions, session_id: str
+) -> None:
+    await sessions.create("alice", "al", session_id=session_id)
+    engine = ScriptedEngine(saying("The do", reason=FinishReason.ABORTED))
+    async with serve(engine) as serving:
+        answer = await ask(serving, session_id, "What opens?")
+    assert answer.finished.finish_reason == FINISH_REASON_ABORTED
+    assert answer.finished.stored == STORE_OUTCOME_UNSPECIFIED
+    assert await said(sessions, session_id) == []
 
 
 async def test_a_system_message_leads_the_prompt_and_is_not_stored(

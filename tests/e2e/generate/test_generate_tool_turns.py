@@ -154,7 +154,7 @@ async def test_results_of_other_calls_are_refused_before_the_model_works(
     assert len(engine.requests) == 2
 
 
-@pytest.mark.parametrize("arguments", ['{"city": ', "[1]", "rain"])
+@pytest.mark.parametrize("arguments", ['{"city": ', "[1]", "rain", '{"a": NaN}'])
 async def test_a_call_that_no_model_could_read_again_is_not_stored(
     serve: Serve, sessions: RedisSessions, session: str, arguments: str
 ) -> None:

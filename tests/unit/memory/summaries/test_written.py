@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from groundwire_index.errors import GroundwireError, LimitExceededError, UnavailableError
+from groundwire_index.errors import LimitExceededError, UnavailableError
 from groundwire_server.engines.engine import FinishReason, Role
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.memory.asking import LAST
 from groundwire_server.memory.session import Turn
 from groundwire_server.memory.summaries.written import ANSWER_TOKENS, WrittenSummaries
 
-from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
+from tests.unit.grounding.scripted_engine import ScriptedEngine, Step, saying
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -73,8 +73,16 @@ async def test_what_is_cut_off_in_the_middle_of_a_sentence_goes_without_it(
     assert text == kept
 
 
-@pytest.mark.parametrize("script", [saying("  "), [UnavailableError("down")]])
-async def test_nothing_written_is_a_failure(script: list[GroundwireError]) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [
+        saying("  "),
+        # By an engine that is closed.
+        saying("The dome is clo", reason=FinishReason.ABORTED),
+        [UnavailableError("down")],
+    ],
+)
+async def test_nothing_written_as_a_whole_is_a_failure(script: list[Step]) -> None:
     summaries = WrittenSummaries(ServedModel(ScriptedEngine(script)))
     with pytest.raises(UnavailableError):
         await summaries.summarized("t", "", turns_of("a"))
