@@ -36,6 +36,8 @@ class OpenExchange:
     """Those of the last turn."""
     summary: Summary | None = None
     """Of what was said before, and of some of that."""
+    is_stored: bool = False
+    """The request has come before, and what it was answered is in the session."""
 
     def continued(self, said: Sequence[Message]) -> tuple[Message, ...]:
         """The history before what is said now: a question, or the results of the last calls.
@@ -63,9 +65,12 @@ class OpenExchange:
     ) -> StoreOutcome:
         """Append what was said and the answer, all or none, if no one else has written meanwhile.
 
-        The key makes a write that the store repeats after a lost answer count once. It holds
-        the head because clients may use a request id again.
+        The key makes a write that the store repeats after a lost answer count once, and shows
+        by which request an exchange was stored. It holds the head because clients may use a
+        request id again.
         """
+        if self.is_stored:
+            return StoreOutcome.STORED
         turns = (*(NewTurn(one.role, one.content, name=one.name) for one in said), answered)
         try:
             await self.sessions.append(
@@ -73,7 +78,7 @@ class OpenExchange:
                 self.session_id,
                 turns,
                 expected_head=self.head,
-                idempotency_key=f"generate:{self.head}:{request_id}",
+                idempotency_key=_key(self.head, request_id),
             )
         except ConflictError:
             return StoreOutcome.CONFLICT
@@ -83,24 +88,55 @@ class OpenExchange:
         return StoreOutcome.STORED
 
 
-async def open_exchange(sessions: Sessions, tenant: str, session_id: str) -> OpenExchange:
+async def open_exchange(
+    sessions: Sessions, tenant: str, session_id: str, request_id: str, said: Sequence[Message]
+) -> OpenExchange:
     """Read a session's recent turns, from a user turn on.
 
-    Raises NotFoundError, or UnavailableError if the store cannot be reached.
+    If the last of them are what is said now and what this request was answered, then as they
+    were before. Raises NotFoundError, or UnavailableError if the store cannot be reached.
     """
     recent = await sessions.latest(tenant, session_id, tokens=RECENT_TOKENS, limit=RECENT_TURNS)
-    whole = _from_first_question(recent.turns)
-    calls = recent.turns[-1].tool_calls if recent.turns else ()
+    turns, head, summary, is_stored = recent.turns, recent.head, recent.summary, False
+    spoken = [one for one in said if one.role is not Role.SYSTEM]
+    again = len(spoken) + 1
+    if _ends_with(turns, spoken):
+        key = _key(head - again, request_id)
+        is_stored = await sessions.appended(tenant, session_id, key) == head
+    if is_stored:
+        turns, head = turns[:-again], head - again
+        # One that has more turns in it may be made of the answer.
+        summary = summary and summary.at(head, 0)
+    whole = _from_first_question(turns)
+    calls = turns[-1].tool_calls if turns else ()
     history = tuple(turn.message for turn in whole)
     return OpenExchange(
         sessions,
         tenant,
         session_id,
         recent.subject,
-        recent.head,
+        head,
         history,
         calls,
-        recent.summary,
+        summary,
+        is_stored,
+    )
+
+
+def _key(head: int, request_id: str) -> str:
+    return f"generate:{head}:{request_id}"
+
+
+def _ends_with(turns: Sequence[Turn], said: Sequence[Message]) -> bool:
+    """Whether the last turns are what is said, and an answer that asks for no results."""
+    if len(turns) <= len(said):
+        return False
+    *asked, answer = turns[-len(said) - 1 :]
+    return (
+        answer.role is Role.ASSISTANT
+        and not answer.tool_calls
+        and [(turn.role, turn.content, turn.name) for turn in asked]
+        == [(one.role, one.content, one.name) for one in said]
     )
 
 

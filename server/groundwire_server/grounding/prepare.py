@@ -69,9 +69,11 @@ class Preparation:
         if request.grounding is None and not request.session_id and not request.subject:
             return material
         exchange = None
-        if request.session_id:
-            exchange = await open_exchange(self._sessions, tenant, request.session_id)
         said = _messages_of(request)
+        if request.session_id:
+            exchange = await open_exchange(
+                self._sessions, tenant, request.session_id, request.request_id, said
+            )
         earlier = exchange.continued(said) if exchange else ()
         conversation = conversation_of(said, earlier=earlier)
         material = replace(material, exchange=exchange, conversation=conversation)

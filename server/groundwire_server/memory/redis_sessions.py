@@ -91,6 +91,7 @@ class RedisSessions:
         self._clock = clock
         self._on_append = on_append
         self._append = load_script("append", writes=True)
+        self._appended = load_script("appended", writes=False)
         lists, shared = SubjectLists(self._link), SharedTurns(self._link)
         self._uses = Uses(lists)
         self._births = SessionBirths(self._link, lists, shared, clock)
@@ -240,6 +241,16 @@ class RedisSessions:
             await self._uses.note(tenant, subject, Life(session_id, Birth(birth)), now)
         self._on_append(tenant, session_id)
         return int(head)
+
+    async def appended(self, tenant: str, session_id: str, idempotency_key: str) -> int | None:
+        """The head that an append with this key gave; None if there was none."""
+        keys = SessionKeys(tenant, session_id)
+        found = await self._link.run(
+            self._appended,
+            [keys.session, keys.answer("append", idempotency_key)],
+            repeatable=True,
+        )
+        return int(found[0]) if found else None
 
     async def turns(self, tenant: str, session_id: str, *, after: int, limit: int) -> Turns:
         """Read at most ``limit`` turns with numbers above ``after``, oldest first.

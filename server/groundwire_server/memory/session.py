@@ -234,6 +234,10 @@ class Sessions(Protocol):
         """
         ...
 
+    async def appended(self, tenant: str, session_id: str, idempotency_key: str) -> int | None:
+        """The head that an append with this key gave; None if there was none."""
+        ...
+
     async def turns(self, tenant: str, session_id: str, *, after: int, limit: int) -> Turns:
         """Read at most ``limit`` turns with numbers above ``after``, oldest first.
 

@@ -32,8 +32,10 @@ from tests.e2e.generate.serving import ALICE, BOB, Serve, Serving, rest_of
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 
-async def ask(serving: Serving, session_id: str, prompt: str) -> CompleteResponse:
-    request = GenerateRequest(prompt=prompt, session_id=session_id)
+async def ask(
+    serving: Serving, session_id: str, prompt: str, *, request_id: str = ""
+) -> CompleteResponse:
+    request = GenerateRequest(prompt=prompt, session_id=session_id, request_id=request_id)
     answer: CompleteResponse = await serving.stub.Complete(
         CompleteRequest(request=request), metadata=ALICE
     )
@@ -65,6 +67,33 @@ async def test_an_exchange_is_stored_and_comes_before_the_next_question(
         domain.Message(Role.ASSISTANT, "The dome"),
         domain.Message(Role.USER, "When?"),
     )
+
+
+async def test_a_request_that_is_repeated_is_answered_as_before_and_stored_once(
+    serve: Serve, sessions: RedisSessions, session_id: str
+) -> None:
+    await sessions.create("alice", "al", session_id=session_id)
+    engine = ScriptedEngine(saying("The", " dome"))
+    async with serve(engine) as serving:
+        await ask(serving, session_id, "Who?", request_id="r-1")
+        for _ in range(3):
+            answer = await ask(serving, session_id, "What opens?", request_id="r-2")
+            assert answer.finished.stored == STORE_OUTCOME_STORED
+    asked = [turn for turn in await said(sessions, session_id) if turn[0] is Role.USER]
+    assert asked == [(Role.USER, "Who?"), (Role.USER, "What opens?")]
+    assert engine.requests[3].messages == engine.requests[1].messages
+
+
+async def test_a_request_id_may_be_used_again_for_what_is_asked_later(
+    serve: Serve, sessions: RedisSessions, session_id: str
+) -> None:
+    await sessions.create("alice", "al", session_id=session_id)
+    asked = [("Why?", "r-1"), ("Why?", "r-2"), ("And?", "r-2"), ("Why?", "r-2"), ("Why?", "")]
+    async with serve(ScriptedEngine(saying("So"))) as serving:
+        for question, request_id in asked:
+            await ask(serving, session_id, question, request_id=request_id)
+    stored = [content for role, content in await said(sessions, session_id) if role is Role.USER]
+    assert stored == [question for question, _ in asked]
 
 
 async def test_what_is_known_of_an_answer_is_stored_with_it_and_adds_up(

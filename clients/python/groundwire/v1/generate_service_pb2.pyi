@@ -38,7 +38,8 @@ class GenerateRequest(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the request in logs and for AdminService.Abort; made by the server if empty.
-    At most 128 bytes; unique among running requests, else ALREADY_EXISTS.
+    At most 128 bytes; unique among running requests, else ALREADY_EXISTS. A request whose answer
+    was lost is repeated safely under its own: see `session_id`.
     """
     model: _builtins.str
     """A model or an adapter; the server's default model if empty."""
@@ -50,7 +51,9 @@ class GenerateRequest(_message.Message):
     """Puts the session's history before the input, and stores the exchange in it after the
     last token. Needs `prompt`, or `chat` with one user message, or with the results of all calls
     that the session's last turn made (ROLE_TOOL); before these at most a system message. Calls
-    that a user message follows instead are abandoned: no model sees them again.
+    that a user message follows instead are abandoned: no model sees them again. If the session
+    ends with what this input was answered under this `request_id`, without calls, in the last 24
+    hours, it is answered anew from what was before, and stays stored as it was: once.
     """
     priority: _builtins.int
     """Of the tenant's own requests, lower runs first; 0 if absent. Tenants take turns."""
