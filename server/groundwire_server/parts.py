@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from groundwire_index.backend import IndexBackend
@@ -11,6 +12,8 @@ from groundwire_server.blocking import run_blocking
 from groundwire_server.components import Component
 from groundwire_server.embedders.embedder import Embedder
 from groundwire_server.engines.served_model import ServedModel
+
+log = logging.getLogger(__name__)
 
 
 class OpenIndex:
@@ -83,9 +86,12 @@ class InOrder:
             await component.check()
 
     async def close(self) -> None:
-        """Close the last first."""
+        """Close the last first. One that cannot be closed does not keep others open."""
         for component in reversed(self._components):
-            await component.close()
+            try:
+                await component.close()
+            except Exception:
+                log.exception("%s did not close", component.name)
 
 
 def model_component(model: ServedModel) -> str:

@@ -141,8 +141,12 @@ class UsageUpkeep:
             )
 
     async def _flush(self) -> None:
-        # The store has told the log why, once.
         try:
             await self._ledger.flush()
         except GroundwireError:
+            # The store has told the log why, once.
+            self._on_failure()
+        except Exception:
+            # No call is to fail, and no store to be taken for broken, for want of being counted.
+            log.exception("usage could not be stored, and is tried again")
             self._on_failure()

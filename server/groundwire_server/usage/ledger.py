@@ -89,7 +89,7 @@ class Ledger:
         Raises the first error of the store; what it does not have is held until the next time.
         """
         due = iter([of for of in self._accounts if tenant in (None, of.tenant)])
-        failures: list[GroundwireError] = []
+        failures: list[BaseException] = []
 
         async def hand_over() -> None:
             for of in due:
@@ -100,7 +100,11 @@ class Ledger:
                 except GroundwireError as error:
                     failures.append(error)
 
-        await asyncio.gather(*(hand_over() for _ in range(_AT_ONCE)))
+        # What is not about the store as a whole ends one of them, and the others go on.
+        ended = await asyncio.gather(
+            *(hand_over() for _ in range(_AT_ONCE)), return_exceptions=True
+        )
+        failures += [error for error in ended if error is not None]
         if failures:
             raise failures[0]
 

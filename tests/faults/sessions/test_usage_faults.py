@@ -18,6 +18,7 @@ from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.observability.metrics import Metrics
 from groundwire_server.upkeep import USAGE_PERIOD_S, UsageUpkeep
 from groundwire_server.usage.call import CallUsage
+from groundwire_server.usage.keys import DayKeys
 from groundwire_server.usage.ledger import Ledger
 from groundwire_server.usage.redis_usage import RedisUsage
 from groundwire_server.usage.report import Question, Reports
@@ -199,6 +200,29 @@ async def test_a_full_redis_takes_all_of_a_batch_later_or_nothing_of_it_now(
         await redis.config_set("maxmemory", "0")
         await made.ledger.flush()
         assert await made.requests(tenant) == 1
+
+
+async def test_what_redis_refuses_of_one_tenant_keeps_nothing_else_from_being_stored(
+    server: RedisServer, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticks, others = Ticks(), [f"{tenant}-{number}" for number in range(20)]
+    async with counting(server.url) as made, Redis.from_url(server.url) as redis:
+        upkeep = UsageUpkeep(made.ledger, made.metrics.usage.on_failure, sleep=ticks.sleep)
+        await upkeep.start()
+        key = DayKeys(TenantDay(tenant, made.now.date())).last
+        await redis.set(key, "none of ours")
+        made.count(tenant)
+        for other in others:
+            made.count(other)
+        await ticks.tick(USAGE_PERIOD_S)
+        await upkeep.check()
+        assert [await made.requests(other) for other in others] == [1] * 20
+        assert (made.ledger.held, made.exported(FAILURES)) == (1, 1)
+        assert "WRONGTYPE" in caplog.text
+        await redis.delete(key)
+        await ticks.tick(USAGE_PERIOD_S)
+        assert await made.requests(tenant) == 1
+        await upkeep.close()
 
 
 async def test_a_redis_that_was_killed_has_what_it_has_acknowledged(

@@ -93,6 +93,16 @@ async def test_what_needs_another_comes_after_it() -> None:
     ]
 
 
+async def test_what_another_needed_is_closed_also_if_that_other_cannot_be(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    diary: list[str] = []
+    store = InOrder("sessions", [Part("server", diary), Part("client", diary, fails="close")])
+    await store.close()
+    assert diary == ["close client", "close server"]
+    assert "client did not close" in caplog.text
+
+
 async def test_nothing_starts_after_what_it_needs_has_failed() -> None:
     diary: list[str] = []
     store = InOrder("sessions", [Part("server", diary, fails="start"), Part("client", diary)])
