@@ -15,12 +15,15 @@ from groundwire_server.memory.background import Done
 from groundwire_server.memory.due import Named
 from groundwire_server.memory.extraction.candidates import Candidate, candidates_in, prompt_for
 from groundwire_server.memory.extraction.gate import Verdict, is_known, judged
+from groundwire_server.memory.memories.forgetting import Asked
 from groundwire_server.memory.memories.memory import (
     Extraction,
     Memory,
     NewMemory,
+    OfIds,
     Question,
     Recalled,
+    Receipt,
     Source,
 )
 from groundwire_server.memory.memories.store import Once
@@ -58,6 +61,10 @@ class Remembering(Protocol):
 
     async def recall(self, tenant: str, question: Question) -> Sequence[Recalled]:
         """Those that are nearest."""
+        ...
+
+    async def forget(self, asked: Asked) -> Receipt:
+        """Remove some for good."""
         ...
 
 
@@ -100,10 +107,14 @@ class Extracting:
         candidates = await self._proposed(named.tenant, list(said.values())) if said else []
         if not await self._is_wanted(named, found):
             return Done.AGAIN
+        stored: list[str] = []
         for candidate in candidates:
-            self._on_verdict((await self._admit(named, found, candidate, said)).value)
+            verdict = await self._admit(named, found, candidate, said, stored)
+            self._on_verdict(verdict.value)
         last = page.turns[-1].number
-        await self._progress.advance(named.tenant, found, last)
+        if not await self._progress.advance(named.tenant, found, last):
+            await self._take_back(named, found, stored)
+            return Done.AGAIN
         return Done.AGAIN if last < found.session.head else Done.MADE
 
     async def _proposed(self, tenant: str, turns: Sequence[Turn]) -> list[Candidate]:
@@ -122,8 +133,20 @@ class Extracting:
         now = await self._progress.look(named.tenant, named.session_id)
         return now.life == before.life and now.extracted == before.extracted
 
+    async def _take_back(self, named: Named, before: Described, stored: Sequence[str]) -> None:
+        """Forget what was stored, if something was forgotten meanwhile, which came too early."""
+        now = await self._progress.look(named.tenant, named.session_id)
+        if stored and _forgotten(now) > _forgotten(before):
+            subject = before.session.subject
+            await self._memories.forget(Asked(named.tenant, subject, OfIds(tuple(stored))))
+
     async def _admit(
-        self, named: Named, found: Described, candidate: Candidate, said: dict[int, Turn]
+        self,
+        named: Named,
+        found: Described,
+        candidate: Candidate,
+        said: dict[int, Turn],
+        stored: list[str],
     ) -> Verdict:
         verdict = judged(candidate, said, self._confidence)
         if verdict is not Verdict.STORED:
@@ -142,10 +165,15 @@ class Extracting:
             extraction=Extraction(self._model.model, candidate.confidence),
         )
         try:
-            await self._memories.remember(named.tenant, new, _once(found, candidate))
+            memory = await self._memories.remember(named.tenant, new, _once(found, candidate))
         except NotFoundError:
             return Verdict.KNOWN
+        stored.append(memory.id)
         return Verdict.STORED
+
+
+def _forgotten(session: Described) -> int:
+    return session.summary.forgotten if session.summary else 0
 
 
 def _once(found: Described, candidate: Candidate) -> Once:

@@ -24,12 +24,18 @@ class Summary:
     model: str
     time: datetime
 
+    @property
+    def forgotten(self) -> int:
+        """The last turn that is not to be summarised; 0 if all may be."""
+        return self.first - 1 if self.text else self.last
+
     def at(self, turn: int, tokens: int) -> Summary | None:
         """What a fork has of it that shares turns up to ``turn``, of so many tokens, if any."""
         if self.last <= turn:
             return self
-        # The text may be made of what the fork does not have.
-        return None if self.text else replace(self, last=turn, tokens=tokens)
+        # The text may be made of what the fork does not have; what was forgotten stays forgotten.
+        last = min(turn, self.forgotten)
+        return replace(self, text="", first=last, last=last, tokens=tokens) if last else None
 
 
 NO_SUMMARY = ""

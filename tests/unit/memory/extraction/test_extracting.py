@@ -190,3 +190,22 @@ async def test_what_is_forgotten_while_a_model_looks_is_not_stored_afterwards(
     engine = Meanwhile(saying(json.dumps([FERRY])))
     assert await extracting(sessions, memories, engine)(talk) is Done.AGAIN
     assert await known(memories, talk.tenant) == []
+
+
+async def test_what_is_forgotten_while_it_is_stored_is_taken_back(
+    sessions: RedisSessions, memories: Memories, talk: Named
+) -> None:
+    class Meanwhile(Memories):
+        """Forgets the subject just before the first is stored."""
+
+        def __init__(self) -> None:
+            self.recall = memories.recall  # type: ignore[method-assign]
+            self.forget = memories.forget  # type: ignore[method-assign]
+
+        async def remember(self, *arguments: object) -> Memory:  # type: ignore[override]
+            await memories.forget(Asked(talk.tenant, "ada", OfSubject("ada")))
+            return await memories.remember(*arguments)  # type: ignore[arg-type]
+
+    assert await extracting(sessions, Meanwhile(), proposing(FERRY))(talk) is Done.AGAIN
+    assert await known(memories, talk.tenant) == []
+    assert await extracting(sessions, memories, proposing(FERRY))(talk) is Done.NOTHING
