@@ -149,15 +149,18 @@ class RedisSessions:
         idempotency_key: str = "",
     ) -> Session:
         """Make a session that shares another's turns up to ``at_turn``, which are stored once."""
-        return await self._births.fork(
+        parent = Parent(session_id, at_turn)
+        fork = await self._births.fork(
             tenant,
             subject,
-            Parent(session_id, at_turn),
+            parent,
             session_id=new_session_id,
             title=title,
             ttl_s=ttl_s,
             idempotency_key=idempotency_key,
         )
+        await self.summaries.forget_with(tenant, parent, fork.id)
+        return fork
 
     async def get(self, tenant: str, session_id: str) -> Session:
         """Describe a session."""

@@ -8,7 +8,7 @@ from groundwire_index.errors import NotFoundError
 
 from groundwire_server.memory.keys import SessionKeys
 from groundwire_server.memory.redis_link import RedisLink, load_script
-from groundwire_server.memory.session import Turns
+from groundwire_server.memory.session import Parent, Turns
 from groundwire_server.memory.session_errors import not_found
 from groundwire_server.memory.session_views import Described, SessionViews
 from groundwire_server.memory.summaries.summary import Summary, stored_text
@@ -97,9 +97,10 @@ class SessionSummaries:
         forgotten: set[str] = set()
         removed = 0
         for session_id in session_ids:
-            for one in await self._related(tenant, session_id):
-                if one not in forgotten:
-                    forgotten.add(one)
+            # Until there are no others, which may have been forked meanwhile.
+            while new := await self._related(tenant, session_id) - forgotten:
+                forgotten |= new
+                for one in new:
                     removed += await self._forget(tenant, one)
         return removed
 
@@ -112,12 +113,21 @@ class SessionSummaries:
             if not (cursor := page.cursor):
                 return removed
 
-    async def _related(self, tenant: str, session_id: str) -> list[str]:
+    async def forget_with(self, tenant: str, parent: Parent, fork: str) -> None:
+        """Forget of a fork that was just made what was forgotten of its parent meanwhile."""
         try:
-            related = await self._views.thread(tenant, session_id)
+            above = (await self.look(tenant, parent.session_id)).summary
+            forgotten = min(above.forgotten, parent.turn) if above else 0
+            if not forgotten:
+                return
+            own = (await self.look(tenant, fork)).summary
         except NotFoundError:
-            related = await self._views.heirs(tenant, session_id)
-        return [session.id for session in related]
+            return
+        if own is None or own.forgotten < forgotten:
+            await self._forget(tenant, fork)
+
+    async def _related(self, tenant: str, session_id: str) -> set[str]:
+        return {session.id for session in await self._views.related(tenant, session_id)}
 
     async def _forget(self, tenant: str, session_id: str) -> int:
         for _ in range(_TRIES):

@@ -24,6 +24,7 @@ GHOST_MS = 3_600_000
 """What is not there after so long is not about to be created either."""
 
 MAX_THREAD = 1000
+_ALL = 2**31
 # So that one long list leaves connections to other calls.
 _AT_ONCE = 16
 
@@ -119,23 +120,28 @@ class SessionViews:
 
         At most `MAX_THREAD`, those nearest to the root.
         """
-        return await self._tree(
-            tenant, await self._root(tenant, await self.described(tenant, session_id))
-        )
+        described = await self.described(tenant, session_id)
+        return await self._tree(tenant, await self._root(tenant, described), MAX_THREAD)
 
-    async def heirs(self, tenant: str, session_id: str) -> tuple[Session, ...]:
-        """Those that share turns with a session that is gone, and those that share theirs."""
-        birth = await self._shared.birth_held(tenant, session_id)
-        return await self._tree(tenant, Life(session_id, Birth(birth))) if birth else ()
+    async def related(self, tenant: str, session_id: str) -> tuple[Session, ...]:
+        """All of them; of a session that is gone, those that share turns with it, and theirs."""
+        try:
+            root = await self._root(tenant, await self.described(tenant, session_id))
+        except NotFoundError:
+            birth = await self._shared.birth_held(tenant, session_id)
+            if not birth:
+                return ()
+            root = Life(session_id, Birth(birth))
+        return await self._tree(tenant, root, _ALL)
 
-    async def _tree(self, tenant: str, root: Life) -> tuple[Session, ...]:
+    async def _tree(self, tenant: str, root: Life, most: int) -> tuple[Session, ...]:
         found: list[Session] = []
         row = [root]
-        while row and len(found) < MAX_THREAD:
+        while row and len(found) < most:
             there = await self.living(tenant, row)
             found += [one.session for one in there.values()]
             row = [fork for life in row for fork in await self._holders(tenant, life)]
-        return tuple(found[:MAX_THREAD])
+        return tuple(found[:most])
 
     async def _root(self, tenant: str, session: Described) -> Life:
         life, up = session.life, session.up

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from groundwire_index.errors import NotFoundError
 from groundwire_server.engines.engine import Role
+from groundwire_server.memory import session_views
+from groundwire_server.memory.keys import SubjectKeys
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
+from groundwire_server.memory.subject_list import Listed, SubjectLists
 from groundwire_server.memory.summaries.summary import Summary
 
 from tests.conformance.sessions.servers import SetClock
@@ -154,3 +158,76 @@ async def test_those_of_a_subject_are_forgotten_and_no_others(
     assert await sessions.summaries.forget_subject(tenant, "ada") == 1
     other = await summary_of(sessions, tenant, "other")
     assert other == about(clock, 2)
+
+
+async def test_a_fork_does_not_summarise_what_was_forgotten_before_the_summary_of_its_parent(
+    sessions: RedisSessions, tenant: str, talk: str, clock: SetClock
+) -> None:
+    await sessions.summaries.forget(tenant, [talk])
+    await sessions.append(tenant, talk, say(*"ghij"))
+    await put(sessions, tenant, talk, replace(about(clock, 10), first=7))
+    for at_turn, forgotten in ((8, 6), (6, 6), (3, 3)):
+        fork = await sessions.fork(tenant, "bob", talk, at_turn)
+        left = await summary_of(sessions, tenant, fork.id)
+        assert left
+        assert (left.text, left.last) == ("", forgotten)
+
+
+@pytest.mark.parametrize("at_turn", [3, 5])
+async def test_what_is_forgotten_while_a_fork_is_made_is_forgotten_of_it(
+    sessions: RedisSessions,
+    tenant: str,
+    talk: str,
+    clock: SetClock,
+    at_turn: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await put(sessions, tenant, talk, about(clock, 4))
+    enlist = SubjectLists.enlist
+
+    async def forget_and_enlist(lists: SubjectLists, keys: SubjectKeys, listed: Listed) -> None:
+        await sessions.summaries.forget(tenant, [talk])
+        await enlist(lists, keys, listed)
+
+    monkeypatch.setattr(SubjectLists, "enlist", forget_and_enlist)
+    fork = await sessions.fork(tenant, "bob", talk, at_turn)
+    left = await summary_of(sessions, tenant, fork.id)
+    assert left
+    assert (left.text, left.last) == ("", at_turn)
+
+
+async def test_a_fork_that_is_made_while_something_is_forgotten_forgets_it_too(
+    sessions: RedisSessions,
+    tenant: str,
+    talk: str,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await put(sessions, tenant, talk, about(clock, 4))
+    replaced, forks = sessions.summaries.put, []
+
+    async def fork_and_put(*args: Any, **options: Any) -> bool:
+        if not forks:
+            forks.append(await sessions.fork(tenant, "bob", talk, 5))
+        return await replaced(*args, **options)
+
+    monkeypatch.setattr(sessions.summaries, "put", fork_and_put)
+    assert await sessions.summaries.forget(tenant, [talk]) == 2
+    left = await summary_of(sessions, tenant, forks[0].id)
+    assert left
+    assert left.text == ""
+
+
+async def test_all_that_share_turns_forget_however_many_they_are(
+    sessions: RedisSessions,
+    tenant: str,
+    talk: str,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_views, "MAX_THREAD", 2)
+    await put(sessions, tenant, talk, about(clock, 4))
+    for _ in range(3):
+        await sessions.fork(tenant, "bob", talk, 5)
+    assert len(await sessions.thread(tenant, talk)) == 2
+    assert await sessions.summaries.forget(tenant, [talk]) == 4
