@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Iterator
 
-from groundwire_server.cli.arguments import SERVER_ENV
+from groundwire_server.cli.argument_kinds import SERVER_ENV
 from groundwire_server.settings import Settings
 
 PREFIX = "GROUNDWIRE_"

@@ -8,7 +8,7 @@ from argparse import Namespace
 from groundwire import Client, GroundwireError
 from rich.console import Console
 
-from groundwire_server.cli.arguments import LARGEST
+from groundwire_server.cli.argument_kinds import LARGEST
 from groundwire_server.cli.context import show_context
 from groundwire_server.cli.failure import is_unreachable, sentence
 from groundwire_server.cli.sessions import show_stats

@@ -8,7 +8,7 @@ from argparse import Namespace
 from groundwire import Client
 from groundwire.errors import InvalidArgumentError
 
-from groundwire_server.cli.arguments import DEFAULT_SERVER, SERVER_ENV
+from groundwire_server.cli.argument_kinds import DEFAULT_SERVER, SERVER_ENV
 
 
 def target(arguments: Namespace) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from groundwire_server.cli.arguments import SERVER_ENV
+from groundwire_server.cli.argument_kinds import SERVER_ENV
 from groundwire_server.cli.connection import connect
 from groundwire_server.cli.evaluation.collection import filled
 from groundwire_server.cli.evaluation.dataset import (

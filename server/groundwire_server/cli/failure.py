@@ -7,7 +7,7 @@ from argparse import Namespace
 from groundwire import GroundwireError
 from groundwire.errors import DeadlineExceededError, UnavailableError
 
-from groundwire_server.cli.arguments import DEFAULT_SERVER
+from groundwire_server.cli.argument_kinds import DEFAULT_SERVER
 from groundwire_server.cli.connection import target
 
 
