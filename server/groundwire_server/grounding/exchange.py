@@ -29,6 +29,7 @@ class OpenExchange:
     sessions: Sessions
     tenant: str
     session_id: str
+    birth: str
     subject: str
     head: int
     history: tuple[Message, ...]
@@ -78,6 +79,7 @@ class OpenExchange:
                 self.session_id,
                 turns,
                 expected_head=self.head,
+                expected_birth=self.birth,
                 idempotency_key=_key(self.head, request_id),
             )
         except ConflictError:
@@ -114,6 +116,7 @@ async def open_exchange(
         sessions,
         tenant,
         session_id,
+        recent.birth,
         recent.subject,
         head,
         history,

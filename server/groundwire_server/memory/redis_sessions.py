@@ -198,12 +198,14 @@ class RedisSessions:
         turns: Sequence[NewTurn],
         *,
         expected_head: int | None = None,
+        expected_birth: str = "",
         idempotency_key: str = "",
     ) -> int:
         """Append turns; the new head.
 
         Raises ConflictError, with the current head in ``metadata["head"]``, if
-        ``expected_head`` is given and is not the head.
+        ``expected_head`` is given and is not the head, and NotFoundError if ``expected_birth``
+        is given and is that of another session.
         """
         keys = SessionKeys(tenant, session_id)
         now = self._clock()
@@ -223,6 +225,7 @@ class RedisSessions:
                 ms_of(now),
                 self._uses.period_ms,
                 text_of_time(now),
+                expected_birth,
                 *(
                     part
                     for three in zip(counts, stored.answers, stored.values, strict=True)
@@ -283,7 +286,9 @@ class RedisSessions:
         """
         found = await self._reader.read(tenant, session_id, BEFORE, LAST, limit, tokens=tokens)
         turns = _downwards(found, found.head)
-        return LatestTurns(turns, found.head, found.token_count, found.subject, found.summary)
+        return LatestTurns(
+            turns, found.head, found.token_count, found.subject, found.summary, found.birth
+        )
 
 
 def _downwards(found: Found, last: int) -> tuple[Turn, ...]:

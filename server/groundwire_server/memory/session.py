@@ -142,6 +142,8 @@ class LatestTurns:
     """Of all its turns."""
     subject: str
     summary: Summary | None = None
+    birth: str = ""
+    """Tells it from another session that has its id later."""
 
 
 class Sessions(Protocol):
@@ -225,12 +227,14 @@ class Sessions(Protocol):
         turns: Sequence[NewTurn],
         *,
         expected_head: int | None = None,
+        expected_birth: str = "",
         idempotency_key: str = "",
     ) -> int:
         """Append turns; the new head.
 
         Raises ConflictError, with the current head in ``metadata["head"]``, if
-        ``expected_head`` is given and is not the head.
+        ``expected_head`` is given and is not the head, and NotFoundError if ``expected_birth``
+        is given and is that of another session.
         """
         ...
 

@@ -33,6 +33,7 @@ class Found:
     token_count: int
     summary: Summary | None
     """Only where so many tokens were asked for."""
+    birth: Birth
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +166,18 @@ class TurnReader:
         if not answer:
             raise not_found(session_id)
         head, numbers, turns, shared, lineage, birth, subject, token_count, *more = answer
-        limit, summary = more
+        limit, summary, born = more
         subject = subject.decode()
         if birth:
             life = Life(session_id, Birth(birth.decode()))
             await self._uses.note(tenant, subject, life, now)
         entries = list(zip(map(int, numbers.split()), turns, strict=True))
-        found = Found(head, entries, subject, int(token_count), summary_of(summary.decode()))
+        found = Found(
+            head,
+            entries,
+            subject,
+            int(token_count),
+            summary_of(summary.decode()),
+            Birth(born.decode()),
+        )
         return _Own(found, limit, shared, lineage_of(lineage) if shared else ())

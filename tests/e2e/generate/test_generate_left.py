@@ -90,6 +90,23 @@ async def test_after_the_first_token_the_exchange_is_stored_once(
     ]
 
 
+async def test_it_is_not_stored_in_another_session_that_has_its_id_by_then(
+    serve: Serve,
+    sessions: RedisSessions,
+    session_id: str,
+    left: Watched,
+    asked: GenerateRequest,
+) -> None:
+    hold = asyncio.Event()
+    async with serve(ScriptedEngine([FIRST, hold, *saying(" dome")]), left=left) as serving:
+        await leave(serving, asked, left)
+        await sessions.delete("alice", session_id)
+        await sessions.create("alice", "bob", session_id=session_id)
+        hold.set()
+        await left.ended()
+    assert await said(sessions, session_id) == []
+
+
 async def test_so_is_what_was_to_be_given_as_a_whole(
     serve: Serve,
     sessions: RedisSessions,

@@ -1,8 +1,9 @@
 -- Appends turns, all or none.
 -- KEYS: session, turns, and with an idempotency key: answer
 -- ARGV: expected head or '', digest, lifetime of the answer in ms, now in ms, how old in ms the
---       time of use in the subject's list may be, time as text, then for each turn: its tokens,
---       what is known of the answer that it is as JSON or '', and the turn as it is read back
+--       time of use in the subject's list may be, time as text, expected birth or '', then for each
+--       turn: its tokens, what is known of the answer that it is as JSON or '', and the turn as it
+--       is read back
 -- Answers 'appended', the new head, and if the list is to learn of it the birth and the subject;
 -- 'again' and the head it was then, 'moved' and the head, 'clash' or 'missing'.
 local session = redis.call('HMGET', KEYS[1],
@@ -11,6 +12,9 @@ if not session[1] then
   return {'missing'}
 end
 local head, birth, ttl, held = tonumber(session[1]), session[2], session[3], session[4]
+if ARGV[7] ~= '' and ARGV[7] ~= birth then
+  return {'missing'}
+end
 local tokens, answers, bytes = tonumber(session[7]), session[8], tonumber(session[9] or 0)
 
 if KEYS[3] then
@@ -42,7 +46,7 @@ end
 if head == 0 then
   redis.call('HSET', KEYS[1], 'first', ARGV[6])
 end
-for at = 7, #ARGV, 3 do
+for at = 8, #ARGV, 3 do
   head = head + 1
   tokens = tokens + tonumber(ARGV[at])
   bytes = bytes + #ARGV[at + 2]

@@ -6,8 +6,9 @@
 -- Answers the head, the numbers of the turns that were read, in order ('after' upwards, 'before'
 -- downwards), as one text, and what was stored under each. Then, if it was asked for turns that a
 -- fork shares, the last of these and where they are, else 0 and ''; the birth if the list is to
--- learn of the use, else ''; the subject, the tokens of all turns, how many turns were wanted, and
--- the summary if a number of tokens was given, else ''. Answers nothing if there is no session.
+-- learn of the use, else ''; the subject, the tokens of all turns, how many turns were wanted, the
+-- summary if a number of tokens was given, else '', and the birth. Answers nothing if there is no
+-- session.
 local session = redis.call('HMGET', KEYS[1],
   'head', 'ttl', 'held', 'base', 'lineage', 'listed', 'birth', 'subject', 'tokens', 'summary')
 if not session[1] then
@@ -51,4 +52,4 @@ if not upwards or first > base then
 end
 local shared = first <= base
 return {head, numbers, turns, shared and base or 0, shared and session[5] or '', birth, session[8],
-  session[9], limit, ARGV[8] ~= '' and session[10] or ''}
+  session[9], limit, ARGV[8] ~= '' and session[10] or '', session[7]}
