@@ -120,4 +120,5 @@ class _Wanted:
 
     def together(self, key: AnswerKey) -> tuple[object, ...]:
         """Equal for those who may have an answer together while it is made."""
-        return self.tenant, key.name, self.request.priority, self.policy
+        # Those for whom the same models would stand in.
+        return self.tenant, key.name, self.candidates, self.request.priority, self.policy

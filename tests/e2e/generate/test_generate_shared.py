@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import grpc
@@ -15,8 +15,10 @@ from groundwire.v1.generation_pb2 import (
     CACHE_OUTCOME_UNSPECIFIED,
     FINISH_REASON_ABORTED,
 )
-from groundwire_index.errors import ResourceExhaustedError
-from groundwire_server.engines.engine import TextPiece
+from groundwire_index.errors import ResourceExhaustedError, UnavailableError
+from groundwire_server.engines.engine import EngineEvent, EngineRequest, TextPiece
+from groundwire_server.engines.models import Models, RouteSpec
+from groundwire_server.engines.served_model import ServedModel
 
 from tests.e2e.generate.caching import ASK, Cached, ask, changed, outcome
 from tests.e2e.generate.serving import ALICE, BOB, Serving, rest_of, text_of
@@ -66,6 +68,35 @@ async def test_tenants_have_no_answer_together(cached: Cached) -> None:
         engine.release.set()
         for answer in await asyncio.gather(*asked):
             assert outcome(answer) == CACHE_OUTCOME_UNSPECIFIED
+
+
+async def test_who_asks_for_a_model_has_no_answer_of_what_a_route_falls_back_on(
+    cached: Cached,
+) -> None:
+    release = asyncio.Event()
+
+    class Failing(ScriptedEngine):
+        async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
+            self.requests.append(request)
+            await release.wait()
+            raise UnavailableError("down")
+            yield
+
+    first = Failing([], model="a")
+    second = ScriptedEngine(saying("So"), model="b")
+    route = RouteSpec("chat", {"a": 1}, ("b",))
+    models = Models([ServedModel(first), ServedModel(second)], routes=[route], default="chat")
+    async with cached.serve(models) as serving:
+        by_route = asyncio.create_task(ask(serving, changed(ASK, model="chat")))
+        by_name = asyncio.create_task(ask(serving, changed(ASK, model="a")))
+        async with asyncio.timeout(60):
+            while len(first.requests) < 2:  # noqa: ASYNC110 - nothing to wait on
+                await asyncio.sleep(0.001)
+        release.set()
+        assert text_of(await by_route) == "So"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await by_name
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_who_comes_later_has_what_was_said_before_and_streams_along(
