@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from groundwire_index.errors import NotFoundError
@@ -108,17 +108,20 @@ class SessionRetention:
         ``on_kept`` is told of the sessions that are there and not removed for their subject's sake.
         """
         swept = Swept()
-        sized: dict[str, list[_Sized]] = {}
+        # By session, because Redis may name a key twice.
+        sized: dict[str, dict[Life, _Sized]] = {}
         async for key in self._link.keys(ALL_KEYS):
             if (subject := subject_of(key)) is not None:
                 policy = policies.of(subject.tenant)
                 kept = await self._sweep_subject(subject, policy, swept, on_kept)
                 if policy.is_sized:
-                    sized.setdefault(subject.tenant, []).extend(kept)
+                    sized.setdefault(subject.tenant, {}).update(
+                        (one.listed.life, one) for one in kept
+                    )
             elif (held := held_of(key)) is not None:
                 swept.freed += await self._sweep_held(*held)
         for tenant, sessions in sized.items():
-            for one in _past_the_size(sessions, policies.of(tenant)):
+            for one in _past_the_size(sessions.values(), policies.of(tenant)):
                 swept.size += await self._remove(one.keys, [one.listed])
         return swept
 
@@ -190,7 +193,7 @@ class SessionRetention:
         return freed
 
 
-def _past_the_size(sessions: Sequence[_Sized], policy: Retention) -> Iterator[_Sized]:
+def _past_the_size(sessions: Iterable[_Sized], policy: Retention) -> Iterator[_Sized]:
     """The sessions used least recently, past those that fit."""
     turns = math.inf if policy.turns is None else policy.turns
     size = math.inf if policy.bytes is None else policy.bytes

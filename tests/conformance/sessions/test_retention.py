@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from groundwire_server.engines.engine import Role
 from groundwire_server.memory.keys import SessionKeys
@@ -146,6 +148,21 @@ async def test_a_session_that_is_used_while_it_is_judged_is_kept(
     swept = await sessions.retention.sweep(of(tenant, idle_days=1.5))
     assert swept.idle == 0
     assert set(await ids_of(sessions, tenant)) == set(five)
+
+
+async def test_what_redis_names_twice_counts_once(
+    sessions: RedisSessions, tenant: str, five: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = sessions._link.keys
+
+    async def each_twice(pattern: str) -> AsyncIterator[str]:
+        async for key in keys(pattern):
+            yield key
+            yield key
+
+    monkeypatch.setattr(sessions._link, "keys", each_twice)
+    assert (await sessions.retention.sweep(of(tenant, turns=5))).size == 0
+    assert await ids_of(sessions, tenant) == five
 
 
 async def test_a_fork_outlives_a_parent_that_retention_removes(
