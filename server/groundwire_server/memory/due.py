@@ -46,6 +46,7 @@ class Due:
 
     def put_off(self, named: Named, seconds: float) -> None:
         """Have a session looked at later, and not before, whoever notes it meanwhile."""
+        self._leave(named)
         if len(self) < MOST:
             self._put_off[named] = self._now() + seconds
             self._changed.set()
@@ -68,6 +69,15 @@ class Due:
         self._lines.setdefault(tenant, OrderedDict())[session_id] = None
         self._count += 1
         self._changed.set()
+
+    def _leave(self, named: Named) -> None:
+        line = self._lines.get(named.tenant)
+        if line is None or named.session_id not in line:
+            return
+        del line[named.session_id]
+        self._count -= 1
+        if not line:
+            del self._lines[named.tenant]
 
     def _take(self) -> Named:
         tenant, line = self._lines.popitem(last=False)

@@ -56,6 +56,20 @@ async def test_what_is_put_off_comes_later_and_not_before() -> None:
     assert await taken(due, 1) == ["a/s"]
 
 
+async def test_what_is_noted_before_it_is_put_off_waits_too_and_counts_once() -> None:
+    clock = Clock()
+    due = Due(now=clock)
+    due.note("a", "s")
+    due.put_off(Named("a", "s"), 30)
+    due.note("a", "t")
+    assert len(due) == 2
+    assert await taken(due, 1) == ["a/t"]
+    clock.time += 31
+    due.note("a", "t")
+    assert await taken(due, 2) == ["a/t", "a/s"]
+    assert len(due) == 0
+
+
 async def test_what_is_put_off_for_no_time_comes_by_itself() -> None:
     due = Due()
     due.put_off(Named("a", "s"), 0.0)
