@@ -111,7 +111,8 @@ async def open_exchange(
         summary = summary and summary.at(head, 0)
     whole = _from_first_question(turns)
     calls = turns[-1].tool_calls if turns else ()
-    history = tuple(turn.message for turn in whole)
+    # An instruction among the results of calls is no end of them.
+    history = tuple(turn.message for turn in whole if turn.role is not Role.SYSTEM)
     return OpenExchange(
         sessions,
         tenant,

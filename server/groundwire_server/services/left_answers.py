@@ -76,7 +76,7 @@ class LeftAnswers(DroppedAnswers):
                 known = isinstance(error, (GroundwireError, TimeoutError))
                 log.warning(
                     "an answer whose client had gone was not finished: %s",
-                    error,
+                    "its time is over" if isinstance(error, TimeoutError) else error,
                     exc_info=None if known else error,
                 )
 

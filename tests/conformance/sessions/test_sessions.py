@@ -342,6 +342,20 @@ async def test_the_end_of_a_session_is_read_by_its_tokens_with_what_the_session_
     assert (latest.head, latest.token_count, latest.subject) == (30, 60, "ada")
 
 
+async def test_turns_for_a_session_that_was_deleted_are_not_those_of_the_next_one_of_its_id(
+    sessions: Sessions, tenant: str
+) -> None:
+    await sessions.create(tenant, "ada", session_id="s")
+    birth = (await sessions.latest(tenant, "s", tokens=1)).birth
+    await sessions.append(tenant, "s", say("a"), expected_birth=birth)
+    await sessions.delete(tenant, "s")
+    await sessions.create(tenant, "bob", session_id="s")
+    for head in (None, 0):
+        with pytest.raises(NotFoundError):
+            await sessions.append(tenant, "s", say("b"), expected_head=head, expected_birth=birth)
+    assert (await sessions.get(tenant, "s")).head == 0
+
+
 async def test_large_turns_come_in_shorter_pages_but_all_come(
     sessions: Sessions, tenant: str
 ) -> None:

@@ -214,16 +214,22 @@ async def test_a_server_that_stops_ends_it(
     assert await said(sessions, session_id) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(UnavailableError("it fell over"), "it fell over"), (TimeoutError(), "its time is over")],
+)
 async def test_what_goes_wrong_with_it_is_in_the_log(
     serve: Serve,
     left: Watched,
     asked: GenerateRequest,
     caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    said: str,
 ) -> None:
     hold = asyncio.Event()
-    engine = ScriptedEngine([FIRST, hold, UnavailableError("it fell over")])
+    engine = ScriptedEngine([FIRST, hold, error])
     async with serve(engine, left=left) as serving:
         await leave(serving, asked, left)
         hold.set()
         await left.ended()
-    assert "whose client had gone was not finished: it fell over" in caplog.text
+    assert f"whose client had gone was not finished: {said}" in caplog.text

@@ -27,7 +27,7 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.engines.tools import ToolCall
 from groundwire_server.memory.redis_sessions import RedisSessions
-from groundwire_server.memory.session import Turn
+from groundwire_server.memory.session import NewTurn, Turn
 
 from tests.e2e.generate.serving import ALICE, Serve, Serving, details_of, kinds
 from tests.unit.grounding.scripted_engine import ScriptedEngine, Step, saying
@@ -110,6 +110,24 @@ async def test_calls_and_their_results_are_turns_of_the_session(
     assert engine.requests[1].messages == spoken[:4]
     assert engine.requests[2].messages == (*spoken, Message(Role.USER, "And now?"))
     assert turns[1].answer is not None
+
+
+async def test_an_instruction_between_their_results_is_none_of_them(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    asked = NewTurn(Role.USER, QUESTION), NewTurn(Role.ASSISTANT, "", tool_calls=CALLS)
+    first, second = (NewTurn(Role.TOOL, "It rains.", name=call.id) for call in CALLS)
+    turns = [*asked, first, NewTurn(Role.SYSTEM, "Be brief."), second]
+    await sessions.append("alice", session, turns)
+    engine = ScriptedEngine(saying("It does."))
+    async with serve(engine) as serving:
+        await complete(serving, asking("So?", session_id=session))
+    spoken = [
+        Message(turn.role, turn.content, turn.name, turn.tool_calls)
+        for turn in turns
+        if turn.role is not Role.SYSTEM
+    ]
+    assert engine.requests[0].messages == (*spoken, Message(Role.USER, "So?"))
 
 
 async def test_a_new_question_abandons_calls_that_have_no_results(
