@@ -47,7 +47,8 @@ class VllmPrompts:
         unlimited = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         chat = [chat_message(message) for message in content]
         try:
-            if not template.tools and sum(len(message.content) for message in content) <= _SHORT:
+            length = sum(len(text) for message in content for text in message.texts)
+            if not template.tools and length <= _SHORT:
                 _, (prompt,) = self._renderer.render_chat([chat], parameters, unlimited)
             else:
                 _, (prompt,) = await self._renderer.render_chat_async([chat], parameters, unlimited)

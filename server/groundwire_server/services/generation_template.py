@@ -19,8 +19,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TAKEN = frozenset(
     {
         *("add_generation_prompt", "chat_template", "continue_final_message", "conversation"),
-        *("documents", "max_length", "messages", "padding", "return_assistant_tokens_mask"),
-        *("return_dict", "return_tensors", "tokenize", "tokenizer_kwargs", "tools", "truncation"),
+        *("documents", "max_length", "messages", "model_config", "padding"),
+        *("return_assistant_tokens_mask", "return_dict", "return_tensors", "self", "tokenize"),
+        *("tokenizer", "tokenizer_kwargs", "tools", "truncation"),
     }
 )
 

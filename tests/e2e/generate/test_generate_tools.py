@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -22,6 +23,8 @@ from groundwire.v1.generation_pb2 import (
     FINISH_REASON_TOOL_CALLS,
     STORE_OUTCOME_STORED,
 )
+from groundwire_server.engines.engine import Message, Role
+from groundwire_server.engines.tools import ToolCall
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.memory.redis_sessions import RedisSessions
 
@@ -425,3 +428,14 @@ async def test_a_session_keeps_the_answer_without_the_reasoning(
     turns = (await sessions.turns("alice", session_id, after=0, limit=10)).turns
     assert turns[-1].content == answer.text
     assert "Someone asks" not in turns[-1].content
+
+
+async def test_nobody_waits_while_calls_with_long_arguments_are_made_a_prompt(
+    engine: VllmEngine,
+) -> None:
+    call = ToolCall("c", "weather", json.dumps({"city": "Jena " * 1000}))
+    chat = (Message(Role.USER, "Where?"), Message(Role.ASSISTANT, "", tool_calls=(call,)))
+    counting = asyncio.create_task(engine.count_tokens(chat))
+    await asyncio.sleep(0)
+    assert not counting.done()
+    assert await counting > 1000
