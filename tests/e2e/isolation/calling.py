@@ -69,7 +69,8 @@ class Outcome:
     def comparable(self) -> bytes:
         """The same for two calls that differ in when they were made alone."""
         said = [
-            _still(response).SerializeToString(deterministic=True) for response in self.responses
+            response.SerializeToString(deterministic=True)
+            for response in _joined(map(_still, self.responses))
         ]
         return b"\0".join([self.code.name.encode(), self.message.encode(), self.trailers, *said])
 
