@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from groundwire_index.errors import GroundwireError
 
+from groundwire_server.background_task import BackgroundTask
 from groundwire_server.blocking import run_blocking
 from groundwire_server.memory.retention import Policies, SessionRetention, Swept
 from groundwire_server.memory.session_views import Described
@@ -30,8 +30,11 @@ USAGE_PERIOD_S = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Upkeep:
-    """Does something now and then, from `start` to `close`; what fails is done the next time."""
+class Upkeep(BackgroundTask):
+    """Does something now and then, from `start` to `close`; what fails is done the next time.
+
+    Work in a thread that has begun is finished by whoever closes the store.
+    """
 
     def __init__(
         self,
@@ -43,29 +46,11 @@ class Upkeep:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """Wait ``first_s`` before the first time, if that is not ``period_s``."""
-        self.name = name
+        super().__init__(name, self._now_and_then)
         self._work = work
         self._period_s = period_s
         self._first_s = period_s if first_s is None else first_s
         self._sleep = sleep
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._now_and_then(), name=self.name)
-
-    async def check(self) -> None:
-        """Raise what has ended it, which nothing should."""
-        if self._task is not None and self._task.done():
-            self._task.result()
-
-    async def close(self) -> None:
-        """Stop; work in a thread that has begun is finished by whoever closes the store."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     async def _now_and_then(self) -> None:
         await self._sleep(self._first_s)
@@ -116,10 +101,8 @@ def session_upkeep(
     )
 
 
-class UsageUpkeep:
+class UsageUpkeep(Upkeep):
     """Hands the counts of usage to the store every second, and those of the last one at the end."""
-
-    name = "usage upkeep"
 
     def __init__(
         self, ledger: Ledger, on_failure: Callable[[], None], *, sleep: Sleep = asyncio.sleep
@@ -127,13 +110,11 @@ class UsageUpkeep:
         """``on_failure`` is told each time that the store does not take them."""
         self._ledger = ledger
         self._on_failure = on_failure
-        self._upkeep = Upkeep(self.name, self._flush, period_s=USAGE_PERIOD_S, sleep=sleep)
-        self.start = self._upkeep.start
-        self.check = self._upkeep.check
+        super().__init__("usage upkeep", self._flush, period_s=USAGE_PERIOD_S, sleep=sleep)
 
     async def close(self) -> None:
         """Hand over what is left."""
-        await self._upkeep.close()
+        await super().close()
         await self._flush()
         if self._ledger.held:
             log.error(

@@ -6,8 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from groundwire_index.records import Fingerprint
-
 from groundwire_server.embedders.embedder import (
     Embedder,
     Embeddings,
@@ -15,11 +13,11 @@ from groundwire_server.embedders.embedder import (
     Priority,
     Truncation,
 )
+from groundwire_server.embedders.wrapped import DelegatingEmbedder
 from groundwire_server.supervision import Supervision
-from groundwire_server.waiting import Waiting
 
 
-class SupervisedEmbedder:
+class SupervisedEmbedder(DelegatingEmbedder):
     """An embedder in whose place a new one is put when it fails, as often as it takes.
 
     Meanwhile calls are refused, tokens are still counted by the one that has died, and what it was
@@ -39,24 +37,8 @@ class SupervisedEmbedder:
         )
 
     @property
-    def fingerprint(self) -> Fingerprint:
-        """What the vectors may be compared with."""
-        return self._embedder.fingerprint
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest text in tokens, special tokens included."""
-        return self._embedder.max_tokens
-
-    @property
-    def shorter_dimensions(self) -> Sequence[int]:
-        """Lengths that its vectors may be cut to, ascending."""
-        return self._embedder.shorter_dimensions
-
-    @property
-    def waiting(self) -> Waiting:
-        """Calls whose vectors are not there yet, and the tokens of these."""
-        return self._embedder.waiting
+    def _embedder(self) -> Embedder:
+        return self._supervision.current
 
     async def start(self) -> None:
         """Start the embedder. What keeps it from starting this first time is raised."""
@@ -72,11 +54,7 @@ class SupervisedEmbedder:
     ) -> Embeddings:
         """Embed a batch; all or none. Raises UnavailableError while it is down."""
         self._supervision.require_up()
-        return await self._embedder.embed(texts, kind, priority=priority, truncation=truncation)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count tokens without special ones and without truncation. Thread-safe, blocking."""
-        return self._embedder.count_tokens(texts)
+        return await super().embed(texts, kind, priority=priority, truncation=truncation)
 
     async def check(self) -> None:
         """Raise UnavailableError while the embedder is down, with what is done about it."""
@@ -85,7 +63,3 @@ class SupervisedEmbedder:
     async def close(self) -> None:
         """Stop, ending what still runs. Idempotent."""
         await self._supervision.close()
-
-    @property
-    def _embedder(self) -> Embedder:
-        return self._supervision.current

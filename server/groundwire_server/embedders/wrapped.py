@@ -1,7 +1,8 @@
-"""An embedder before another one, which it shares with others."""
+"""Embedders that stand before another one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from groundwire_index.records import Fingerprint
@@ -16,11 +17,13 @@ from groundwire_server.embedders.embedder import (
 from groundwire_server.waiting import Waiting
 
 
-class WrappedEmbedder:
+class DelegatingEmbedder(ABC):
     """Is as the one behind it, and starts and ends with it."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    @property
+    @abstractmethod
+    def _embedder(self) -> Embedder:
+        """The one behind it."""
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -68,3 +71,14 @@ class WrappedEmbedder:
     async def close(self) -> None:
         """Close the embedder."""
         await self._embedder.close()
+
+
+class WrappedEmbedder(DelegatingEmbedder):
+    """One whose embedder is always the same, which it may share with others."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._behind = embedder
+
+    @property
+    def _embedder(self) -> Embedder:
+        return self._behind

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from enum import Enum
 
 from groundwire_index.errors import (
@@ -16,6 +15,7 @@ from groundwire_index.errors import (
     UnavailableError,
 )
 
+from groundwire_server.background_task import BackgroundTask
 from groundwire_server.memory.due import Due, Named
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,11 @@ class Done(Enum):
 Work = Callable[[Named], Awaitable[Done]]
 
 
-class Background:
-    """Works off what is due, from `start` to `close`."""
+class Background(BackgroundTask):
+    """Works off what is due, from `start` to `close`.
+
+    What is half done then is done anew after the next start.
+    """
 
     def __init__(
         self,
@@ -61,32 +64,14 @@ class Background:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """``on_done`` is told of "made" and "failed"."""
-        self.name = name
+        super().__init__(name, self._go_on)
         self._due = due
         self._work = work
         self._on_done = on_done
         self._sleep = sleep
         self._now = now
-        self._task: asyncio.Task[None] | None = None
         self._failures: dict[Named, int] = {}
         self._failures_in_a_row = 0
-
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._go_on(), name=self.name)
-
-    async def check(self) -> None:
-        """Raise what has ended it, which nothing should."""
-        if self._task is not None and self._task.done():
-            self._task.result()
-
-    async def close(self) -> None:
-        """Stop; what is half done is done anew after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     async def _go_on(self) -> None:
         while True:

@@ -20,6 +20,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "addresses",
+            "background_task",
             "blocking",
             "components",
             "deadline",
