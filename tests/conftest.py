@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import io
 import os
+import traceback
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,3 +39,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in of_vllm:
             item.add_marker(pytest.mark.skip(reason=MISSING))
     items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say where each task waits when the time of a test is over: its traceback ends in the loop."""
+    del item
+    report = yield
+    if call.excinfo is not None and "from pytest-timeout" in str(call.excinfo.value):
+        report.sections.append(("Tasks", _stacks_of_tasks(call.excinfo)))
+    return report
+
+
+def _stacks_of_tasks(error: pytest.ExceptionInfo[BaseException]) -> str:
+    stacks = io.StringIO()
+    frames = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.tb))
+    for loop in {each for each in frames if isinstance(each, asyncio.AbstractEventLoop)}:
+        for task in asyncio.all_tasks(loop):
+            task.print_stack(file=stacks)
+    return stacks.getvalue()
