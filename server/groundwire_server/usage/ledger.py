@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from groundwire_index.errors import GroundwireError
-
 from groundwire_server.identity import Identity
 from groundwire_server.usage.call import CallUsage
 from groundwire_server.usage.counts import Counts
@@ -20,6 +18,8 @@ from groundwire_server.usage.store import OTHERS, Batch, Row, TenantDay, UsageSt
 BATCH_ROWS = 100
 # Days that are handed over at the same time.
 _AT_ONCE = 8
+# So many may each take as long as a store that hangs: all at the same time.
+_MOST_FAILURES = _AT_ONCE
 
 Clock = Callable[[], datetime]
 
@@ -33,6 +33,8 @@ class _Account:
     due: deque[Batch] = field(default_factory=deque)
     """On their way, the first perhaps stored already: they are not changed any more."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tries: int = 0
+    """Since the store has last taken all of it."""
 
 
 class Ledger:
@@ -87,24 +89,23 @@ class Ledger:
         """Hand over everything, or what there is of one tenant.
 
         Raises the first error of the store; what it does not have is held until the next time.
+        A day that it did not take comes after those that it may take, because the store may be
+        away for some tenants alone; where it takes none of several, the rest is left for later.
         """
-        due = iter([of for of in self._accounts if tenant in (None, of.tenant)])
-        failures: list[BaseException] = []
+        days = [of for of in self._accounts if tenant in (None, of.tenant)]
+        due = iter(sorted(days, key=lambda of: self._accounts[of].tries))
+        failures: list[Exception] = []
 
         async def hand_over() -> None:
             for of in due:
-                if failures:
+                if len(failures) >= _MOST_FAILURES:
                     return
                 try:
                     await self._hand_over(of)
-                except GroundwireError as error:
+                except Exception as error:  # noqa: BLE001 - it is raised when the others were tried
                     failures.append(error)
 
-        # What is not about the store as a whole ends one of them, and the others go on.
-        ended = await asyncio.gather(
-            *(hand_over() for _ in range(_AT_ONCE)), return_exceptions=True
-        )
-        failures += [error for error in ended if error is not None]
+        await asyncio.gather(*(hand_over() for _ in range(_AT_ONCE)))
         if failures:
             raise failures[0]
 
@@ -113,9 +114,11 @@ class Ledger:
         if account is None:
             return
         async with account.lock:
+            account.tries += 1
             await self._send(account)
             account.due.extend(self._batches(of, account))
             await self._send(account)
+            account.tries = 0
             if not account.rows and self._accounts.get(of) is account:
                 del self._accounts[of]
 

@@ -22,7 +22,7 @@ from groundwire_server.usage.keys import DayKeys
 from groundwire_server.usage.ledger import Ledger
 from groundwire_server.usage.redis_usage import RedisUsage
 from groundwire_server.usage.report import Question, Reports
-from groundwire_server.usage.store import Row, TenantDay
+from groundwire_server.usage.store import Batch, Row, TenantDay
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -40,8 +40,8 @@ DROPPED = "groundwire_usage_dropped_calls_total"
 class Counting:
     """A server, as far as it counts."""
 
-    def __init__(self, url: str, *, most_rows: int = 1000) -> None:
-        self.store = RedisUsage(url, days=30, subjects=SUBJECTS, timeout_s=5.0)
+    def __init__(self, url: str, *, most_rows: int = 1000, store: RedisUsage | None = None) -> None:
+        self.store = store or RedisUsage(url, days=30, subjects=SUBJECTS, timeout_s=5.0)
         self.metrics = Metrics()
         self.now = datetime.now(UTC)
         self.ledger = Ledger(
@@ -69,8 +69,10 @@ class Counting:
 
 
 @asynccontextmanager
-async def counting(url: str, *, most_rows: int = 1000) -> AsyncIterator[Counting]:
-    made = Counting(url, most_rows=most_rows)
+async def counting(
+    url: str, *, most_rows: int = 1000, store: RedisUsage | None = None
+) -> AsyncIterator[Counting]:
+    made = Counting(url, most_rows=most_rows, store=store)
     yield made
     await made.store.close()
 
@@ -223,6 +225,66 @@ async def test_what_redis_refuses_of_one_tenant_keeps_nothing_else_from_being_st
         await ticks.tick(USAGE_PERIOD_S)
         assert await made.requests(tenant) == 1
         await upkeep.close()
+
+
+async def test_a_batch_of_which_redis_refuses_a_part_is_added_whole_and_once_later(
+    server: RedisServer, tenant: str
+) -> None:
+    bob = Row("bob", "phi")
+    async with counting(server.url) as made, Redis.from_url(server.url) as redis:
+        of = TenantDay(tenant, made.now.date())
+        for subject in ("ada", "bob"):
+            made.count(tenant, subject)
+        await redis.set(DayKeys(of).row(bob), "none of ours")
+        for _ in range(2):
+            with pytest.raises(RedisError, match="WRONGTYPE"):
+                await made.ledger.flush()
+            assert await made.requests(tenant) == 0
+        await redis.delete(DayKeys(of).row(bob))
+        await made.ledger.flush()
+        found = await made.store.counts(of, [ADA, bob])
+        assert [counts.requests for counts in found] == [1, 1]
+
+
+class PartlyAway(RedisUsage):
+    """A cluster of which some tenants' shards are away, and which counts what it is asked."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, days=30, subjects=SUBJECTS, timeout_s=5.0)
+        self.away: set[str] = set()
+        self.refused = 0
+
+    async def add(self, batch: Batch) -> None:
+        if batch.of.tenant in self.away:
+            self.refused += 1
+            raise UnavailableError("the shard is down")
+        await super().add(batch)
+
+
+async def test_tenants_whose_shard_is_away_hold_up_no_others_and_are_tried_again_after_them(
+    server: RedisServer, tenant: str
+) -> None:
+    away = [f"{tenant}-away-{number}" for number in range(30)]
+    there = [f"{tenant}-there-{number}" for number in range(30)]
+    async with counting(server.url, store=(store := PartlyAway(server.url))) as made:
+        store.away = set(away)
+        for name in (*away, *there):
+            made.count(name)
+        for _ in range(4):
+            with pytest.raises(UnavailableError):
+                await made.ledger.flush()
+        assert [await made.requests(name) for name in there] == [1] * 30
+        # From now on they come after the others, wherever these are in the order of coming.
+        made.count(there[-1])
+        with pytest.raises(UnavailableError):
+            await made.ledger.flush()
+        assert await made.requests(there[-1]) == 2
+        assert made.ledger.held == 30
+        # A store that hangs makes none of these wait long: few are tried each time.
+        assert store.refused < 60
+        store.away = set()
+        await made.ledger.flush()
+        assert [await made.requests(name) for name in away] == [1] * 30
 
 
 async def test_a_redis_that_was_killed_has_what_it_has_acknowledged(

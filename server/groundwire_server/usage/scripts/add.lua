@@ -11,43 +11,67 @@ local writer, number, expires, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonum
 if number <= tonumber(redis.call('HGET', last, writer) or 0) then
   return -1
 end
-redis.call('HSET', last, writer, number)
+
+-- Redis undoes nothing of a script that fails. So everything is read and added up before anything
+-- is written: what is wrong with a key or a number shows until then. The first write is one that
+-- Redis refuses while it is full, a replica, without room on its disk or without replicas; after
+-- that it asks for none of these until the script has ended. Its log has all of a script or none.
+local models, rows, kept = {}, {}, redis.call('HLEN', subjects)
 
 -- A list of models has a semicolon before, between and after them; no name has one.
-local function listed(subject, model, models)
-  if not models then
-    redis.call('HSET', subjects, subject, ';' .. model .. ';')
-  elseif not string.find(models, ';' .. model .. ';', 1, true) then
-    redis.call('HSET', subjects, subject, models .. model .. ';')
+local function list(subject, model)
+  local listed = models[subject] or redis.call('HGET', subjects, subject)
+  if not listed then
+    if subject ~= '' and kept >= most then
+      return false
+    end
+    listed, kept = ';', kept + 1
   end
+  if not string.find(listed, ';' .. model .. ';', 1, true) then
+    listed = listed .. model .. ';'
+  end
+  models[subject] = listed
+  return true
 end
 
 local function add(row, first, fields)
-  local names, sums = {}, {}
+  local names, sums = {}, rows[row] or {}
   for at = 1, fields do
     names[at] = ARGV[first + 2 * at - 2]
   end
   for at, before in ipairs(redis.call('HMGET', row, unpack(names))) do
-    sums[2 * at - 1] = names[at]
-    sums[2 * at] = string.format('%.0f', tonumber(before or 0) + tonumber(ARGV[first + 2 * at - 1]))
+    local sum = sums[names[at]] or tonumber(before or 0)
+    sums[names[at]] = sum + tonumber(ARGV[first + 2 * at - 1])
   end
-  redis.call('HSET', row, unpack(sums))
-  redis.call('EXPIREAT', row, expires)
+  rows[row] = sums
 end
 
 local at, others = 5, 0
 for key = 3, #KEYS, 2 do
   local subject, model, fields = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local row = KEYS[key]
-  local models = redis.call('HGET', subjects, subject)
-  if not models and subject ~= '' and redis.call('HLEN', subjects) >= most then
-    subject, row, others = '', KEYS[key + 1], others + 1
-    models = redis.call('HGET', subjects, subject)
+  if list(subject, model) then
+    add(KEYS[key], at + 3, fields)
+  else
+    others = others + 1
+    list('', model)
+    add(KEYS[key + 1], at + 3, fields)
   end
-  listed(subject, model, models)
-  add(row, at + 3, fields)
   at = at + 3 + 2 * fields
 end
-redis.call('EXPIREAT', subjects, expires)
-redis.call('EXPIREAT', last, expires)
+
+local function write(key, values, form)
+  local flat = {}
+  for name, value in pairs(values) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = string.format(form, value)
+  end
+  redis.call('HSET', key, unpack(flat))
+  redis.call('EXPIREAT', key, expires)
+end
+
+write(last, {[writer] = number}, '%.0f')
+write(subjects, models, '%s')
+for row, sums in pairs(rows) do
+  write(row, sums, '%.0f')
+end
 return others
