@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,17 +18,11 @@ from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions, utc_now
 from groundwire_server.memory.uses import Clock
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
-DEADLINE_S = 20.0
-
-
-async def until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Return once it holds; fail if it does not in time."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not await holds():
-        assert time.monotonic() < deadline, f"not in {DEADLINE_S:g} s: {what}"
-        await asyncio.sleep(0.005)
+from tests.patience import PATIENCE_S, until
 
 
 class SetClock:
@@ -56,7 +50,7 @@ def sessions_at(
     url: str,
     *,
     keeper: RedisKeeper | None = None,
-    timeout_s: float = 5.0,
+    timeout_s: float = PATIENCE_S,
     clock: Clock = utc_now,
     on_step: Callable[[float], None] = lambda _seconds: None,
 ) -> RedisSessions:
@@ -71,7 +65,7 @@ def sessions_at(
 
 
 def sessions_on(
-    server: RedisServer, *, timeout_s: float = 5.0, clock: Clock = utc_now
+    server: RedisServer, *, timeout_s: float = PATIENCE_S, clock: Clock = utc_now
 ) -> RedisSessions:
     """On a private redis-server, as the server has them."""
     return sessions_at(server.url, keeper=server, timeout_s=timeout_s, clock=clock)
@@ -100,33 +94,36 @@ async def tcp_server(
     With the configuration of a Sentinel, it is one.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    port = port or free_port()
-    process = await asyncio.create_subprocess_exec(
+    command = (
         executable or bundled_executable(),
         *((sentinel, "--sentinel") if sentinel else ("--save", "")),
-        *("--bind", "127.0.0.1", "--port", str(port), *options),
-        cwd=folder,
-        stdout=asyncio.subprocess.DEVNULL,
+        *("--bind", "127.0.0.1", *options),
     )
+    chosen = port or free_port()
+    process = await _spawn(folder, *command, "--port", str(chosen))
     try:
-        async with Redis(port=port) as client:
-            await until(lambda: answers(client), f"redis-server on port {port}")
-        yield port
+        while not await _comes_up(process, chosen):
+            assert not port, f"redis-server ended: another process may have port {port}"
+            chosen = free_port()
+            process = await _spawn(folder, *command, "--port", str(chosen))
+        yield chosen
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 
 @asynccontextmanager
 async def cluster(folder: Path) -> AsyncIterator[int]:
     """A cluster of three masters that know of each other; yields the port of one."""
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    # None that stands still for a while is taken for dead by the others.
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000")
     async with (
         tcp_server(folder / "0", *options) as first,
         tcp_server(folder / "1", *options) as second,
         tcp_server(folder / "2", *options) as third,
     ):
-        clients = [Redis(port=port) for port in (first, second, third)]
+        clients = [patient_client(port) for port in (first, second, third)]
         try:
             for number, client in enumerate(clients):
                 slots = range(16_384)[number * 5462 : (number + 1) * 5462]
@@ -147,11 +144,9 @@ def system_executable() -> Path:
     return Path(found) if found else bundled_executable()
 
 
-async def answers(client: Redis) -> bool:
-    try:
-        return bool(await client.ping())
-    except RedisConnectionError:
-        return False
+def patient_client(port: int) -> Redis:
+    """It waits for long, and sends nothing twice."""
+    return Redis(port=port, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0))
 
 
 def free_port() -> int:
@@ -162,6 +157,25 @@ def free_port() -> int:
             port = int(probe.getsockname()[1])
         if port < 50_000:
             return port
+
+
+async def _spawn(folder: Path, *command: str | Path) -> Process:
+    return await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=DEVNULL)
+
+
+async def _comes_up(process: Process, port: int) -> bool:
+    """Whether it listens, rather than end because another process has the port already."""
+    up = False
+    async with patient_client(port) as client:
+
+        async def is_decided() -> bool:
+            nonlocal up
+            with suppress(RedisError):
+                up = (await client.info("server"))["process_id"] == process.pid
+            return up or process.returncode is not None
+
+        await until(is_decided, f"redis-server listens on port {port}")
+    return up
 
 
 async def _is_whole(client: Redis) -> bool:

@@ -17,7 +17,8 @@ from groundwire_server.memory.keys import SessionKeys
 from groundwire_server.memory.redis_sessions import MAX_READ_BYTES, RedisSessions
 from groundwire_server.memory.session import Answer, NewTurn, Parent, Sessions
 
-from tests.conformance.sessions.servers import SetClock, until
+from tests.conformance.sessions.servers import SetClock
+from tests.patience import until
 
 HOUR_S = 3600.0
 

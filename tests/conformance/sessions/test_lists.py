@@ -11,7 +11,8 @@ from groundwire_server.engines.engine import Role
 from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
 
-from tests.conformance.sessions.servers import SetClock, until
+from tests.conformance.sessions.servers import SetClock
+from tests.patience import until
 
 SAY = [NewTurn(Role.USER, "hello")]
 

@@ -11,7 +11,8 @@ from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.retention import Policies, Retention
 from groundwire_server.memory.session import NewTurn
 
-from tests.conformance.sessions.servers import SetClock, until
+from tests.conformance.sessions.servers import SetClock
+from tests.patience import until
 
 DAY_S = 86_400.0
 SAY = [NewTurn(Role.USER, "hello")]

@@ -12,7 +12,7 @@ from groundwire_server.engines.tools import ToolCall
 from groundwire_server.memory.redis_sessions import MAX_READ_BYTES
 from groundwire_server.memory.session import Answer, NewTurn, Sessions
 
-from tests.conformance.sessions.servers import until
+from tests.patience import until
 
 # Ids that would mean something to Redis, were they taken as they are.
 ODD_IDS = ["a:b", "{x}", "}{", "a}b{c", "ü/☃", "%7B", "*", "a b\n", "session", "x" * 128]

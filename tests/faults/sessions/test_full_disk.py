@@ -16,7 +16,8 @@ from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
 from redis.asyncio import Redis
 
-from tests.conformance.sessions.servers import closing, sessions_at, sessions_on, until
+from tests.conformance.sessions.servers import closing, sessions_at, sessions_on
+from tests.patience import until
 from tests.small_disk import filled, small_disk
 
 SAY = [NewTurn(Role.USER, "hello there")]

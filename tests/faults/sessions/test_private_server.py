@@ -21,7 +21,8 @@ from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.session import NewTurn
 from redis.asyncio import Redis
 
-from tests.conformance.sessions.servers import closing, sessions_at, sessions_on, until
+from tests.conformance.sessions.servers import closing, sessions_at, sessions_on
+from tests.patience import until
 
 OWNER = """
 import asyncio, sys

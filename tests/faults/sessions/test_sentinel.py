@@ -17,7 +17,8 @@ from groundwire_server.memory.session import NewTurn
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from tests.conformance.sessions.servers import closing, free_port, sessions_at, tcp_server, until
+from tests.conformance.sessions.servers import closing, free_port, sessions_at, tcp_server
+from tests.patience import until
 
 SERVICE = "talks"
 

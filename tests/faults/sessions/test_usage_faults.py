@@ -27,9 +27,10 @@ from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.conformance.sessions.servers import free_port, tcp_server, until
+from tests.conformance.sessions.servers import free_port, tcp_server
 from tests.faults.server.application import Ticks
 from tests.faults.sessions.lossy_network import LossyNetwork
+from tests.patience import until
 
 SUBJECTS = 100
 ADA = Row("ada", "phi")
