@@ -37,7 +37,7 @@ from groundwire_server.grounding.request import AnswerRequest
 from groundwire_server.grounding.similarity import Similarity
 from groundwire_server.grounding.stopwatch import Clock, Stopwatch
 from groundwire_server.grounding.transcript import GroundedTranscript, Transcript
-from groundwire_server.memory.session import Answer, NewTurn
+from groundwire_server.memory.session import Answer, NewTurn, Turn
 from groundwire_server.usage.call import current_usage
 
 
@@ -114,6 +114,10 @@ class _Answering:
 
     async def generated(self, material: Material) -> AsyncGenerator[AnswerEvent, None]:
         """Every event but the last `Finished`."""
+        if material.called_before:
+            async for event in self._again(material, material.called_before):
+                yield event
+            return
         if self._nothing_to_answer_from(material):
             self._transcripts = self._transcripts_over(())
             for event in self._start(self._candidates.first, ()):
@@ -134,6 +138,28 @@ class _Answering:
                         await self._transcripts[happening.choice].settle()
                     for event in self._on(happening):
                         yield event
+
+    async def _again(self, material: Material, answer: Turn) -> AsyncGenerator[AnswerEvent, None]:
+        """The answer that is in the session, without a model.
+
+        Results can only be given for its calls: those that a model made now would be other ones.
+        """
+        model = self._candidates.first
+        passages = (await material.packed_for(model)).passages if material.question else ()
+        self._transcripts = self._transcripts_over(passages)
+        for event in self._start(model, passages):
+            yield event
+        with self._closing_transcripts():
+            for choice, transcript in self._transcripts.items():
+                for event in transcript.add(TextPiece(answer.content, 0, choice)):
+                    yield event
+                for at, call in enumerate(answer.tool_calls):
+                    piece = ToolCallPiece(at, call.id, call.name, call.arguments, 0, choice)
+                    for event in transcript.add_aside(piece):
+                        yield event
+                await transcript.settle()
+                for event in self._choice_end(ChoiceEnd(FinishReason.TOOL_CALLS, choice)):
+                    yield event
 
     def aborted(self) -> Iterator[AnswerEvent]:
         """What is left to say when the answer was ended from outside."""

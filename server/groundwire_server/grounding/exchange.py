@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from groundwire_index.errors import ConflictError, FailedPreconditionError, GroundwireError
@@ -37,8 +37,8 @@ class OpenExchange:
     """Those of the last turn."""
     summary: Summary | None = None
     """Of what was said before, and of some of that."""
-    is_stored: bool = False
-    """The request has come before, and what it was answered is in the session."""
+    answered: Turn | None = None
+    """The request has come before, and this is what it was answered, in the session."""
 
     def continued(self, said: Sequence[Message]) -> tuple[Message, ...]:
         """The history before what is said now: a question, or the results of the last calls.
@@ -70,7 +70,7 @@ class OpenExchange:
         by which request an exchange was stored. It holds the head because clients may use a
         request id again.
         """
-        if self.is_stored:
+        if self.answered:
             return StoreOutcome.STORED
         turns = (*(NewTurn(one.role, one.content, name=one.name) for one in said), answered)
         try:
@@ -91,21 +91,28 @@ class OpenExchange:
 
 
 async def open_exchange(
-    sessions: Sessions, tenant: str, session_id: str, request_id: str, said: Sequence[Message]
+    sessions: Sessions,
+    tenant: str,
+    session_id: str,
+    request_id: str,
+    said: Sequence[Message],
+    tools: Collection[str] = (),
 ) -> OpenExchange:
     """Read a session's recent turns, from a user turn on.
 
     If the last of them are what is said now and what this request was answered, then as they
-    were before. Raises NotFoundError, or UnavailableError if the store cannot be reached.
+    were before. An answer that calls others than the ``tools`` that may be called now is none to
+    this request. Raises NotFoundError, or UnavailableError if the store cannot be reached.
     """
     recent = await sessions.latest(tenant, session_id, tokens=RECENT_TOKENS, limit=RECENT_TURNS)
-    turns, head, summary, is_stored = recent.turns, recent.head, recent.summary, False
+    turns, head, summary, answered = recent.turns, recent.head, recent.summary, None
     spoken = [one for one in said if one.role is not Role.SYSTEM]
     again = len(spoken) + 1
-    if _ends_with(turns, spoken):
+    if _ends_with(turns, spoken, tools):
         key = _key(head - again, request_id)
-        is_stored = await sessions.appended(tenant, session_id, key) == head
-    if is_stored:
+        if await sessions.appended(tenant, session_id, key) == head:
+            answered = turns[-1]
+    if answered:
         turns, head = turns[:-again], head - again
         # One that has more turns in it may be made of the answer.
         summary = summary and summary.at(head, 0)
@@ -123,7 +130,7 @@ async def open_exchange(
         history,
         calls,
         summary,
-        is_stored,
+        answered,
     )
 
 
@@ -131,14 +138,14 @@ def _key(head: int, request_id: str) -> str:
     return f"generate:{head}:{request_id}"
 
 
-def _ends_with(turns: Sequence[Turn], said: Sequence[Message]) -> bool:
-    """Whether the last turns are what is said, and an answer that asks for no results."""
+def _ends_with(turns: Sequence[Turn], said: Sequence[Message], tools: Collection[str]) -> bool:
+    """Whether the last turns are what is said, and an answer that it could have."""
     if len(turns) <= len(said):
         return False
     *asked, answer = turns[-len(said) - 1 :]
     return (
         answer.role is Role.ASSISTANT
-        and not answer.tool_calls
+        and all(call.name in tools for call in answer.tool_calls)
         and [(turn.role, turn.content, turn.name) for turn in asked]
         == [(one.role, one.content, one.name) for one in said]
     )

@@ -25,7 +25,7 @@ from groundwire_server.grounding.retrieve import Retriever
 from groundwire_server.grounding.stopwatch import Stopwatch
 from groundwire_server.memory.known import Recall, nothing, recalled
 from groundwire_server.memory.memories.memory import Memory
-from groundwire_server.memory.session import Sessions
+from groundwire_server.memory.session import Sessions, Turn
 from groundwire_server.memory.summaries.summary import Summary
 
 
@@ -71,8 +71,9 @@ class Preparation:
         exchange = None
         said = _messages_of(request)
         if request.session_id:
+            tools = [tool.name for tool in request.tools.tools] if request.tools else ()
             exchange = await open_exchange(
-                self._sessions, tenant, request.session_id, request.request_id, said
+                self._sessions, tenant, request.session_id, request.request_id, said, tools
             )
         earlier = exchange.continued(said) if exchange else ()
         conversation = conversation_of(said, earlier=earlier)
@@ -114,6 +115,12 @@ class Material:
     def said(self) -> tuple[Message, ...]:
         """What a session keeps of the request: the question, or the results of calls."""
         return tuple(one for one in _messages_of(self.request) if one.role is not Role.SYSTEM)
+
+    @property
+    def called_before(self) -> Turn | None:
+        """What this request was answered before, if that calls tools: their results name it."""
+        answered = self.exchange.answered if self.exchange else None
+        return answered if answered and answered.tool_calls else None
 
     async def packed_for(self, engine: Engine) -> Prepared:
         """Pack the prompt for an engine. Raises LimitExceededError if it cannot fit."""

@@ -112,6 +112,77 @@ async def test_calls_and_their_results_are_turns_of_the_session(
     assert turns[1].answer is not None
 
 
+async def test_who_repeats_a_request_is_given_the_calls_again_that_the_session_has(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    engine = ScriptedEngine(calling(said="Let me look."))
+    asked = asking(QUESTION, session_id=session, request_id="r-1")
+    async with serve(engine) as serving:
+        first = await complete(serving, asked)
+        # A model would make others, to which no results could be given.
+        engine.script = saying("I know without a look.")
+        again = [await complete(serving, asked) for _ in range(2)]
+        for one in again:
+            assert (one.text, one.tool_calls) == (first.text, first.tool_calls)
+            assert one.finished.finish_reason == FINISH_REASON_TOOL_CALLS
+            assert one.finished.stored == STORE_OUTCOME_STORED
+            assert (one.model, one.finished.usage.completion_tokens) == (first.model, 0)
+        results = asking(result("c-1"), result("c-2"), session_id=session, request_id="r-2")
+        for _ in range(2):
+            answer = await complete(serving, results)
+            assert answer.text == "I know without a look."
+    roles = [turn.role for turn in await turns_of(sessions, session)]
+    assert roles == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.TOOL, Role.ASSISTANT]
+    assert engine.requests[1].messages == engine.requests[2].messages
+
+
+async def test_results_that_come_again_have_the_further_calls_again_that_they_led_to(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    engine = ScriptedEngine(calling())
+    async with serve(engine) as serving:
+        await complete(serving, asking(QUESTION, session_id=session, request_id="r"))
+        results = asking(result("c-1"), result("c-2"), session_id=session, request_id="r")
+        first, again = [await complete(serving, results) for _ in range(2)]
+    assert again.tool_calls == first.tool_calls
+    assert len(await turns_of(sessions, session)) == 5
+    assert len(engine.requests) == 2
+
+
+async def test_a_request_that_allows_other_tools_is_another_request(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    engine = ScriptedEngine(calling())
+    async with serve(engine) as serving:
+        asked = asking(QUESTION, session_id=session, request_id="r")
+        await complete(serving, asked)
+        del asked.tools[1:]
+        engine.script = saying("I cannot know.")
+        answer = await complete(serving, asked)
+    assert answer.text == "I cannot know."
+    assert len(await turns_of(sessions, session)) == 4
+
+
+@pytest.mark.usefixtures("library")
+async def test_calls_beside_sources_are_given_again_with_them(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    engine = ScriptedEngine(calling(said=CITED))
+    grounding = {"collection": "notes", "top_k": 1, "require_sources": True}
+    asked = asking(QUESTION, session_id=session, request_id="r", grounding=grounding)
+    async with serve(engine) as serving:
+        first, again = [await complete(serving, asked) for _ in range(2)]
+    assert first.citations
+    assert (again.text, again.citations, again.passages) == (
+        first.text,
+        first.citations,
+        first.passages,
+    )
+    assert again.tool_calls == first.tool_calls
+    assert len(await turns_of(sessions, session)) == 2
+    assert len(engine.requests) == 1
+
+
 async def test_an_instruction_between_their_results_is_none_of_them(
     serve: Serve, sessions: RedisSessions, session: str
 ) -> None:
