@@ -173,7 +173,7 @@ class Groundwire:
 
     def _generate(self) -> GenerateService:
         preparation = Preparation(
-            Retriever(self._index.index, self._remembered),
+            Retriever(self._index.index, self._remembered, self._noted),
             self._sessions,
             max_tokens=self._settings.max_tokens,
             passage_tokens=self._settings.grounding_tokens,

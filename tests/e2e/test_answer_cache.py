@@ -78,6 +78,24 @@ async def test_a_write_ends_it(client: AsyncClient) -> None:
         assert "noon" in (await ask(client, question)).text
 
 
+async def test_nothing_of_what_is_asked_in_a_session_or_of_somebody_is_in_a_cache(
+    client: AsyncClient,
+) -> None:
+    session = await client.memory.create_session()
+    before = await entries(client)
+    await client.complete("Is my secret safe here?", grounding="guide", session_id=session.id)
+    await client.complete("Does Ada keep secrets?", grounding="guide", subject="ada")
+    await client.memory.remember("She keeps a secret.", subject="ada")
+    await client.memory.recall("What does she keep?", subject="ada")
+    assert await entries(client) == before
+    await ask(client)
+    assert await entries(client) == before + 2
+
+
+async def entries(client: AsyncClient) -> int:
+    return sum(one.entries for one in await client.admin.cache_stats())
+
+
 async def test_without_caches_every_answer_is_made_and_there_is_nothing_to_look_after(
     tmp_path: Path,
 ) -> None:

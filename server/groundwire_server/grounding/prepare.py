@@ -82,7 +82,9 @@ class Preparation:
         if request.grounding is None:
             return replace(material, known=await self._known(tenant, subject, conversation))
         question = question_of(conversation, request.grounding.query)
-        collection = await self._retriever.open(tenant, request.grounding)
+        collection = await self._retriever.open(
+            tenant, request.grounding, is_personal=bool(request.session_id or request.subject)
+        )
         async with beside(self._known(tenant, subject, conversation)) as known:
             found = await collection.passages(question.search, request.grounding, watch)
             return replace(material, question=question, found=tuple(found), known=await known)

@@ -30,13 +30,20 @@ HALF_RELEVANT_BM25 = 6.0
 class Retriever:
     """Searches the collections of every tenant."""
 
-    def __init__(self, index: IndexBackend, embedder: Embedder) -> None:
+    def __init__(
+        self, index: IndexBackend, embedder: Embedder, forgetting: Embedder | None = None
+    ) -> None:
+        """``forgetting`` is the embedder for questions of which nothing may be left in a cache."""
         self._index = index
         self._embedder = embedder
+        self._forgetting = forgetting or embedder
 
-    async def open(self, tenant: str, grounding: Grounding) -> SearchableCollection:
+    async def open(
+        self, tenant: str, grounding: Grounding, *, is_personal: bool = False
+    ) -> SearchableCollection:
         """Open the collection, and check that its vectors can be searched by this embedder.
 
+        What is asked of it ``is_personal`` when it is said in a session, or about somebody.
         Raises NotFoundError, or FailedPreconditionError for vectors of another model.
         """
         collection = await run_blocking(self._index.collection, tenant, grounding.collection)
@@ -44,7 +51,8 @@ class Retriever:
         mode = grounding.mode or self._index.text_mode
         if mode is not SearchMode.LEXICAL:
             require_match(spec.name, spec.fingerprint, self._embedder.fingerprint)
-        return SearchableCollection(collection, mode, self._embedder)
+        embedder = self._forgetting if is_personal else self._embedder
+        return SearchableCollection(collection, mode, embedder)
 
 
 class SearchableCollection:
