@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from groundwire_index.errors import NotFoundError
@@ -15,6 +14,7 @@ from groundwire_server.memory.redis_link import RedisLink
 from groundwire_server.memory.session_births import SessionBirths
 from groundwire_server.memory.session_views import GHOST_MS, Described, SessionViews
 from groundwire_server.memory.shared_turns import Hold, SharedTurns
+from groundwire_server.memory.sizes import Size, Sized, TenantSizes
 from groundwire_server.memory.subject_list import Listed, SubjectLists
 from groundwire_server.memory.uses import Clock
 
@@ -68,16 +68,6 @@ class Swept:
     """Holds of forks that are gone, by crash or by expiry."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sized:
-    """A session, and how much it has of its own."""
-
-    keys: SubjectKeys
-    listed: Listed
-    turns: int
-    bytes: int
-
-
 class SessionRetention:
     """Goes over what all tenants have stored. Two servers may do so at once."""
 
@@ -108,20 +98,22 @@ class SessionRetention:
         ``on_kept`` is told of the sessions that are there and not removed for their subject's sake.
         """
         swept = Swept()
-        # By session, because Redis may name a key twice.
-        sized: dict[str, dict[Life, _Sized]] = {}
+        sized: dict[str, TenantSizes] = {}
         async for key in self._link.keys(ALL_KEYS):
             if (subject := subject_of(key)) is not None:
                 policy = policies.of(subject.tenant)
                 kept = await self._sweep_subject(subject, policy, swept, on_kept)
                 if policy.is_sized:
-                    sized.setdefault(subject.tenant, {}).update(
-                        (one.listed.life, one) for one in kept
-                    )
+                    met = sized.setdefault(subject.tenant, TenantSizes())
+                    met.sessions.update((one.listed.life, one) for one in kept)
             elif (held := held_of(key)) is not None:
-                swept.freed += await self._sweep_held(*held)
-        for tenant, sessions in sized.items():
-            for one in _past_the_size(sessions.values(), policies.of(tenant)):
+                life, freed = await self._sweep_held(*held)
+                swept.freed += freed
+                if policies.of(tenant := held[0].tenant).is_sized:
+                    await self._measure(tenant, life, sized.setdefault(tenant, TenantSizes()))
+        for tenant, sizes in sized.items():
+            policy = policies.of(tenant)
+            for one in sizes.past(policy.turns, policy.bytes):
                 swept.size += await self._remove(one.keys, [one.listed])
         return swept
 
@@ -131,7 +123,7 @@ class SessionRetention:
         policy: Retention,
         swept: Swept,
         on_kept: Callable[[str, Described], None],
-    ) -> Iterator[_Sized]:
+    ) -> Iterator[Sized]:
         """What is kept."""
         listed = (await self._lists.page(keys, "", _ALL)).listed
         lives = (one.life for one in listed)
@@ -153,7 +145,8 @@ class SessionRetention:
         for one in kept:
             on_kept(keys.tenant, found[one.life])
         return (
-            _Sized(keys, one, found[one.life].own_turns, found[one.life].own_bytes) for one in kept
+            Sized(keys, one, Size(found[one.life].own_turns, found[one.life].own_bytes))
+            for one in kept
         )
 
     async def _caught_up(self, keys: SubjectKeys, listed: Listed, found: Described) -> Listed:
@@ -178,8 +171,11 @@ class SessionRetention:
                 removed += 1
         return removed
 
-    async def _sweep_held(self, keys: SessionKeys, birth: str) -> int:
-        """Let go of what is held by forks that are not there, and not about to be."""
+    async def _sweep_held(self, keys: SessionKeys, birth: str) -> tuple[Life, int]:
+        """Let go of what is held by forks that are not there, and not about to be.
+
+        Whose turns these are, and how many forks have let go.
+        """
         birth = birth or await self._shared.birth_held(keys.tenant, keys.session_id)
         life = Life(keys.session_id, Birth(birth))
         holders, _ = await self._shared.holders(keys.tenant, life)
@@ -190,15 +186,9 @@ class SessionRetention:
                 await self._shared.release(keys.tenant, Hold(life, fork))
                 freed += 1
         await self._shared.settle(keys.tenant, life)
-        return freed
+        return life, freed
 
-
-def _past_the_size(sessions: Iterable[_Sized], policy: Retention) -> Iterator[_Sized]:
-    """The sessions used least recently, past those that fit."""
-    turns = math.inf if policy.turns is None else policy.turns
-    size = math.inf if policy.bytes is None else policy.bytes
-    for one in sorted(sessions, key=lambda one: -one.listed.used_ms):
-        turns -= one.turns
-        size -= one.bytes
-        if turns < 0 or size < 0:
-            yield one
+    async def _measure(self, tenant: str, life: Life, sizes: TenantSizes) -> None:
+        holders, _ = await self._shared.holders(tenant, life)
+        sizes.forks[life] = tuple(holders)
+        sizes.left[life] = await self._shared.left(tenant, life)

@@ -22,12 +22,16 @@ from groundwire_server.memory.session_errors import (
     too_deep,
     too_many_forks,
 )
+from groundwire_server.memory.sizes import Size
 from groundwire_server.memory.summaries.summary import Summary, summary_of
 from groundwire_server.memory.turn_codec import Entry
 
 MAX_FORKS = 1000
 MAX_LINEAGE = 256
 _HOLDER = "h:"
+# Redis does nothing else while it looks at them: some milliseconds.
+_PART_TURNS = 1000
+_PART_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class SharedTurns:
         self._sums = load_script("sums", writes=False, after="turns")
         self._forks = load_script("forks", writes=False, after="turns")
         self._lives = load_script("lives", writes=False, after="turns")
+        self._left = load_script("left", writes=False, after="turns")
         self._set_aside = load_script("set_aside", writes=True)
 
     async def hold(self, tenant: str, session_id: str, turn: int, holder: Life) -> Held:
@@ -175,6 +180,17 @@ class SharedTurns:
         """Whether a session is there, or at least turns of it that forks hold."""
         keys = _keys(tenant, life, session=True)
         return bool(await self._link.run(self._lives, keys, [life.birth], repeatable=True))
+
+    async def left(self, tenant: str, life: Life) -> Size:
+        """How much forks hold of a session that is gone; nothing of one that is there."""
+        keys = _keys(tenant, life, session=True)
+        size, last = Size(), b"0"
+        while last:
+            turns, length, last = await self._link.run(
+                self._left, keys, [life.birth, last, _PART_TURNS, _PART_BYTES], repeatable=True
+            )
+            size += Size(turns, length)
+        return size
 
     async def set_aside(self, tenant: str, life: Life) -> None:
         """Let a new session have the id of one that is gone, and whose turns are held."""

@@ -112,6 +112,55 @@ async def test_a_tenant_keeps_as_many_bytes_as_it_may_in_the_sessions_used_last(
     assert await ids_of(sessions, tenant) == []
 
 
+@pytest.mark.parametrize("limit", ["turns", "bytes"])
+async def test_turns_that_only_forks_need_any_more_count_with_the_one_used_last(
+    sessions: RedisSessions, clock: SetClock, tenant: str, limit: str
+) -> None:
+    long = [NewTurn(Role.USER, "x" * 500)]
+    await sessions.create(tenant, "ada", session_id="gone")
+    await sessions.append(tenant, "gone", long * 40)
+    for name in ("first", "last"):
+        clock.advance(2)
+        await sessions.fork(tenant, "ada", "gone", 20, new_session_id=name)
+    clock.advance(2)
+    # It holds them by one that is gone too.
+    await sessions.fork(tenant, "ada", "last", 20, new_session_id="below")
+    for name in ("first", "below"):
+        await sessions.append(tenant, name, long * 2)
+    for name in ("gone", "last"):
+        await sessions.delete(tenant, name)
+    # The id is another's by now.
+    clock.advance(-10)
+    await sessions.create(tenant, "ada", session_id="gone")
+    clock.advance(20)
+    await sessions.append(tenant, "gone", long)
+    clock.advance(-10)
+
+    one = (await sessions._views.described(tenant, "gone")).own_bytes if limit == "bytes" else 1
+    # 20 that are held, and of the three that are there 2, 2 and 1.
+    kept, half = of(tenant, **{limit: 25 * one}), of(tenant, **{limit: 12 * one})
+    assert (await sessions.retention.sweep(kept)).size == 0
+    assert await ids_of(sessions, tenant) == ["gone", "below", "first"]
+    await sessions.append(tenant, "gone", long)
+    assert (await sessions.retention.sweep(kept)).size == 1
+    assert await ids_of(sessions, tenant) == ["gone", "below"]
+    assert (await sessions.retention.sweep(half)).size == 1
+    assert await ids_of(sessions, tenant) == ["gone"]
+    assert (await sessions.retention.sweep(half)).size == 0
+
+
+async def test_many_turns_that_only_forks_need_are_measured_part_by_part(
+    sessions: RedisSessions, clock: SetClock, tenant: str
+) -> None:
+    await sessions.create(tenant, "ada", session_id="gone")
+    for _ in range(25):
+        await sessions.append(tenant, "gone", SAY * 100)
+    await sessions.fork(tenant, "ada", "gone", 2500, new_session_id="fork")
+    await sessions.delete(tenant, "gone")
+    assert (await sessions.retention.sweep(of(tenant, turns=2500))).size == 0
+    assert (await sessions.retention.sweep(of(tenant, turns=2499))).size == 1
+
+
 async def test_a_use_that_did_not_come_to_the_list_counts_all_the_same(
     sessions: RedisSessions,
     clock: SetClock,
