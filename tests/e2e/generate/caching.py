@@ -19,6 +19,7 @@ from groundwire_server.grounding.request import CachePolicy
 from groundwire_server.observability.metrics import Metrics
 
 from tests.e2e.generate.serving import ALICE, Serve, Serving
+from tests.patience import PATIENCE_S
 
 ASK = GenerateRequest(prompt="Why?", cache=CACHE_POLICY_EXACT)
 
@@ -29,7 +30,7 @@ class Cached:
     def __init__(self, serve: Serve, url: str, index: Index, embedder: Embedder) -> None:
         self._url, self._index, self._embedder = url, index, embedder
         self.default = CachePolicy.OFF
-        self.timeout_s = 10.0
+        self.timeout_s = PATIENCE_S
         self.seconds = 0.0
         """By the clock that says when a cache that failed is tried again."""
         self.serve = partial(serve, around=self._around)

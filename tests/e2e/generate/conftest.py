@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 
 from tests.e2e.generate.caching import Cached
 from tests.e2e.generate.serving import Serve, serving
+from tests.patience import PATIENCE_S
 
 NOTES = {
     "mirror": "The main mirror is 2.4 metres wide. It was cast by Hartmann in Jena in 1931.",
@@ -73,7 +74,9 @@ async def sessions(redis_server: RedisServer) -> AsyncIterator[RedisSessions]:
     async def count(text: str) -> int:
         return len(text.split())
 
-    sessions = RedisSessions(redis_server.url, count_tokens=count, keeper=redis_server)
+    sessions = RedisSessions(
+        redis_server.url, count_tokens=count, keeper=redis_server, timeout_s=PATIENCE_S
+    )
     await sessions.start()
     yield sessions
     await sessions.close()

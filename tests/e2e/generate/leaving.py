@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,10 +10,11 @@ from groundwire.v1.generate_service_pb2 import GenerateRequest, GenerateResponse
 from groundwire.v1.generation_pb2 import FINISH_REASON_ABORTED
 
 from tests.e2e.generate.serving import Serving, rest_of
+from tests.patience import EndedBeforeError, during, longer_each_time, until
 
 REQUEST_ID = "r-1"
-# Far longer than a call takes to be where a test wants it.
-DEADLINE_S = 2.0
+# At first: far longer than a call takes to be where a test wants it, unless the machine is slow.
+DEADLINE_S = 1.0
 
 
 async def client_leaves(serving: Serving, call: Any) -> None:
@@ -38,16 +38,36 @@ WAYS: tuple[Callable[[Serving, Any], Awaitable[None]], ...] = (
 )
 
 
-def call_to_end(serving: Serving, way: object, request: GenerateRequest) -> Any:
-    """Begin a call that can be ended this way."""
-    named = GenerateRequest()
-    named.CopyFrom(request)
-    named.request_id = REQUEST_ID
-    return serving.stub.Generate(named, timeout=DEADLINE_S if way is deadline_passes else None)
+async def call_to_end(
+    serving: Serving,
+    way: object,
+    request: GenerateRequest,
+    arrived: Callable[[Any], Awaitable[object]],
+) -> Any:
+    """Begin a call that can be ended this way, and have it arrive where it is to end.
+
+    One whose deadline passes before that is begun again with a longer one.
+    """
+    if way is not deadline_passes:
+        named = GenerateRequest()
+        named.CopyFrom(request)
+        named.request_id = REQUEST_ID
+        call = serving.stub.Generate(named)
+        await during(call, arrived(call))
+        return call
+    others = len(serving.running)
+    for deadline_s in longer_each_time(DEADLINE_S):
+        call = serving.stub.Generate(request, timeout=deadline_s)
+        try:
+            await during(call, arrived(call))
+            break
+        except (EndedBeforeError, grpc.aio.AioRpcError):
+            assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            await until(lambda: len(serving.running) == others, "it has ended here too")
+    return call
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until it holds; fail if it does not come to."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - nothing to wait on
-            await asyncio.sleep(0.001)
+async def has_begun(call: Any) -> None:
+    """Its first token is there."""
+    assert (await call.read()).HasField("started")
+    assert (await call.read()).HasField("text_delta")

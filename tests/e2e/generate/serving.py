@@ -35,6 +35,8 @@ from groundwire_server.running import RunningRequests
 from groundwire_server.services.generate import GenerateService
 from groundwire_server.services.left_answers import DroppedAnswers
 
+from tests.patience import PATIENCE_S
+
 ALICE = (("groundwire-tenant", "alice"),)
 BOB = (("groundwire-tenant", "bob"),)
 
@@ -75,7 +77,7 @@ async def serving(
     )
     running = RunningRequests()
     metrics = Metrics()
-    answers = Answers(preparation, similarity or EmbeddedSimilarity(embedder))
+    answers = Answers(preparation, similarity or EmbeddedSimilarity(embedder, PATIENCE_S))
     service = GenerateService(
         models_of(*engines),
         around(answers, metrics),

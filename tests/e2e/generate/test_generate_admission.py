@@ -14,6 +14,7 @@ from groundwire_server.engines.fair_queue import Limits
 from groundwire_server.engines.served_model import ServedModel
 
 from tests.e2e.generate.serving import ALICE, BOB, Serve, Serving, details_of, kinds, text_of
+from tests.patience import during, until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 ASK = GenerateRequest(prompt="Why?")
@@ -30,15 +31,14 @@ class Busy:
     async def begin(self, serving: Serving) -> asyncio.Task[str]:
         """Have the first answer under way."""
         first = asyncio.create_task(answer(serving))
-        await self.inner.entered.wait()
+        await during(first, self.inner.entered.wait())
         return first
 
     async def queue(self, serving: Serving, tenant: object = ALICE) -> asyncio.Task[str]:
         """Have one more wait."""
         before = self.engine.waiting.requests
         task = asyncio.create_task(answer(serving, tenant))
-        while self.engine.waiting.requests == before:  # noqa: ASYNC110 - nothing to wait on
-            await asyncio.sleep(0.001)
+        await during(task, until(lambda: self.engine.waiting.requests > before))
         return task
 
 
@@ -61,8 +61,7 @@ async def test_the_seconds_in_the_queue_are_told(serve: Serve) -> None:
     async with serve(busy.engine) as serving:
         first = await busy.begin(serving)
         call = serving.stub.Complete(CompleteRequest(request=ASK))
-        while not busy.engine.waiting.requests:  # noqa: ASYNC110 - nothing to wait on
-            await asyncio.sleep(0.001)
+        await during(call, until(lambda: busy.engine.waiting.requests == 1))
         await asyncio.sleep(0.05)
         busy.hold.set()
         queued = (await call).finished.timings.queue
@@ -127,8 +126,7 @@ async def test_who_leaves_the_queue_leaves_nothing_behind(serve: Serve) -> None:
         waiting = [await busy.queue(serving) for _ in range(3)]
         for task in waiting:
             task.cancel()
-        while busy.engine.waiting.requests:  # noqa: ASYNC110 - nothing to wait on
-            await asyncio.sleep(0.001)
+        await until(lambda: not busy.engine.waiting.requests)
         busy.hold.set()
         assert await first == "So be it"
         assert await answer(serving) == "So be it"
@@ -141,8 +139,7 @@ async def test_the_first_event_comes_when_the_turn_does(serve: Serve) -> None:
         first = await busy.begin(serving)
         call = serving.stub.Generate(ASK, metadata=ALICE)
         reading = asyncio.ensure_future(call.read())
-        while not busy.engine.waiting.requests:  # noqa: ASYNC110 - nothing to wait on
-            await asyncio.sleep(0.001)
+        await during(reading, until(lambda: busy.engine.waiting.requests == 1))
         assert not reading.done()
         busy.hold.set()
         assert kinds([await reading]) == ["started"]

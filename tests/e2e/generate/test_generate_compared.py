@@ -9,6 +9,7 @@ from groundwire_server.engines.engine import TextPiece
 
 from tests.e2e.generate.serving import ALICE, Serve, rest_of, text_of
 from tests.e2e.generate.test_generate_grounded import MIRROR, about, ask
+from tests.patience import until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 from tests.unit.grounding.similarities import Slow, Told
 
@@ -49,8 +50,7 @@ async def test_text_goes_out_with_the_first_piece_after_the_verdict(serve: Serve
         call = serving.stub.Generate(about(MIRROR), metadata=ALICE)
         events = [await call.read() for _ in range(3)]
         slow.ready.set()
-        while not slow.asked:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0)
+        await until(lambda: bool(slow.asked))
         more.set()
         events.append(await call.read())
         assert text_of(events) == "It has 2.4 metres [1]. It is"
@@ -81,8 +81,7 @@ async def test_a_client_that_leaves_leaves_no_comparison_behind(serve: Serve) ->
         for _ in range(3):
             await call.read()
         call.cancel()
-        while not slow.cancelled:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0)
+        await until(lambda: bool(slow.cancelled))
     assert slow.asked == []
 
 

@@ -27,6 +27,7 @@ from groundwire_server.memory.redis_server import RedisServer
 
 from tests.e2e.generate.caching import ASK, Cached, ask, changed, outcome
 from tests.e2e.generate.serving import Serve, details_of, text_of
+from tests.patience import until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, Step, saying
 
 BYPASSES = "groundwire_cache_bypasses_total"
@@ -124,7 +125,7 @@ async def test_without_its_redis_everything_is_answered_by_the_model_and_counted
 async def test_a_redis_that_stalls_costs_a_bounded_time_and_is_used_again_later(
     cached: Cached, cache_server: RedisServer
 ) -> None:
-    cached.timeout_s = 0.05
+    cached.timeout_s = 0.5
     engine = ScriptedEngine(saying("So."))
     assert cache_server.pid
     async with cached.serve(engine) as serving:
@@ -138,8 +139,12 @@ async def test_a_redis_that_stalls_costs_a_bounded_time_and_is_used_again_later(
         assert len(engine.requests) == 3
         # What one look-up and two writes each would have asked of it, at most.
         assert 3 <= (serving.metrics.registry.get_sample_value(BYPASSES) or 0) <= 6
-        while outcome(await ask(serving)) != CACHE_OUTCOME_EXACT:
+
+        async def is_used() -> bool:
             cached.seconds += LEFT_ALONE_S
+            return outcome(await ask(serving)) == CACHE_OUTCOME_EXACT
+
+        await until(is_used, "it is used again")
 
 
 async def test_look_ups_are_counted_by_what_was_found(cached: Cached) -> None:

@@ -11,8 +11,9 @@ from groundwire_server.engines.fair_queue import Limits
 from groundwire_server.engines.served_model import ServedModel
 from groundwire_server.waiting import Waiting
 
-from tests.e2e.generate.leaving import WAYS, call_to_end, until
+from tests.e2e.generate.leaving import WAYS, call_to_end, has_begun
 from tests.e2e.generate.serving import Serve, Serving, text_of
+from tests.patience import PATIENCE_S, until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 ASK = GenerateRequest(prompt="Why?")
@@ -34,7 +35,7 @@ async def is_as_new(serving: Serving, engine: ScriptedEngine, model: ServedModel
     assert engine.running == 0
     assert model.waiting == Waiting(0, 0)
     engine.script = saying("So")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert text_of([event async for event in serving.stub.Generate(ASK)]) == "So"
 
 
@@ -44,8 +45,11 @@ class TestLeaving:
         async with serve(model) as serving:
             first = serving.stub.Generate(ASK)
             await first.read()
-            call = call_to_end(serving, way, ASK)
-            await until(lambda: model.waiting.requests == 1)
+
+            async def is_queued(_: object) -> None:
+                await until(lambda: model.waiting.requests == 1)
+
+            call = await call_to_end(serving, way, ASK, is_queued)
             await way(serving, call)
             await until(lambda: model.waiting.requests == 0)
             # The other is where it was.
@@ -55,16 +59,17 @@ class TestLeaving:
 
     async def test_before_the_first_token(self, serve: Serve, engine, model, way) -> None:
         async with serve(model) as serving:
-            call = call_to_end(serving, way, ASK)
-            await engine.entered.wait()
+
+            async def is_asked(_: object) -> None:
+                await until(lambda: engine.running == 1)
+
+            call = await call_to_end(serving, way, ASK, is_asked)
             await way(serving, call)
             await is_as_new(serving, engine, model)
 
     async def test_in_the_middle_of_an_answer(self, serve: Serve, engine, model, way) -> None:
         engine.script.insert(0, TextPiece("So", 1))
         async with serve(model) as serving:
-            call = call_to_end(serving, way, ASK)
-            await call.read()
-            assert (await call.read()).text_delta.text == "So"
+            call = await call_to_end(serving, way, ASK, has_begun)
             await way(serving, call)
             await is_as_new(serving, engine, model)

@@ -16,6 +16,7 @@ from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.services.left_answers import LeftAnswers
 
 from tests.e2e.generate.serving import ALICE, Serve, Serving, rest_of
+from tests.patience import PATIENCE_S, during, in_time, longer_each_time, until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 FIRST = TextPiece("The", 1)
@@ -35,7 +36,7 @@ class Watched(LeftAnswers):
 
     async def ended(self) -> None:
         assert self.calls.running == 1
-        assert await self.calls.wait_idle(30)
+        assert await self.calls.wait_idle(PATIENCE_S)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ async def leave(serving: Serving, request: GenerateRequest, left: Watched) -> No
     await call.read()
     assert (await call.read()).text_delta.text == "The"
     call.cancel()
-    await asyncio.wait_for(left.taken.wait(), 60)
+    await in_time(left.taken.wait())
 
 
 async def test_after_the_first_token_the_exchange_is_stored_once(
@@ -126,9 +127,9 @@ async def test_so_is_what_was_to_be_given_as_a_whole(
     async with serve(Telling([FIRST, hold, *saying(" dome")]), left=left) as serving:
         call = serving.stub.Complete(CompleteRequest(request=asked), metadata=ALICE)
         whole = asyncio.ensure_future(call)
-        await begun.wait()
+        await during(call, begun.wait())
         call.cancel()
-        await asyncio.wait_for(left.taken.wait(), 60)
+        await in_time(left.taken.wait())
         hold.set()
         await left.ended()
         with pytest.raises(asyncio.CancelledError):
@@ -148,7 +149,7 @@ async def test_before_the_first_token_it_ends(
         call = serving.stub.Generate(asked, metadata=ALICE)
         assert (await call.read()).WhichOneof("event") == "started"
         call.cancel()
-        await asyncio.wait_for(engine.closed.wait(), 60)
+        await in_time(engine.closed.wait())
     assert not left.taken.is_set()
     assert await said(sessions, session_id) == []
 
@@ -160,7 +161,7 @@ async def test_without_a_session_it_ends(serve: Serve, left: Watched) -> None:
         await call.read()
         await call.read()
         call.cancel()
-        await asyncio.wait_for(engine.closed.wait(), 60)
+        await in_time(engine.closed.wait())
     assert not left.taken.is_set()
 
 
@@ -173,15 +174,18 @@ async def test_past_its_deadline_it_ends(
 ) -> None:
     engine = ScriptedEngine([FIRST, asyncio.Event()])
     async with serve(engine, left=left) as serving:
-        call = serving.stub.Generate(asked, metadata=ALICE, timeout=1)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await rest_of(call)
-        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        if engine.requests:
-            await asyncio.wait_for(engine.closed.wait(), 60)
+        for deadline_s in longer_each_time(0.5):
+            call = serving.stub.Generate(asked, metadata=ALICE, timeout=deadline_s)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await rest_of(call)
+            assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            await until(lambda: not serving.running)
+            if engine.requests:
+                break
+        await in_time(engine.closed.wait())
         # The client's time is up a little before the server's: it may have been taken for one
         # that went away.
-        assert await left.calls.wait_idle(30)
+        assert await left.calls.wait_idle(PATIENCE_S)
     assert await said(sessions, session_id) == []
 
 

@@ -29,6 +29,7 @@ from groundwire_server.memory.session import NewTurn
 from groundwire_server.memory.summaries.summary import Summary
 
 from tests.e2e.generate.serving import ALICE, BOB, Serve, Serving, rest_of
+from tests.patience import PATIENCE_S, during, in_time
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 
@@ -189,7 +190,7 @@ async def test_another_writer_in_between_is_a_conflict_and_keeps_its_turn(
     engine = ScriptedEngine([hold, *saying("So")])
     async with serve(engine) as serving:
         asked = asyncio.ensure_future(ask(serving, session_id, "Why?"))
-        await engine.entered.wait()
+        await during(asked, engine.entered.wait())
         await sessions.append("alice", session_id, [NewTurn(Role.USER, "Me first")])
         hold.set()
         answer = await asked
@@ -206,7 +207,7 @@ async def test_a_session_deleted_meanwhile_is_a_failure_that_is_told(
     engine = ScriptedEngine([hold, *saying("So")])
     async with serve(engine) as serving:
         asked = asyncio.ensure_future(ask(serving, session_id, "Why?"))
-        await engine.entered.wait()
+        await during(asked, engine.entered.wait())
         await sessions.delete("alice", session_id)
         hold.set()
         answer = await asked
@@ -225,7 +226,7 @@ async def test_where_answers_are_dropped_a_client_that_leaves_leaves_nothing_beh
         await call.read()
         assert (await call.read()).text_delta.text == "The"
         call.cancel()
-        await asyncio.wait_for(engine.closed.wait(), 10)
+        await in_time(engine.closed.wait())
     assert await said(sessions, session_id) == []
 
 
@@ -305,7 +306,7 @@ class TestRedisGone:
         engine = ScriptedEngine([hold, *saying("So")])
         async with serve(engine, sessions=sessions) as serving:
             asked = asyncio.ensure_future(ask(serving, session_id, "Why?"))
-            await engine.entered.wait()
+            await during(asked, engine.entered.wait())
             await redis.close()
             hold.set()
             answer = await asked
@@ -318,7 +319,7 @@ def _sessions_at(url: str) -> RedisSessions:
     async def count(text: str) -> int:
         return len(text.split())
 
-    return RedisSessions(url, count_tokens=count, timeout_s=0.2)
+    return RedisSessions(url, count_tokens=count, timeout_s=PATIENCE_S)
 
 
 async def test_the_summary_of_a_session_leads_and_takes_half_of_the_room_at_most(

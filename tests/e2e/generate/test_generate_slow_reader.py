@@ -20,8 +20,9 @@ from groundwire_server.engines.engine import (
 )
 from groundwire_server.services.coalesce import MOST_WAITING_BYTES
 
-from tests.e2e.generate.leaving import REQUEST_ID, until
+from tests.e2e.generate.leaving import REQUEST_ID
 from tests.e2e.generate.serving import Serve, details_of, rest_of
+from tests.patience import PATIENCE_S, during, in_time, until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 SMALL_WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16_384))
@@ -80,7 +81,7 @@ async def test_the_engine_is_let_go_of_and_what_waits_is_bounded(
             GenerateRequest(prompt="Why?", sampling=sampling)
         )
         assert (await call.read()).HasField("started")
-        await asyncio.wait_for(engine.closed.wait(), 20)
+        await in_time(engine.closed.wait())
         assert engine.running == 0
         assert len(serving.running) == 0
         piece_bytes = 96 + with_logprobs * LOGPROB_BYTES
@@ -95,12 +96,12 @@ async def test_a_short_answer_that_is_not_read_does_not_hold_its_engine(serve: S
     """All of it waits; the engine is free before the patience is over."""
     engine = ScriptedEngine(saying(*["x" * 1000] * 100))
     async with (
-        serve(engine) as serving,
+        serve(engine, reader_patience_s=10 * PATIENCE_S) as serving,
         grpc.aio.insecure_channel(serving.address, options=SMALL_WINDOW) as channel,
     ):
         call = GenerateServiceStub(channel).Generate(GenerateRequest(prompt="Why?"))
         assert (await call.read()).HasField("started")
-        await asyncio.wait_for(engine.closed.wait(), 10)
+        await during(call, engine.closed.wait())
         assert engine.running == 0
         call.cancel()
 
@@ -110,7 +111,8 @@ async def test_an_answer_aborted_while_it_is_not_read_frees_its_engine_and_says_
 ) -> None:
     engine = Endless("a hundred letters or so " * 4)
     async with (
-        serve(engine) as serving,
+        # It is not for the reader that it ends.
+        serve(engine, reader_patience_s=10 * PATIENCE_S) as serving,
         grpc.aio.insecure_channel(serving.address, options=SMALL_WINDOW) as channel,
     ):
         stub = GenerateServiceStub(channel)
@@ -118,8 +120,7 @@ async def test_an_answer_aborted_while_it_is_not_read_frees_its_engine_and_says_
         assert (await call.read()).HasField("started")
         await until(engine.stands_still)
         serving.running.abort("default", REQUEST_ID)
-        await asyncio.wait_for(engine.closed.wait(), 1)
-        async with asyncio.timeout(20):
-            last = (await rest_of(call))[-1]
+        await in_time(engine.closed.wait())
+        last = (await rest_of(call))[-1]
     assert last.finished.finish_reason == FINISH_REASON_ABORTED
     assert engine.running == 0

@@ -31,6 +31,7 @@ from groundwire_server.engines.engine import (
 )
 
 from tests.e2e.generate.serving import ALICE, BOB, Serve, details_of, kinds, rest_of, text_of
+from tests.patience import during, in_time, longer_each_time
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 ASK = GenerateRequest(prompt="Why?")
@@ -191,9 +192,9 @@ class TestLeaving:
         engine = ScriptedEngine([asyncio.Event()])
         async with serve(engine) as serving:
             call = serving.stub.Generate(ASK)
-            await engine.entered.wait()
+            await during(call, engine.entered.wait())
             call.cancel()
-            await asyncio.wait_for(engine.closed.wait(), 10)
+            await in_time(engine.closed.wait())
             assert engine.running == 0
 
     async def test_during_the_answer(self, serve: Serve) -> None:
@@ -203,7 +204,7 @@ class TestLeaving:
             await call.read()
             assert (await call.read()).text_delta.text == "The"
             call.cancel()
-            await asyncio.wait_for(engine.closed.wait(), 10)
+            await in_time(engine.closed.wait())
             assert engine.running == 0
 
     async def test_while_it_does_not_read(self, serve: Serve) -> None:
@@ -212,38 +213,42 @@ class TestLeaving:
         async with serve(engine) as serving:
             call = serving.stub.Generate(ASK)
             await call.read()
-            await engine.entered.wait()
+            await during(call, engine.entered.wait())
             call.cancel()
-            await asyncio.wait_for(engine.closed.wait(), 10)
+            await in_time(engine.closed.wait())
 
     async def test_in_the_middle_of_a_unary_call(self, serve: Serve) -> None:
         engine = ScriptedEngine([TextPiece("The", 1), asyncio.Event()])
         async with serve(engine) as serving:
             call = serving.stub.Complete(CompleteRequest(request=ASK))
-            await engine.entered.wait()
+            await during(call, engine.entered.wait())
             call.cancel()
-            await asyncio.wait_for(engine.closed.wait(), 10)
+            await in_time(engine.closed.wait())
 
     async def test_by_its_deadline(self, serve: Serve) -> None:
         engine = ScriptedEngine([TextPiece("The", 1), asyncio.Event()])
         async with serve(engine) as serving:
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                async for _ in serving.stub.Generate(ASK, timeout=0.3):
-                    pass
-            assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-            await asyncio.wait_for(engine.closed.wait(), 10)
+            for deadline_s in longer_each_time(0.3):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    async for _ in serving.stub.Generate(ASK, timeout=deadline_s):
+                        pass
+                assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+                if engine.requests:
+                    break
+            await in_time(engine.closed.wait())
+            assert engine.running == 0
 
     async def test_its_request_id_is_free_again(self, serve: Serve) -> None:
         engine = ScriptedEngine([asyncio.Event()])
         request = GenerateRequest(prompt="Why?", request_id="r-1")
         async with serve(engine) as serving:
             call = serving.stub.Generate(request)
-            await engine.entered.wait()
+            await during(call, engine.entered.wait())
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await serving.stub.Complete(CompleteRequest(request=request))
             assert caught.value.code() == grpc.StatusCode.ALREADY_EXISTS
             call.cancel()
-            await asyncio.wait_for(engine.closed.wait(), 10)
+            await in_time(engine.closed.wait())
             engine.script = saying("So")
             assert (await serving.stub.Complete(CompleteRequest(request=request))).text == "So"
 
@@ -270,7 +275,7 @@ class TestAbort:
             call = serving.stub.Generate(
                 GenerateRequest(prompt="Why?", request_id="r-1"), metadata=BOB
             )
-            await engine.entered.wait()
+            await during(call, engine.entered.wait())
             serving.running.abort("bob", "r-1")
             events = await rest_of(call)
         assert kinds(events) == ["started", "finished"]
@@ -295,7 +300,7 @@ class TestAbort:
             call = serving.stub.Complete(
                 CompleteRequest(request=GenerateRequest(prompt="Why?", request_id="r-1"))
             )
-            await engine.entered.wait()
+            await during(call, engine.entered.wait())
             serving.running.abort("default", "r-1")
             answer = await call
         assert answer.finished.finish_reason == FINISH_REASON_ABORTED

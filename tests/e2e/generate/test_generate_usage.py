@@ -22,6 +22,7 @@ from groundwire_server.usage.redis_usage import RedisUsage
 
 from tests.e2e.generate.serving import ALICE, Serve, Serving, rest_of
 from tests.e2e.generate.test_generate_left import Watched
+from tests.patience import PATIENCE_S, in_time
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 ASKED = GenerateRequest(prompt="Why?")
@@ -99,9 +100,9 @@ async def test_an_answer_that_is_whole_has_the_tokens_that_its_end_tells(
     async with counting(Engine(saying("The dome", " opens"))) as serving:
         async for _ in serving.stub.Generate(ASKED, metadata=ALICE):
             pass
-        assert await ledger.calls.get() == answered(3)
+        assert await in_time(ledger.calls.get()) == answered(3)
         await serving.stub.Complete(CompleteRequest(request=ASKED), metadata=ALICE)
-        assert await ledger.calls.get() == answered(3)
+        assert await in_time(ledger.calls.get()) == answered(3)
 
 
 async def test_one_that_its_client_left_has_what_was_generated_until_then(
@@ -110,7 +111,7 @@ async def test_one_that_its_client_left_has_what_was_generated_until_then(
     engine = Engine([FIRST, asyncio.Event()])
     async with counting(engine) as serving:
         await leave(serving, ASKED)
-        assert await ledger.calls.get() == answered(1, is_timed=False)
+        assert await in_time(ledger.calls.get()) == answered(1, is_timed=False)
 
 
 async def test_one_that_is_finished_for_its_session_is_counted_when_that_is_done(
@@ -121,11 +122,11 @@ async def test_one_that_is_finished_for_its_session_is_counted_when_that_is_done
     engine = Engine([FIRST, hold, *saying("The dome", " opens")])
     async with counting(engine, left=left) as serving:
         await leave(serving, GenerateRequest(prompt="Why?", session_id=session_id))
-        await left.taken.wait()
+        await in_time(left.taken.wait())
         assert ledger.calls.empty()
         hold.set()
-        assert await ledger.calls.get() == answered(3, is_timed=False)
-        assert await left.calls.wait_idle(30)
+        assert await in_time(ledger.calls.get()) == answered(3, is_timed=False)
+        assert await left.calls.wait_idle(PATIENCE_S)
     assert ledger.calls.empty()
 
 
@@ -135,7 +136,7 @@ async def test_one_that_fails_on_its_way_has_used_what_it_had_and_is_an_error(
     async with counting(Engine([FIRST, RuntimeError("broken")])) as serving:
         with pytest.raises(grpc.aio.AioRpcError):
             await serving.stub.Complete(CompleteRequest(request=ASKED), metadata=ALICE)
-        assert await ledger.calls.get() == answered(1, is_timed=False, failed=True)
+        assert await in_time(ledger.calls.get()) == answered(1, is_timed=False, failed=True)
 
 
 async def test_one_that_never_began_is_of_the_model_that_was_asked(
@@ -146,7 +147,7 @@ async def test_one_that_never_began_is_of_the_model_that_was_asked(
         with pytest.raises(grpc.aio.AioRpcError):
             await serving.stub.Complete(CompleteRequest(request=asked), metadata=ALICE)
         expected = answered(0, prompt_tokens=0, is_timed=False, failed=True)
-        assert await ledger.calls.get() == expected
+        assert await in_time(ledger.calls.get()) == expected
 
 
 async def test_an_aborted_answer_has_used_what_was_generated(
@@ -158,4 +159,4 @@ async def test_an_aborted_answer_has_used_what_was_generated(
             pass
         serving.running.abort("alice", "r")
         await rest_of(call)
-        assert await ledger.calls.get() == answered(1)
+        assert await in_time(ledger.calls.get()) == answered(1)

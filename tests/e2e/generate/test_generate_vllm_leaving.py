@@ -22,9 +22,10 @@ from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.engines.vllm_start import core_processes
 from groundwire_server.waiting import Waiting
 
-from tests.e2e.generate.leaving import WAYS, call_to_end, until
+from tests.e2e.generate.leaving import WAYS, call_to_end, has_begun
 from tests.e2e.generate.serving import Serve, Serving
 from tests.models import small_llama
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.vllm
 
@@ -86,7 +87,7 @@ async def is_as_new(one: OneAtATime, serving: Serving) -> None:
     assert one.engine.waiting == Waiting(0, 0)
     assert await one.holds_nothing()
     request = GenerateRequest(prompt="Every visitor", sampling=SHORT)
-    answer = await serving.stub.Complete(CompleteRequest(request=request), timeout=20)
+    answer = await serving.stub.Complete(CompleteRequest(request=request), timeout=PATIENCE_S)
     assert answer.finished.usage.completion_tokens > 0
 
 
@@ -99,8 +100,12 @@ class TestLeaving:
             await first.read()
             assert (await first.read()).HasField("text_delta")
             with one.stopped():
-                call = call_to_end(serving, way, GenerateRequest(prompt="The", sampling=SHORT))
-                await until(lambda: one.engine.waiting.requests == 1)
+
+                async def is_queued(_: object) -> None:
+                    await until(lambda: one.engine.waiting.requests == 1)
+
+                short = GenerateRequest(prompt="The", sampling=SHORT)
+                call = await call_to_end(serving, way, short, is_queued)
                 await way(serving, call)
                 await until(lambda: one.engine.waiting.requests == 0)
                 # The other has its slot still.
@@ -114,8 +119,12 @@ class TestLeaving:
         async with serve(one.engine) as serving:
             with one.stopped():
                 prompt = "Every visitor is asked to keep to the path. " * 10
-                call = call_to_end(serving, way, GenerateRequest(prompt=prompt, sampling=LONG))
-                await until(lambda: one.in_front > 0)
+
+                async def is_in_front(_: object) -> None:
+                    await until(lambda: one.in_front > 0)
+
+                long = GenerateRequest(prompt=prompt, sampling=LONG)
+                call = await call_to_end(serving, way, long, is_in_front)
                 await way(serving, call)
                 await until(lambda: not serving.running)
                 assert one.in_front == 0
@@ -124,9 +133,7 @@ class TestLeaving:
     async def test_in_the_middle_of_an_answer(self, serve: Serve, one: OneAtATime, way) -> None:
         async with serve(one.engine) as serving:
             long = GenerateRequest(prompt="Every visitor", sampling=LONG)
-            call = call_to_end(serving, way, long)
-            await call.read()
-            assert (await call.read()).HasField("text_delta")
+            call = await call_to_end(serving, way, long, has_begun)
             with one.stopped():
                 await way(serving, call)
                 await until(lambda: not serving.running)
