@@ -1,15 +1,17 @@
 """Whether two questions ask the same, by their words.
 
 What an embedder finds similar differs, as often as not, by the one word that matters. So nothing
-may differ but what is known to say nothing: articles, courtesies, plurals, some synonyms, and the
-place of what is asked for ("what is the weight of it", "what does it weigh"). Of other languages
-only the same words, in the same order, are taken for the same.
+may differ but what is known to say nothing: articles, courtesies, some synonyms, the place of what
+is asked for ("what is the weight of it", "what does it weigh"), and an "s" at the end of a word that
+cannot be a name. Of other languages only the same words, in the same order, are taken for the same.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import accumulate
 
 from groundwire_server.caching.synonyms import (
@@ -18,6 +20,7 @@ from groundwire_server.caching.synonyms import (
     COURTESIES,
     DOING,
     HARMLESS,
+    KNOWN,
     MEASURES,
     NO_PLURALS,
     PHRASES,
@@ -38,6 +41,17 @@ _SYMBOL = re.compile(
 )
 
 
+class _Ending(Enum):
+    """What an "s" at the end of a word would change."""
+
+    PLURAL = auto()
+    """It has one."""
+    PLAIN = auto()
+    """It may be a name, which would be another with it."""
+    ANY = auto()
+    """Nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
     """What a question asks."""
@@ -50,6 +64,9 @@ class _Form:
     numbers: frozenset[str]
     symbols: tuple[tuple[str, int], ...]
     """Each with how many of the words come before it."""
+    endings: tuple[_Ending, ...] = field(compare=False)
+    """Of each of the words."""
+    says_does: bool = field(compare=False)
 
 
 def ask_the_same(one: str, other: str) -> bool:
@@ -58,12 +75,25 @@ def ask_the_same(one: str, other: str) -> bool:
         return True
     # Of names these alone have plurals.
     one, other = (_DAYS.sub(r"\1", text) for text in (one, other))
-    return _form(one) == _form(other) and not _names_differ(one, other)
+    first, second = _form(one), _form(other)
+    return first == second and _may_end(first, second) and not _names_differ(one, other)
+
+
+def _may_end(one: _Form, other: _Form) -> bool:
+    """Whether words that are the same but for an "s" may be: "tickets" and "a ticket".
+
+    Not "adams" and "adam". Where one asks with "does", one word of the other may have its "s":
+    "when does the tour leave", "tell me when the tour leaves".
+    """
+    ends = zip(one.endings, other.endings, strict=True)
+    unlike = sum({first, second} == {_Ending.PLURAL, _Ending.PLAIN} for first, second in ends)
+    return unlike <= int(one.says_does != other.says_does)
 
 
 def _form(text: str) -> _Form:
     text = _plain(text)
-    words, symbols = _taken_apart(text)
+    written, symbols = _taken_apart(text)
+    words = [_settled(word) for word in written]
     asked_for = {word for word in words if word in QUESTION_WORDS}
     # Of two of them, each belongs to another thing: then their places matter.
     aspects = {word for word in words if word in ASPECTS}
@@ -75,14 +105,17 @@ def _form(text: str) -> _Form:
         # "The price of a ticket", "the ticket price".
         without |= {"of"}
     before = list(accumulate((word not in without for word in words), initial=0))
+    kept = [at for at, word in enumerate(words) if word not in without]
     return _Form(
-        tuple(word for word in words if word not in without),
+        tuple(words[at] for at in kept),
         frozenset(asked_for),
         not measured and not BEING.isdisjoint(words),
         # The first may only help another verb.
         max(1, sum(word in DOING for word in words)),
         numbers(text),
         tuple((symbol, before[at]) for symbol, at in symbols),
+        tuple(_ending(written, at) for at in kept),
+        "does" in written,
     )
 
 
@@ -92,11 +125,22 @@ def _taken_apart(text: str) -> tuple[list[str], list[tuple[str, int]]]:
     symbols: list[tuple[str, int]] = []
     end = 0
     for found in _SYMBOL.finditer(text):
-        words += map(_settled, tokens(text[end : found.start()]))
+        words += tokens(text[end : found.start()])
         symbols.append((found[0], len(words)))
         end = found.end()
-    words += map(_settled, tokens(text[end:]))
+    words += tokens(text[end:])
     return words, symbols
+
+
+def _ending(words: Sequence[str], at: int) -> _Ending:
+    word = words[at]
+    if _settled(word) in KNOWN:
+        return _Ending.ANY
+    is_one = at > 0 and words[at - 1] in ("a", "an") and words[at - 2 : at - 1] != ["letter"]
+    if _singular(word) == word:
+        return _Ending.ANY if is_one else _Ending.PLAIN
+    # What is one of a kind has a name that ends so.
+    return _Ending.PLURAL
 
 
 def _plain(text: str) -> str:

@@ -49,6 +49,13 @@ _SAME = (
 )
 SAME_WORDS = {word: group.split()[0] for group in _SAME for word in group.split()}
 
+# Words that are nobody's name, with an "s" or without.
+KNOWN = (
+    ASPECTS
+    | frozenset(SAME_WORDS.values())
+    | word_set("monday tuesday wednesday thursday friday saturday sunday")
+)
+
 COURTESIES = re.compile(
     r"^(?:(?:hi|hello|hey|thanks)\s*[,!.]|please\b|(?:"
     r"(?:(?:can|could|would|will)\s+you\s+)?(?:please\s+)?tell\s+(?:me|us)"
