@@ -166,6 +166,7 @@ class Server:
         await self._serve_late_requests()
         self._admission.close()
         await self._drain()
+        self._admission.cut_off()
         await self._grpc.stop(None)
         await self._admission.wait_idle(LET_GO_S)
         await self._tracing.close(min(HAND_ON_S, self._settings.stop_grace_s))

@@ -24,6 +24,8 @@ class Admission:
         self._idle = asyncio.Event()
         self._idle.set()
         self._refusal: Callable[[], UnavailableError] | None = _starting
+        self._going_on: list[Callable[[], object]] = []
+        self._is_over = False
 
     @property
     def running(self) -> int:
@@ -48,13 +50,23 @@ class Admission:
         return True
 
     @contextmanager
-    def in_progress(self) -> Iterator[None]:
-        """Count as a call what goes on after one has ended."""
+    def in_progress(self, cut_off: Callable[[], object]) -> Iterator[None]:
+        """Count as a call what goes on after one has ended; ``cut_off`` ends it."""
         self._begin()
+        self._going_on.append(cut_off)
+        if self._is_over:
+            cut_off()
         try:
             yield
         finally:
+            self._going_on.remove(cut_off)
             self._leave()
+
+    def cut_off(self) -> None:
+        """End what is no call any more, and what will be none; whoever serves calls ends those."""
+        self._is_over = True
+        for cut_off in tuple(self._going_on):
+            cut_off()
 
     def __call__(self, _: Method, call: Call) -> Call:
         """Intercept."""

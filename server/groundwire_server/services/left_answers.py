@@ -58,15 +58,17 @@ class LeftAnswers(DroppedAnswers):
     and for no longer.
     """
 
-    def __init__(self, in_progress: Callable[[], AbstractContextManager[None]]) -> None:
-        """``in_progress`` is entered for as long as an answer is finished."""
+    def __init__(
+        self, in_progress: Callable[[Callable[[], object]], AbstractContextManager[None]]
+    ) -> None:
+        """``in_progress`` is entered for as long as an answer is finished, with what ends it."""
         self._in_progress = in_progress
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, answer: asyncio.Task[None], held: ExitStack) -> bool:
         """Let an answer go on, with what is ``held`` for it until it has ended."""
         kept = held.pop_all()
-        kept.enter_context(self._in_progress())
+        kept.enter_context(self._in_progress(answer.cancel))
         self._tasks.add(answer)
 
         def ended(_: asyncio.Task[None]) -> None:

@@ -220,6 +220,29 @@ async def test_a_server_that_stops_ends_it(
     assert await said(sessions, session_id) == []
 
 
+@pytest.mark.parametrize("leaves_first", [True, False])
+async def test_a_server_whose_grace_is_over_waits_for_none(
+    serve: Serve,
+    sessions: RedisSessions,
+    session_id: str,
+    left: Watched,
+    asked: GenerateRequest,
+    leaves_first: bool,
+) -> None:
+    engine = ScriptedEngine([FIRST, asyncio.Event()])
+    async with serve(engine, left=left) as serving:
+        if leaves_first:
+            await leave(serving, asked, left)
+            left.calls.cut_off()
+        else:
+            # As the server cuts its clients off itself.
+            left.calls.cut_off()
+            await leave(serving, asked, left)
+        assert await left.calls.wait_idle(30)
+        assert engine.running == 0
+    assert await said(sessions, session_id) == []
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [(UnavailableError("it fell over"), "it fell over"), (TimeoutError(), "its time is over")],

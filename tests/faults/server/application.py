@@ -133,6 +133,7 @@ class Running:
     life: asyncio.Task[bool]
     channel: grpc.aio.Channel
     ticks: Ticks
+    admission: Admission
 
     @property
     def generate(self) -> generate_pb_grpc.GenerateServiceAsyncStub:
@@ -182,7 +183,7 @@ async def run(settings: Settings, application: Application) -> AsyncIterator[Run
             asyncio.timeout(30),
             grpc.aio.insecure_channel(server.addresses["grpc"]) as channel,
         ):
-            yield Running(server, stopping, life, channel, ticks)
+            yield Running(server, stopping, life, channel, ticks, admission)
     finally:
         application.generate.release.set()
         stopping.set()

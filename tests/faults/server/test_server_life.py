@@ -142,6 +142,25 @@ async def test_a_call_past_the_grace_is_cut_off_before_its_engine_is_closed(
     assert application.diary == ["call ended", "engine/slow closed", "sessions closed"]
 
 
+async def test_so_is_what_goes_on_after_its_call(tmp_path: Path) -> None:
+    application = Application()
+    async with run(settings_of(tmp_path, stop_grace_s=0), application) as running:
+        await running.until("", SERVING)
+        cut_off = asyncio.Event()
+
+        async def go_on() -> None:
+            with running.admission.in_progress(cut_off.set):
+                await cut_off.wait()
+            application.diary.append("answer ended")
+
+        going_on = asyncio.create_task(go_on())
+        running.stopping.set()
+        await running.ticks.wake(7.0)
+        await running.life
+        assert application.diary == ["answer ended", "engine/slow closed", "sessions closed"]
+        await going_on
+
+
 async def test_a_service_follows_its_components_and_the_others_go_on(tmp_path: Path) -> None:
     application = Application()
     async with run(settings_of(tmp_path), application) as running:
