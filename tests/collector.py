@@ -21,6 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from tests.patience import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -80,7 +82,7 @@ class Collector(TraceServiceServicer):
 
     async def wait_for(self, name: str) -> None:
         """Return when a span of that name is there."""
-        async with asyncio.timeout(60), self._came:
+        async with asyncio.timeout(PATIENCE_S), self._came:
             await self._came.wait_for(lambda: name in self.names)
 
     async def Export(  # noqa: N802 - gRPC's name
@@ -116,7 +118,7 @@ async def tracing(collector: Collector, *, sample_ratio: float = 1.0) -> AsyncIt
     """A tracer; its spans are with the collector when this ends."""
     tracer = OtlpTracer(collector.url, sample_ratio)
     yield tracer
-    await tracer.close(30)
+    await tracer.close(PATIENCE_S)
 
 
 def _value(value: Any) -> Any:

@@ -12,6 +12,8 @@ from typing import Any
 from groundwire_server import app
 from groundwire_server.settings import Settings
 
+from tests.patience import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class WholeServer:
@@ -36,7 +38,7 @@ async def whole_server(data_dir: Path, **settings: Any) -> AsyncIterator[WholeSe
             metrics_listen="off",
             stop_delay_s=0,
             # However busy the machine is, the cache is there.
-            **{"cache_timeout_s": 30, **settings},
+            **{"cache_timeout_s": PATIENCE_S, **settings},
         )
     )
     stopping, serving = asyncio.Event(), asyncio.Event()

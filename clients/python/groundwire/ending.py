@@ -17,7 +17,7 @@ import grpc.aio
 T = TypeVar("T")
 
 SEND_FAILED = "Internal error from Core"
-STATUS_DELAY_S = 1.0
+STATUS_DELAY_S = 10.0
 
 
 async def answered(call: Any) -> AsyncIterator[Any]:

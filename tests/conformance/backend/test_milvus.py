@@ -30,6 +30,7 @@ from groundwire_index.records import CollectionChange, Record, SearchMode, Searc
 from pymilvus import MilvusClient
 
 from tests.conformance.milvus import LiteServer
+from tests.patience import PATIENCE_S
 from tests.unit.index.samples import Clock, document, ids, record, vector
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class PausedLink(FaultyLink):
     pausing: bool = False
 
     def __init__(self, uri: str) -> None:
-        super().__init__(uri, timeout_s=10)
+        super().__init__(uri, timeout_s=PATIENCE_S)
         self.has_read, self.let_go = threading.Event(), threading.Event()
 
     def in_order(
@@ -76,7 +77,7 @@ class PausedLink(FaultyLink):
         if self.pausing and name == CATALOG:
             self.pausing = False
             self.has_read.set()
-            assert self.let_go.wait(30)
+            assert self.let_go.wait(PATIENCE_S)
         return rows
 
 
@@ -89,7 +90,7 @@ def server(tmp_path: Path) -> Iterator[LiteServer]:
 
 @pytest.fixture
 def faulty(server: LiteServer) -> FaultyLink:
-    return FaultyLink(server.uri, timeout_s=2.0)
+    return FaultyLink(server.uri, timeout_s=PATIENCE_S)
 
 
 @pytest.fixture
@@ -353,7 +354,7 @@ def test_what_to_install_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def until_it_answers(call: Callable[[], T]) -> T:
     """gRPC connects again after a while: until then every call fails at once."""
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return call()
@@ -381,8 +382,8 @@ def test_what_was_read_before_a_change_does_not_hide_it(server: LiteServer) -> N
         link.lose_request = ""
         link.pausing = True
         reading = pool.submit(collection.info)
-        assert link.has_read.wait(30)
+        assert link.has_read.wait(PATIENCE_S)
         index.create_collection("t", replace(SPEC, name="new"))
         link.let_go.set()
-        reading.result(30)
+        reading.result(PATIENCE_S)
         assert index.collection("t", "new").info().name == "new"

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
 from tests.conformance.sessions.servers import SetClock
+from tests.patience import PATIENCE_S
 
 DAYS, SUBJECTS = 30, 5
 EVERYTHING = Question()
@@ -87,7 +88,7 @@ async def start(url: str, clock: SetClock) -> AsyncIterator[Start]:
     stores: list[RedisUsage] = []
 
     def started() -> Counting:
-        stores.append(RedisUsage(url, days=DAYS, subjects=SUBJECTS, timeout_s=5.0))
+        stores.append(RedisUsage(url, days=DAYS, subjects=SUBJECTS, timeout_s=PATIENCE_S))
         return Counting(stores[-1], clock)
 
     yield started
@@ -199,7 +200,7 @@ async def test_subjects_that_come_all_at_once_are_bounded_in_memory_too(
 
 
 async def test_a_large_batch_goes_in_parts(start: Start, tenant: str, url: str) -> None:
-    store = RedisUsage(url, days=DAYS, subjects=1000)
+    store = RedisUsage(url, days=DAYS, subjects=1000, timeout_s=PATIENCE_S)
     ledger = Ledger(store, subjects=1000)
     for number in range(3 * BATCH_ROWS + 1):
         call = CallUsage()

@@ -27,6 +27,7 @@ from groundwire_server.memory.redis_folder import RedisFolder, bundled_executabl
 from groundwire_server.settings import Settings
 from groundwire_server.settings_record import effective, record, recorded
 
+from tests.patience import PATIENCE_S
 from tests.unit.backup.stored import TENANTS, assert_stored, backed_up, flipped, names
 
 
@@ -82,7 +83,7 @@ def test_a_redis_server_that_was_left_behind_is_stopped_before(folder: Path, dat
     with subprocess.Popen(command, cwd=redis.path, stdout=subprocess.DEVNULL) as left:
         try:
             restored(folder, data, replacing=True)
-            assert left.wait(10) is not None
+            assert left.wait(PATIENCE_S) is not None
         finally:
             left.kill()
     assert_stored(data)

@@ -23,6 +23,7 @@ from groundwire_server.usage.store import Batch, Row, TenantDay
 from redis.asyncio import Redis
 
 from tests.conformance.sessions.servers import closing, cluster, free_port, sessions_at, tcp_server
+from tests.patience import PATIENCE_S
 from tests.unit.backup.stored import TENANTS, assert_filled, assert_stored, backed_up, fill, names
 
 
@@ -87,7 +88,9 @@ async def test_usage_comes_along_for_as_long_as_it_is_kept(tmp_path: Path) -> No
     counts = Counts(requests=3, latency_us=7, latencies=Counter({5: 3}))
     async with tcp_server(tmp_path / "from") as port, cluster(tmp_path / "to") as first:
         source, target = f"redis://127.0.0.1:{port}", f"redis://127.0.0.1:{first}"
-        usage, copied = (RedisUsage(url, days=30, subjects=10) for url in (source, target))
+        usage, copied = (
+            RedisUsage(url, days=30, subjects=10, timeout_s=PATIENCE_S) for url in (source, target)
+        )
         await usage.add(Batch(of, 1, {row: counts}))
         async with connected(source) as theirs, connected(target) as own:
             await copy_keys(theirs, own)

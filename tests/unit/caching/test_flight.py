@@ -10,6 +10,8 @@ import pytest
 from groundwire_server.caching.flight import Flight, Flights
 from groundwire_server.grounding.events import AnswerEvent, ReasoningDelta
 
+from tests.patience import PATIENCE_S
+
 FIRST, SECOND = ReasoningDelta("first"), ReasoningDelta("second")
 
 
@@ -67,7 +69,7 @@ async def test_who_comes_while_it_is_being_ended_has_another() -> None:
             await asyncio.sleep(0)
 
     leaving = asyncio.create_task(leave_at_once())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while len(flights) or not making.began:  # noqa: ASYNC110 - nothing to wait on
             await asyncio.sleep(0)
     assert not leaving.done()

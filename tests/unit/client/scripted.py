@@ -22,6 +22,8 @@ from groundwire.v1 import (
 )
 from grpc_status import rpc_status
 
+from tests.patience import PATIENCE_S
+
 Servicer = (
     admin_service_pb2_grpc.AdminServiceServicer
     | embed_service_pb2_grpc.EmbedServiceServicer
@@ -36,8 +38,6 @@ ADD = {
     "MemoryServiceServicer": memory_service_pb2_grpc.add_MemoryServiceServicer_to_server,
     "RetrieveServiceServicer": retrieve_service_pb2_grpc.add_RetrieveServiceServicer_to_server,
 }
-# Longer than any test takes: a wait that lasts this long is a failure.
-PATIENCE_S = 20.0
 
 
 @contextmanager

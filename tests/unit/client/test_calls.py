@@ -21,7 +21,8 @@ from groundwire.v1 import (
     session_pb2,
 )
 
-from tests.unit.client.scripted import PATIENCE_S, Flag, serving
+from tests.patience import PATIENCE_S
+from tests.unit.client.scripted import Flag, serving
 
 
 class Observed(admin_service_pb2_grpc.AdminServiceServicer):

@@ -6,7 +6,11 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -15,6 +19,8 @@ from groundwire.documents import PIECE_BYTES
 from groundwire.v1 import record_pb2, retrieve_service_pb2_grpc
 from groundwire.v1 import retrieve_service_pb2 as pb
 
+from tests.patience import PATIENCE_S, longer_each_time
+from tests.standstills import undisturbed
 from tests.unit.client.scripted import Flag, serving
 
 BEAT_S = 0.25
@@ -25,12 +31,13 @@ class Slow(retrieve_service_pb2_grpc.RetrieveServiceServicer):
     """Reports progress at every beat, and comes to an end after the last; then to a standstill."""
 
     def __init__(self, *, ends: bool = True) -> None:
-        self.left = Flag()
+        self.begun, self.left = Flag(), Flag()
         self._beats = BEATS if ends else 1
         self._ends = ends
 
     def IngestDocument(self, requests, context) -> Iterator[pb.IngestDocumentResponse]:  # noqa: N802
         context.add_callback(self.left.set)
+        self.begun.set()
         for _ in requests:
             pass
         for done in range(self._beats):
@@ -39,7 +46,7 @@ class Slow(retrieve_service_pb2_grpc.RetrieveServiceServicer):
             yield pb.IngestDocumentResponse(progress=progress)
         if self._ends:
             yield pb.IngestDocumentResponse(result=pb.IngestResult(chunks=9))
-        self.left.wait()
+        self.left.wait(PATIENCE_S)
 
 
 class Store(retrieve_service_pb2_grpc.RetrieveServiceServicer):
@@ -141,51 +148,63 @@ async def test_an_ingest_that_ends_without_a_result_is_an_error(ask) -> None:
 
 
 async def test_an_ingest_may_take_longer_than_its_timeout_while_progress_comes(ask) -> None:
-    patience = BEAT_S * BEATS * 0.8
-    with serving(Slow()) as address:
-        result = await ask(
-            address,
-            lambda client: client.retrieve.ingest(
-                "handbook", b"x", filename="a.txt", timeout=patience
-            ),
-        )
-    assert result.chunks == 9
+    async def ingest() -> None:
+        with serving(Slow()) as address:
+            result = await ask(
+                address,
+                lambda client: client.retrieve.ingest(
+                    "handbook", b"x", filename="a.txt", timeout=BEAT_S * BEATS * 0.8
+                ),
+            )
+        assert result.chunks == 9
+
+    await undisturbed(ingest, at_most_s=2 * BEAT_S)
 
 
-@pytest.mark.parametrize(
-    ("of_client", "of_call"),
-    [({"generation_timeout": 0.5}, {}), ({}, {"timeout": 0.5})],
-    ids=["of the client", "of the call"],
-)
+@pytest.mark.parametrize("whose", ["of the client", "of the call"])
 async def test_an_ingest_in_which_nothing_moves_is_given_up_and_the_server_told(
-    ask, of_client: dict[str, float], of_call: dict[str, float]
+    ask, whose: str
 ) -> None:
     with serving(slow := Slow(ends=False)) as address:
-        with pytest.raises(errors.DeadlineExceededError, match="no progress reported"):
-            await ask(
-                address,
-                lambda client: client.retrieve.ingest("c", b"x", filename="a.txt", **of_call),
-                **of_client,
-            )
+        for timeout_s in longer_each_time(0.5):
+            of_client = {"generation_timeout": timeout_s} if whose == "of the client" else {}
+            of_call = {} if of_client else {"timeout": timeout_s}
+            with pytest.raises(errors.DeadlineExceededError, match="no progress reported"):
+                await ask(
+                    address,
+                    partial(_ingest, of_call),
+                    **of_client,
+                )
+            if slow.begun.is_set():  # Else it was over before it came there.
+                break
         await slow.left.awaited()
+
+
+def _ingest(options: dict[str, float], client: Any) -> Any:
+    return client.retrieve.ingest("c", b"x", filename="a.txt", **options)
 
 
 async def test_a_file_that_is_read_slowly_may_take_longer_than_the_timeout(
     ask, tmp_path: Path
 ) -> None:
-    os.mkfifo(pipe := tmp_path / "slow.md")
-    writing = asyncio.create_task(asyncio.to_thread(_write_slowly, pipe))
-    with serving(server := Store()) as address:
-        await ask(
-            address,
-            lambda client: client.retrieve.ingest("c", pipe, timeout=BEAT_S * BEATS * 0.8),
-        )
-    await writing
-    assert len(server.pieces) == BEATS
+    numbers = count()
+
+    async def ingest() -> None:
+        os.mkfifo(pipe := tmp_path / f"slow{next(numbers)}.md")
+        writing = asyncio.create_task(asyncio.to_thread(_write_slowly, pipe))
+        with serving(server := Store()) as address:
+            await ask(
+                address,
+                lambda client: client.retrieve.ingest("c", pipe, timeout=BEAT_S * BEATS * 0.8),
+            )
+        await writing
+        assert len(server.pieces) == BEATS
+
+    await undisturbed(ingest, at_most_s=2 * BEAT_S)
 
 
 def _write_slowly(pipe: Path) -> None:
-    with pipe.open("wb") as file:
+    with suppress(BrokenPipeError), pipe.open("wb") as file:
         for _ in range(BEATS):
             threading.Event().wait(BEAT_S)
             file.write(bytes(PIECE_BYTES))

@@ -10,7 +10,8 @@ import pytest
 from groundwire.v1 import generate_service_pb2 as pb
 from groundwire.v1 import generate_service_pb2_grpc, generation_pb2
 
-from tests.unit.client.scripted import PATIENCE_S, Flag, serving
+from tests.patience import PATIENCE_S
+from tests.unit.client.scripted import Flag, serving
 
 PASSAGE = generation_pb2.Passage(
     number=1, chunk_id="c1", document_id="d", title="T", text="The dome opens at dusk.", page=3

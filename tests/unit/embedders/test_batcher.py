@@ -15,6 +15,8 @@ from groundwire_server.embedders.encoder import Tokens
 from groundwire_server.waiting import Waiting
 from numpy.typing import NDArray
 
+from tests.patience import PATIENCE_S
+
 
 class Model:
     """Stands still until it is let go; a vector is the length of its text, twice."""
@@ -27,14 +29,14 @@ class Model:
     def encode(self, batch: Sequence[Tokens]) -> NDArray[np.float32]:
         self.batches.append([tokens.text for tokens in batch])
         self._entered.release()
-        assert self.go.wait(10)
+        assert self.go.wait(PATIENCE_S)
         if any(tokens.text == "poison" for tokens in batch):
             raise ValueError("this text breaks the model")
         return np.array([[len(tokens), len(tokens)] for tokens in batch], np.float32)
 
     async def busy(self) -> None:
         """Wait until it has taken a batch."""
-        assert await asyncio.to_thread(self._entered.acquire, timeout=10)
+        assert await asyncio.to_thread(self._entered.acquire, timeout=PATIENCE_S)
 
 
 @pytest.fixture

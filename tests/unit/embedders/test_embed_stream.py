@@ -22,10 +22,9 @@ from groundwire_server.embedders.sentence_transformers import SentenceTransforme
 from groundwire_server.interceptors.method import Call, Context, Method
 from groundwire_server.services.embed_stream import IN_HAND
 
+from tests.patience import PATIENCE_S
 from tests.unit.embedders.serving import serving
 from tests.unit.server.calls import details_of
-
-PATIENCE_S = 20
 
 
 class Gated(SentenceTransformersEmbedder):

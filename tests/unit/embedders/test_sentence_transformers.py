@@ -25,6 +25,8 @@ from groundwire_server.embedders.precision import Precision
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.embedders.weights import built_in_folder
 
+from tests.patience import PATIENCE_S
+
 TEXTS = [
     "The observatory opened in 1961.",
     "Wie spät öffnet die Sternwarte?",
@@ -169,7 +171,7 @@ async def test_vectors_do_not_depend_on_company(embedder: Embedder) -> None:
 @pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.INGESTION])
 async def test_a_few_texts_do_not_wait_for_many(embedder: Embedder, priority: Priority) -> None:
     many = asyncio.create_task(embedder.embed(TEXTS * 16, EmbedKind.PASSAGE, priority=priority))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not embedder.waiting.tokens:
             await embedder.embed(["dome"], EmbedKind.QUERY)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from groundwire_server.embedders.torch_runtime import cpu_quota, temporary_environment
 
+from tests.patience import PATIENCE_S
+
 
 @pytest.mark.parametrize(
     ("limit", "cores"), [("max 100000", 0), ("200000 100000", 2), ("150000 100000", 2), ("", 0)]
@@ -39,7 +41,10 @@ def test_the_built_in_embedder_starts_without_the_large_libraries() -> None:
         "print(*{'transformers', 'sentence_transformers', 'sklearn', 'scipy'} & set(sys.modules))\n"
     )
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=5 * PATIENCE_S,
     )
 
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")

@@ -13,6 +13,8 @@ from groundwire_server.waiting import Waiting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE_S
+
 ROOMY = Limits(running=1, queued=1000, queued_tokens=10**6)
 
 
@@ -50,7 +52,7 @@ class Users:
     async def end_all(self) -> None:
         for event in self._ends.values():
             event.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def refusal(self, name: str) -> ResourceExhaustedError | None:
@@ -256,5 +258,5 @@ async def _whoever_comes_and_goes(calls: Sequence[tuple[str, str, int, int]]) ->
         assert users.queue.running == limits.running or not waiting.requests
     await users.end_all()
     assert (users.queue.running, users.queue.waiting) == (0, Waiting())
-    async with asyncio.timeout(5), users.queue.turn(Claim("last")):
+    async with asyncio.timeout(PATIENCE_S), users.queue.turn(Claim("last")):
         pass

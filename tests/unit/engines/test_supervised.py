@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ from groundwire_server.engines.supervised import SupervisedEngine
 from groundwire_server.supervision import LASTED_S, LONGEST_PAUSE_S, LOOK_S
 
 from tests.faults.server.application import Ticks
+from tests.patience import until
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
 
@@ -62,11 +63,6 @@ class Supervision:
 
     async def works(self) -> None:
         await until(lambda: not self.engine._supervision.is_down)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 - it has no event
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from groundwire_index.gpu.running import RunningGpus
 from groundwire_index.records import Metric
 
 from tests.conformance.ann.corpus import Matrix, Pieces, clustered
+from tests.patience import PATIENCE_S
 from tests.stand_in_gpu import StandIn
 
 ROWS, DIMENSION = 2_000, 32
@@ -56,7 +57,7 @@ class Machine:
 
 def loading(ann: GpuAnn) -> None:
     """Wait until there is a copy, or none."""
-    ann._copy.loading.exception(20)  # type: ignore[attr-defined]
+    ann._copy.loading.exception(PATIENCE_S)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from groundwire_index.gpu.gpus import AbsentGpus, NoGpus
 from groundwire_index.records import Metric
 
 from tests.conformance.ann.corpus import Pieces, recall, scores
+from tests.patience import PATIENCE_S
 from tests.stand_in_gpu import BROKEN, NO_MEMORY, StandIn, raising
 from tests.unit.gpu.conftest import (
     DIMENSION,
@@ -47,7 +48,7 @@ def test_a_gpu_answers_what_it_holds(machine: Machine, cpu: Ann) -> None:
 
 def test_while_the_copy_is_made_the_cpu_answers(machine: Machine, cpu: Ann) -> None:
     made = threading.Event()
-    machine.stand_in.before_copy = lambda: made.wait() and None
+    machine.stand_in.before_copy = lambda: made.wait(PATIENCE_S) and None
     ann = machine.gpus.accelerated(cpu)
     assert is_right(found(ann))
     assert (machine.fallbacks, machine.stand_in.searches) == (["loading"], [])

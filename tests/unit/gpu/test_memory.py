@@ -16,6 +16,7 @@ from groundwire_index.gpu.device import DeviceError, Reason
 from groundwire_index.gpu.memory import Budget
 from groundwire_index.records import Metric
 
+from tests.patience import PATIENCE_S
 from tests.stand_in_gpu import NO_MEMORY, StandIn, raising
 from tests.unit.gpu.conftest import DIMENSION, QUERIES, Machine, found, loading
 
@@ -61,7 +62,7 @@ def test_what_does_not_fit_stays_on_the_cpu_until_there_is_room(
     assert len(stand_in.copied) == 1
     del first
     gc.collect()
-    machine.gpus._gpus[0].searching.call(lambda device: None).result(20)
+    machine.gpus._gpus[0].searching.call(lambda device: None).result(PATIENCE_S)
     found(second)
     loading(second)
     assert on_gpu(machine, second)
@@ -82,7 +83,7 @@ def test_a_gpu_that_is_full_of_others_is_tried_again_when_something_goes(
     assert len(stand_in.copied) == 1
     del first
     gc.collect()
-    machine.gpus._gpus[0].searching.call(lambda device: None).result(20)
+    machine.gpus._gpus[0].searching.call(lambda device: None).result(PATIENCE_S)
     found(second)
     loading(second)
     assert on_gpu(machine, second)

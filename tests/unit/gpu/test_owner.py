@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,15 +15,11 @@ from groundwire_index.gpu.ann import GpuAnn
 from groundwire_index.gpu.device import Copy, Device, DeviceError, Found, Reason
 from groundwire_index.gpu.owner import Owner
 
+from tests.patience import PATIENCE_S, until_seen
 from tests.stand_in_gpu import NO_MEMORY, StandIn, raising
 from tests.unit.gpu.conftest import QUERIES, ROWS, Machine, found
 
 DIMENSION = QUERIES.shape[1]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        os.sched_yield()
 
 
 @contextmanager
@@ -36,18 +31,18 @@ def held(
 
     def hold() -> None:
         begun.set()
-        assert done.wait(20)
+        assert done.wait(PATIENCE_S)
 
     machine.stand_in.before_search = hold
     owner = machine.gpus._gpus[0].searching
     with ThreadPoolExecutor(waiting + 1) as threads:
         first = threads.submit(found, ann, QUERIES[:1])
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE_S)
         yield threads
-        until(lambda: len(owner._searches) == waiting)
+        until_seen(lambda: len(owner._searches) == waiting)
         machine.stand_in.before_search = then
         done.set()
-        first.result(20)
+        first.result(PATIENCE_S)
 
 
 def test_searches_that_wait_become_one_and_each_gets_its_own(machine: Machine, cpu: Ann) -> None:
@@ -56,7 +51,7 @@ def test_searches_that_wait_become_one_and_each_gets_its_own(machine: Machine, c
     machine.stand_in.searches.clear()
     with held(machine, ann, 8) as threads:
         answers = [threads.submit(found, ann, QUERIES[one : one + 1]) for one in range(1, 9)]
-    assert [answer.result(20).tolist() for answer in answers] == alone
+    assert [answer.result(PATIENCE_S).tolist() for answer in answers] == alone
     assert machine.stand_in.searches == [1, 8]
 
 
@@ -69,11 +64,11 @@ def test_searches_of_other_depth_filter_or_effort_keep_theirs(machine: Machine, 
         hard = threads.submit(ann.search, QUERIES[5:6], 10, None, Tuning(ef=256))
         filtered = threads.submit(found, ann, QUERIES[6:7], even)
         others = threads.submit(found, ann, QUERIES[7:8], ~even)
-    assert deep.result(20).shape == (2, 64)
-    assert shallow.result(20).shape == (3, 40)
-    assert hard.result(20).shape == (1, 40)
-    assert (filtered.result(20) % 2 == 0).all()
-    assert (others.result(20) % 2 == 1).all()
+    assert deep.result(PATIENCE_S).shape == (2, 64)
+    assert shallow.result(PATIENCE_S).shape == (3, 40)
+    assert hard.result(PATIENCE_S).shape == (1, 40)
+    assert (filtered.result(PATIENCE_S) % 2 == 0).all()
+    assert (others.result(PATIENCE_S) % 2 == 1).all()
     assert machine.stand_in.searches[0] == 1
     assert sorted(machine.stand_in.searches[1:]) == [1, 1, 1, 5]
 
@@ -85,7 +80,7 @@ def test_a_batch_is_no_larger_than_is_worth_it(
     ann = machine.loaded(cpu)
     with held(machine, ann, 3) as threads:
         answers = [threads.submit(found, ann, QUERIES[at : at + 3]) for at in (1, 4, 7)]
-    assert [len(answer.result(20)) for answer in answers] == [3, 3, 3]
+    assert [len(answer.result(PATIENCE_S)) for answer in answers] == [3, 3, 3]
     assert machine.stand_in.searches == [1, 3, 3, 3]
 
 
@@ -93,7 +88,7 @@ def test_an_error_in_a_joined_search_is_told_to_each(machine: Machine, cpu: Ann)
     ann = machine.loaded(cpu)
     with held(machine, ann, 3, then=raising(NO_MEMORY)) as threads:
         answers = [threads.submit(found, ann, QUERIES[one : one + 1]) for one in range(3)]
-    assert all((answer.result(20) >= 0).any() for answer in answers)
+    assert all((answer.result(PATIENCE_S) >= 0).any() for answer in answers)
     assert machine.fallbacks == ["out_of_memory"] * 3
     assert machine.stand_in.searches == [1, 3]
 
@@ -105,7 +100,7 @@ class Slow:
         self.go = threading.Event()
 
     def search(self, asked: Asked, allowed: Bitmap | None) -> Found:
-        assert self.go.wait(20)
+        assert self.go.wait(PATIENCE_S)
         shape = (len(asked.points), asked.count)
         return Found(np.zeros(shape, np.float32), np.zeros(shape, np.int64))
 
@@ -129,15 +124,15 @@ def test_searches_do_not_wait_for_an_index_to_be_copied(stand_in: StandIn) -> No
 
     def work(device: Device) -> None:
         begun.set()
-        assert go.go.wait(20)
+        assert go.go.wait(PATIENCE_S)
 
     doing = owner.call(work)
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE_S)
     with pytest.raises(DeviceError) as caught:
         owner.search(go, ASKED, None)
     assert caught.value.reason is Reason.LOADING
     go.go.set()
-    doing.result(20)
+    doing.result(PATIENCE_S)
     assert owner.search(go, ASKED, None).positions.tolist() == [[0]]
     owner.close()
 
@@ -146,15 +141,15 @@ def test_closing_ends_what_waits_and_the_thread(stand_in: StandIn) -> None:
     owner, slow = Owner("closing", lambda: stand_in.device(0)), Slow()
     with ThreadPoolExecutor(2) as threads:
         running = threads.submit(owner.search, slow, ASKED, None)
-        until(lambda: owner._thread is not None and not owner._searches)
+        until_seen(lambda: owner._thread is not None and not owner._searches)
         waiting = threads.submit(owner.search, slow, ASKED, None)
-        until(lambda: len(owner._searches) == 1)
+        until_seen(lambda: len(owner._searches) == 1)
         closing = threading.Thread(target=owner.close)
         closing.start()
-        assert isinstance(waiting.exception(20), DeviceError)
+        assert isinstance(waiting.exception(PATIENCE_S), DeviceError)
         slow.go.set()
-        assert running.result(20).positions.tolist() == [[0]]
-        closing.join(20)
+        assert running.result(PATIENCE_S).positions.tolist() == [[0]]
+        closing.join(PATIENCE_S)
     assert owner._thread is not None
     assert not owner._thread.is_alive()
     late: Future[None] = owner.call(lambda device: None)
@@ -173,6 +168,6 @@ def test_an_error_that_is_no_devices_reaches_who_asked(stand_in: StandIn) -> Non
     def work(device: Device) -> Copy:
         raise ZeroDivisionError
 
-    assert isinstance(owner.call(work).exception(20), ZeroDivisionError)
-    assert owner.call(lambda device: 7).result(20) == 7
+    assert isinstance(owner.call(work).exception(PATIENCE_S), ZeroDivisionError)
+    assert owner.call(lambda device: 7).result(PATIENCE_S) == 7
     owner.close()

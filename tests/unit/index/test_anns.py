@@ -14,6 +14,7 @@ from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import SearchQuery, SearchResult, Vector
 
+from tests.patience import PATIENCE_S
 from tests.unit.index.samples import TENANT
 
 COUNT = 3000
@@ -229,7 +230,7 @@ def test_it_is_built_in_the_background(opened: Callable[..., Index]) -> None:
     with opened(background=True) as index:
         collection = make(index, "hnsw")
         assert index._background.indexer is not None
-        assert index._background.indexer.wait(60)
+        assert index._background.indexer.wait(PATIENCE_S)
         assert nearest(collection, points(3, 1)[0]).plan.strategy == "ann"
 
 

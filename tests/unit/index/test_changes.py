@@ -18,6 +18,7 @@ from groundwire_index.errors import (
 )
 from groundwire_index.records import CollectionChange, Record, SearchQuery
 
+from tests.patience import PATIENCE_S
 from tests.unit.index.samples import TENANT
 
 DIMENSION = 8
@@ -130,7 +131,7 @@ def test_in_the_background_nobody_has_to_ask(opened: Callable[..., Index], folde
         assert strategy(collection) == "ann"
         index.update_collection(TENANT, "c", CollectionChange(index_kind="hnsw"))
         assert index._background.indexer is not None
-        assert index._background.indexer.wait(20.0)
+        assert index._background.indexer.wait(PATIENCE_S)
         assert kinds(collection) == [("hnsw", {})]
 
 

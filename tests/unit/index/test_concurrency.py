@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from groundwire_index.storage.segment_file import SegmentFile
 from groundwire_index.writer import Writer
 from groundwire_index.writes import Upsert
 
+from tests.patience import PATIENCE_S, until_seen
 from tests.unit.index.samples import TENANT, document, record, vector
 
 
@@ -48,21 +48,21 @@ def test_whoever_waits_for_a_write_that_is_being_committed_finds_it(
 
     def slowly(*args: Any) -> None:
         committed.set()
-        assert shown.wait(30)
+        assert shown.wait(PATIENCE_S)
         show(*args)
 
     def search_after(sequence: int) -> SearchResult:
-        collection.wait_for(sequence, timeout_s=30)
+        collection.wait_for(sequence, timeout_s=PATIENCE_S)
         return collection.search(SearchQuery(vector(0, 1, 0), top_k=1))
 
     monkeypatch.setattr(Writer, "_show", slowly)
     with ThreadPoolExecutor(2) as pool:
         written = pool.submit(collection.upsert, [record("new", vector(0, 1, 0))])
-        assert committed.wait(30)
+        assert committed.wait(PATIENCE_S)
         found = pool.submit(search_after, collection.count().sequence)
         threading.Timer(0.2, shown.set).start()
-        assert found.result(30).hits[0].id == "new"
-        assert found.result(30).plan.sequence == written.result(30).sequence
+        assert found.result(PATIENCE_S).hits[0].id == "new"
+        assert found.result(PATIENCE_S).plan.sequence == written.result(PATIENCE_S).sequence
 
 
 def test_a_reader_sees_one_version_of_a_document_or_the_other(collection: Collection) -> None:
@@ -109,9 +109,8 @@ def test_writes_that_wait_share_one_sync(
     def slow_write(self: SegmentFile, first: int, vectors: object) -> None:
         if not syncs:
             # The first group waits on the disk until all other writers stand in line.
-            queued.wait(timeout=30)
-            while len(collection._store.writer._queue) < 8:
-                os.sched_yield()
+            queued.wait(timeout=PATIENCE_S)
+            until_seen(lambda: len(collection._store.writer._queue) == 8)
         syncs.append(first)
         write(self, first, vectors)  # type: ignore[arg-type]
 
@@ -119,7 +118,7 @@ def test_writes_that_wait_share_one_sync(
 
     def upsert(number: int) -> None:
         if number:
-            queued.wait(timeout=30)
+            queued.wait(timeout=PATIENCE_S)
         collection.upsert([record(f"r{number}", vector(1, number, 0))])
 
     with ThreadPoolExecutor(9) as pool:
@@ -136,9 +135,8 @@ def test_a_refused_write_in_a_group_concerns_no_other(
 
     def together(self: Upsert, transaction: object) -> object:
         if not ready.broken and self.batch.records[0].id == "first":
-            ready.wait(timeout=30)
-            while len(collection._store.writer._queue) < 4:
-                os.sched_yield()
+            ready.wait(timeout=PATIENCE_S)
+            until_seen(lambda: len(collection._store.writer._queue) == 4)
         return call(self, transaction)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Upsert, "__call__", together)
@@ -146,7 +144,7 @@ def test_a_refused_write_in_a_group_concerns_no_other(
     def write(number: int) -> int:
         if number == 0:
             return collection.upsert([record("first")]).sequence
-        ready.wait(timeout=30)
+        ready.wait(timeout=PATIENCE_S)
         if number % 2:
             with pytest.raises(NotFoundError):
                 collection.delete_document("nobody")
@@ -173,15 +171,14 @@ def test_deleting_a_collection_under_load_ends_every_call(
             collection.scroll(limit=3)
 
     def work(worker: int) -> None:
-        started.wait(timeout=30)
+        started.wait(timeout=PATIENCE_S)
         with pytest.raises(NotFoundError):
             use(worker)
 
     with ThreadPoolExecutor(4) as pool:
         workers = [pool.submit(work, worker) for worker in range(4)]
-        started.wait(timeout=30)
-        while collection.count().count < 10:
-            pass
+        started.wait(timeout=PATIENCE_S)
+        until_seen(lambda: collection.count().count >= 10)
         index.delete_collection(TENANT, "c")
         for worker in workers:
             worker.result()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,8 @@ import pytest
 from groundwire_index.errors import UnavailableError
 from groundwire_index.storage.connections import ConnectionPool, Role
 from groundwire_index.storage.databases import create_database
+
+from tests.patience import PATIENCE_S, until_seen
 
 
 @pytest.fixture
@@ -88,9 +89,8 @@ def test_retiring_a_database_waits_for_its_loans(pool: ConnectionPool, database:
     with ThreadPoolExecutor(1) as threads:
         with pool.lend(database, Role.READER) as connection:
             retiring = threads.submit(pool.retire, database)
-            while not pool._returned._waiters:  # type: ignore[attr-defined]
-                os.sched_yield()
+            until_seen(lambda: bool(pool._returned._waiters))  # type: ignore[attr-defined]
             assert is_open(connection)
             assert not retiring.done()
-        retiring.result(timeout=30)
+        retiring.result(timeout=PATIENCE_S)
     assert not is_open(connection)

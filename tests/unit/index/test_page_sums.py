@@ -7,17 +7,18 @@ import shutil
 import sqlite3
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
-from groundwire_index.storage import page_sums
+from groundwire_index.storage import connections, page_sums
 from groundwire_index.storage.connections import ConnectionPool, Role, connect
 from groundwire_index.storage.databases import create_database
 from groundwire_index.storage.page_sums import CHECKPOINT_FRAMES, PAGE, PageSums
+
+from tests.patience import PATIENCE_S, until_seen
 
 ROWS = 400
 
@@ -215,31 +216,31 @@ def test_where_the_log_is_long_readers_leave_a_gap(
     pool: ConnectionPool, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_sums, "_LONG_FRAMES", 10)
+    monkeypatch.setattr(connections, "_GAP_S", PATIENCE_S)
     first_reads, second_comes, second_reads, done = (threading.Event() for _ in range(4))
 
     def first() -> None:
         with reading(pool, database):
             first_reads.set()
-            while not (pool._closed_to_others or done.is_set()):
-                time.sleep(0.001)
+            until_seen(lambda: bool(pool._closed_to_others) or done.is_set())
             # The writer waits for a gap. Another one comes before this one goes.
             second_comes.set()
             second_reads.wait(0.05)
 
     def second() -> None:
-        assert second_comes.wait(10)
+        assert second_comes.wait(PATIENCE_S)
         with reading(pool, database):
             second_reads.set()
-            done.wait(10)
+            done.wait(PATIENCE_S)
 
     with ThreadPoolExecutor(2) as readers:
         write(pool, database, rows=10)
         readers.submit(first)
         readers.submit(second)
         try:
-            assert first_reads.wait(10)
+            assert first_reads.wait(PATIENCE_S)
             write(pool, database)
-            assert second_reads.wait(2)
+            assert second_reads.wait(PATIENCE_S)
             before = log_of(database).read_bytes()[:32]
             write(pool, database, rows=1)
             assert log_of(database).read_bytes()[:32] != before

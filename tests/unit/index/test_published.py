@@ -8,6 +8,8 @@ from groundwire_index.published import Published, View
 from groundwire_index.space import Space
 from groundwire_index.state import State
 
+from tests.patience import PATIENCE_S
+
 
 def view_at(sequence: int) -> View:
     return View(State(sequence, 1, 0, 0, 0, 0), Space.of(()), (), ())
@@ -28,7 +30,7 @@ def test_a_committed_write_that_is_not_published_yet_is_waited_for() -> None:
         waiting = pool.submit(published.at, 6)
         view = view_at(6)
         published.publish(view)
-        assert waiting.result(timeout=30) is view
+        assert waiting.result(timeout=PATIENCE_S) is view
 
 
 def test_who_waits_for_a_view_that_will_not_come_is_let_go() -> None:
@@ -37,4 +39,4 @@ def test_who_waits_for_a_view_that_will_not_come_is_let_go() -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(published.at, 6)
         published.clear()
-        assert waiting.result(timeout=30) is None
+        assert waiting.result(timeout=PATIENCE_S) is None

@@ -14,6 +14,7 @@ from groundwire_index.filters import Condition, Operator
 from groundwire_index.records import Record
 from groundwire_index.upkeep import Upkeep
 
+from tests.patience import PATIENCE_S
 from tests.unit.index.samples import TENANT
 
 DIMENSION = 8
@@ -36,7 +37,7 @@ def test_what_is_due_is_done_in_the_background(folder: Path) -> None:
         collection = filled(index)
         for indexer in (index._background.indexer, index._background.fields):
             assert indexer is not None
-            assert indexer.wait(60)
+            assert indexer.wait(PATIENCE_S)
         assert not any(work(collection.upkeep) for work in WORKS)
         assert collection.info().indexed_fields == ("n",)
 

@@ -26,6 +26,7 @@ from groundwire_server.ingestion.keyed_locks import KeyedLocks
 from groundwire_server.ingestion.slots import Slots
 from groundwire_server.ingestion.upload import Upload
 
+from tests.patience import PATIENCE_S
 from tests.unit.retrieve.letters import LettersEmbedder
 
 # --- upload ---
@@ -118,10 +119,10 @@ async def test_a_slot_stays_taken_until_its_work_ends_although_the_caller_left()
 
     def work() -> None:
         started.set()
-        assert finish.wait(10)
+        assert finish.wait(PATIENCE_S)
 
     first = asyncio.create_task(slots.run(work))
-    assert await asyncio.to_thread(started.wait, 10)
+    assert await asyncio.to_thread(started.wait, PATIENCE_S)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -169,7 +170,7 @@ class Gated(LettersEmbedder):
 async def test_the_next_texts_wait_at_the_embedder_while_it_works_on_the_first() -> None:
     embedder = Gated()
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         aclosing(embed_passages(embedder, ["a"] * 1000)) as windows,
     ):
         first = asyncio.create_task(anext(windows))
@@ -190,11 +191,11 @@ async def test_a_caller_that_leaves_takes_its_texts_with_it() -> None:
                 pass
 
     caller = asyncio.create_task(embed())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(3):
             await embedder.called.acquire()
     caller.cancel()
-    await asyncio.wait([caller], timeout=10)
+    await asyncio.wait([caller], timeout=PATIENCE_S)
     assert caller.cancelled()
     assert embedder.waiting == 0
 

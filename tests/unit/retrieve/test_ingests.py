@@ -11,6 +11,7 @@ import pytest
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_server.embedders.embedder import Embeddings, EmbedKind
 
+from tests.patience import PATIENCE_S, longer_each_time
 from tests.unit.retrieve.letters import LettersEmbedder
 from tests.unit.retrieve.serving import (
     MAX_DOCUMENT_BYTES,
@@ -226,7 +227,9 @@ async def test_a_client_that_sends_no_more_is_told_at_once(served: Served) -> No
         yield pb.IngestDocumentRequest(header=pb.IngestHeader(collection="c", filename="a/b"))
         await asyncio.Event().wait()
 
-    refused = await asyncio.wait_for(refusal(served.stub.IngestDocument(header_alone())), 10)
+    refused = await asyncio.wait_for(
+        refusal(served.stub.IngestDocument(header_alone())), PATIENCE_S
+    )
     assert (refused.code, refused.fields) == (INVALID, ("header.filename",))
 
 
@@ -295,7 +298,7 @@ async def test_an_ingest_that_is_refused_creates_no_collection(
 async def test_a_collection_that_is_created_meanwhile_gets_the_document(stalling) -> None:
     served, embedder = stalling
     ingest = asyncio.create_task(served.result(OTHER, collection="new", create_collection=True))
-    await asyncio.wait_for(embedder.stalled.wait(), 10)
+    await asyncio.wait_for(embedder.stalled.wait(), PATIENCE_S)
     assert await names(served) == ["c"]
     await served.create("new")
     embedder.go_on.set()
@@ -309,7 +312,7 @@ async def test_a_collection_of_another_kind_that_is_created_meanwhile_gets_nothi
     served, embedder = stalling
     ingest = served.ingest(OTHER, collection="new", create_collection=True)
     refused = asyncio.create_task(refusal(ingest))
-    await asyncio.wait_for(embedder.stalled.wait(), 10)
+    await asyncio.wait_for(embedder.stalled.wait(), PATIENCE_S)
     await served.create_plain("new")
     embedder.go_on.set()
     assert (await refused).reason == "NO_EMBEDDER"
@@ -356,10 +359,10 @@ async def test_a_client_that_leaves_before_it_has_sent_all_changes_nothing(
     for _ in range(20):
         sent = asyncio.Event()
         call = served.stub.IngestDocument(_never_closed(sent))
-        await asyncio.wait_for(sent.wait(), 10)
+        await asyncio.wait_for(sent.wait(), PATIENCE_S)
         call.cancel()
     # Returns when every call has ended, one way or another.
-    await served.server.stop(10)
+    await served.server.stop(PATIENCE_S)
     document = served.index.collection("default", "c").document("d")
     assert document is not None
     assert document.version == 1
@@ -377,9 +380,9 @@ async def test_a_client_that_leaves_while_texts_are_embedded_changes_nothing(sta
     served, embedder = stalling
     requests = ingest_requests(OTHER, collection="c", document_id="d", filename="a.txt")
     call = served.stub.IngestDocument(requests)
-    await asyncio.wait_for(embedder.stalled.wait(), 10)
+    await asyncio.wait_for(embedder.stalled.wait(), PATIENCE_S)
     call.cancel()
-    await asyncio.wait_for(embedder.left.wait(), 10)
+    await asyncio.wait_for(embedder.left.wait(), PATIENCE_S)
     embedder.stall = False
     (chunk,) = await chunks_of(served, "d")
     assert chunk.text == SHORT.decode()
@@ -389,7 +392,7 @@ async def test_a_client_that_leaves_while_texts_are_embedded_changes_nothing(sta
 async def test_ingests_of_one_document_take_turns_and_others_do_not_wait(stalling) -> None:
     served, embedder = stalling
     first = asyncio.create_task(served.result(OTHER, document_id="d"))
-    await asyncio.wait_for(embedder.stalled.wait(), 10)
+    await asyncio.wait_for(embedder.stalled.wait(), PATIENCE_S)
     embedder.stall = False
     second = asyncio.create_task(served.result(OTHER, document_id="d"))
     other = await served.result(OTHER, document_id="e")
@@ -400,15 +403,18 @@ async def test_ingests_of_one_document_take_turns_and_others_do_not_wait(stallin
 
 async def test_the_deadline_ends_an_ingest_and_the_old_version_stays(stalling) -> None:
     served, embedder = stalling
-    requests = ingest_requests(OTHER, collection="c", document_id="d", filename="a.txt")
-    refused = None
-    try:
-        async for _ in served.stub.IngestDocument(requests, timeout=0.3):
-            pass
-    except grpc.aio.AioRpcError as error:
-        refused = error.code()
-    assert refused == grpc.StatusCode.DEADLINE_EXCEEDED
-    await asyncio.wait_for(embedder.left.wait(), 10)
+    for deadline_s in longer_each_time(0.3):
+        requests = ingest_requests(OTHER, collection="c", document_id="d", filename="a.txt")
+        refused = None
+        try:
+            async for _ in served.stub.IngestDocument(requests, timeout=deadline_s):
+                pass
+        except grpc.aio.AioRpcError as error:
+            refused = error.code()
+        assert refused == grpc.StatusCode.DEADLINE_EXCEEDED
+        if embedder.stalled.is_set():  # Else it was over before it came as far as that.
+            break
+    await asyncio.wait_for(embedder.left.wait(), PATIENCE_S)
     assert (await chunks_of(served, "d"))[0].text == SHORT.decode()
 
 

@@ -18,6 +18,7 @@ from groundwire_server.blocking import run_blocking
 from groundwire_server.services import search_lanes
 from groundwire_server.services.search import search_of
 
+from tests.patience import PATIENCE_S, until
 from tests.unit.retrieve.serving import Served, record, refusal, vector
 
 COUNT = 30
@@ -34,7 +35,7 @@ class Gate:
 
         def held(collection: Collection, queries: Sequence[SearchQuery]) -> list[SearchResult]:
             self.sizes.append(len(queries))
-            assert self.opened.wait(30)
+            assert self.opened.wait(PATIENCE_S)
             return search_many(collection, queries)
 
         monkeypatch.setattr(Collection, "search_many", held)
@@ -68,8 +69,7 @@ async def all_busy(served: Served, gate: Gate) -> list[asyncio.Task[pb.SearchRes
     searches = []
     for number in range(2):
         searches.append(asyncio.create_task(search(served, number)))
-        while len(gate.sizes) <= number:  # noqa: ASYNC110 - a thread says it
-            await asyncio.sleep(0.001)
+        await until(lambda: len(gate.sizes) == len(searches))
     return searches
 
 
@@ -121,7 +121,7 @@ async def test_a_search_is_answered_that_comes_as_the_last_thread_finds_nothing_
     monkeypatch.setattr(search_lanes, "_AT_ONCE", 1)
     lanes = search_lanes.SearchLanes()
     collection = corners.index.collection("default", "c")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         for number in range(COUNT):
             found = await lanes.search(collection, search_of(near(number), SearchMode.DENSE))
             assert found.hits[0].id == f"r{number}"
@@ -157,14 +157,13 @@ async def test_searches_do_not_keep_threads_from_other_calls(corners: Served, ga
         searching = asyncio.create_task(
             lanes.search(collection, search_of(near(0), SearchMode.DENSE))
         )
-        while not gate.sizes:  # noqa: ASYNC110 - a thread says it
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(gate.sizes))
         await run_blocking(lambda: None)
         assert not searching.done()
         gate.opened.set()
         return [hit.id for hit in (await searching).hits]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         assert await asyncio.to_thread(asyncio.run, in_a_loop_of_one_thread()) == ["r0"]
 
 
@@ -177,12 +176,12 @@ async def test_a_slow_search_holds_up_the_others_for_a_moment_only(
     def first_is_slow(collection: Collection, queries: Sequence[SearchQuery]) -> list[SearchResult]:
         if not begun.is_set():
             begun.set()
-            assert ended.wait(30)
+            assert ended.wait(PATIENCE_S)
         return search_many(collection, queries)
 
     monkeypatch.setattr(Collection, "search_many", first_is_slow)
     slow = asyncio.create_task(search(corners, 0))
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(begun.wait, PATIENCE_S)
     try:
         found = await asyncio.gather(*(search(corners, number) for number in (1, 2)))
         assert [one.hits[0].id for one in found] == ["r1", "r2"]
@@ -216,7 +215,7 @@ async def test_searches_are_answered_where_the_system_has_no_more_threads(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         found = await asyncio.gather(
             *(lanes.search(collection, search_of(near(n), SearchMode.DENSE)) for n in range(5))
         )

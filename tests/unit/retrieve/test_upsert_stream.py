@@ -9,11 +9,11 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from groundwire.v1 import retrieve_service_pb2 as pb
 
+from tests.patience import PATIENCE_S
 from tests.unit.retrieve.letters import LettersEmbedder
 from tests.unit.retrieve.serving import Served, record, refusal, serving
 
 # Longer than any test takes.
-PATIENCE_S = 20.0
 
 
 async def sent(*requests: pb.UpsertStreamRequest) -> AsyncIterator[pb.UpsertStreamRequest]:

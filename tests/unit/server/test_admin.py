@@ -34,6 +34,7 @@ from groundwire_server.usage.report import NoReports
 from groundwire_server.waiting import Waiting
 from numpy.typing import NDArray
 
+from tests.patience import PATIENCE_S
 from tests.unit.grounding.scripted_engine import ScriptedEngine
 
 STARTED = datetime(2026, 1, 31, tzinfo=UTC)
@@ -197,7 +198,7 @@ class StandingEmbedder(SmallEmbedder):
 
     def _stand(self, batch: Sequence[Tokens]) -> NDArray[np.float32]:
         self.entered.set()
-        assert self.go.wait(10)
+        assert self.go.wait(PATIENCE_S)
         return np.zeros((len(batch), 3), np.float32)
 
 
@@ -217,7 +218,7 @@ async def test_it_tells_what_waits_for_the_models() -> None:
 
     async with admin.serving() as stub:
         begun = embed()
-        assert await asyncio.to_thread(embedder.entered.wait, 10)
+        assert await asyncio.to_thread(embedder.entered.wait, PATIENCE_S)
         waits = [embed(), embed()]
         load = await stub.GetLoad(pb.GetLoadRequest())
         assert (load.queued_requests, load.queued_tokens) == (2 + 2, 2 * 5 + 300)

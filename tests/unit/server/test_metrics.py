@@ -13,6 +13,7 @@ from groundwire_server.interceptors.telemetry import Telemetry
 from groundwire_server.observability.metrics import Metrics
 from prometheus_client import generate_latest
 
+from tests.patience import PATIENCE_S, until
 from tests.unit.observability.exported import registry
 from tests.unit.server.calls import serving, unary
 
@@ -33,7 +34,7 @@ def test_the_documentation_lists_every_metric_of_ours() -> None:
 
 async def test_calls_that_do_not_end_by_themselves_are_counted_by_why() -> None:
     metrics = Metrics()
-    began, ended = asyncio.Event(), asyncio.Event()
+    began, came, ended = asyncio.Event(), 0, 0
 
     async def hang(request: StringValue, context: object) -> StringValue:
         began.set()
@@ -41,10 +42,12 @@ async def test_calls_that_do_not_end_by_themselves_are_counted_by_why() -> None:
 
     def noting(method: Method, call: Call) -> Call:
         async def noted(request: StringValue, context: Context) -> None:
+            nonlocal came, ended
+            came += 1
             try:
                 await call(request, context)
             finally:
-                ended.set()
+                ended += 1
 
         return noted
 
@@ -54,18 +57,18 @@ async def test_calls_that_do_not_end_by_themselves_are_counted_by_why() -> None:
 
     handlers = {"Hang": unary(hang)}
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         serving([noting, Telemetry(metrics), errors], handlers) as calls,
     ):
-        with pytest.raises(grpc.aio.AioRpcError):
-            await calls.unary("Hang")(StringValue(), timeout=0.05)
-        await ended.wait()
-        assert count("DEADLINE_EXCEEDED") == 1
+        while not came:  # A call may be over before it comes there.
+            with pytest.raises(grpc.aio.AioRpcError):
+                await calls.unary("Hang")(StringValue(), timeout=0.05)
+        await until(lambda: ended == came, "all that came have ended")
+        assert count("DEADLINE_EXCEEDED") == came
 
         began.clear()
-        ended.clear()
         hanging = calls.unary("Hang")(StringValue())
         await began.wait()
         hanging.cancel()
-        await ended.wait()
+        await until(lambda: ended == came, "all that came have ended")
         assert count("CANCELLED") == 1

@@ -13,6 +13,8 @@ from groundwire_server.interceptors.method import Call, Context, Method
 from groundwire_server.interceptors.telemetry import Telemetry
 from groundwire_server.observability.metrics import Metrics
 
+from tests.patience import PATIENCE_S
+from tests.standstills import undisturbed
 from tests.unit.server.calls import Calls, both_stream, details_of, server_stream, serving
 
 PAGE = StringValue(value="x" * 10_000)
@@ -63,9 +65,9 @@ async def test_a_stream_that_nobody_reads_is_cut_off(kind: str) -> None:
     ) as calls:
         call = call_of(kind, calls)
         assert await call.read() == PAGE
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await pages.closed.wait()
-            await admission.wait_idle(10)
+            await admission.wait_idle(PATIENCE_S)
         # It is over for the server, whose memory holds what flow control let it send.
         assert pages.given < 20
         # Who reads on is told why, after what was sent before.
@@ -84,6 +86,10 @@ async def test_a_stream_that_nobody_reads_is_cut_off(kind: str) -> None:
 
 
 async def test_a_reader_that_takes_a_page_now_and_then_is_kept() -> None:
+    await undisturbed(read_now_and_then, at_most_s=0.1)
+
+
+async def read_now_and_then() -> None:
     pages = Pages()
     handlers = {"Server": server_stream(pages.endless)}
     async with serving([errors], handlers, options=SMALL_WINDOW, reader_patience_s=0.3) as calls:
@@ -98,6 +104,10 @@ async def test_a_reader_that_takes_a_page_now_and_then_is_kept() -> None:
 
 
 async def test_a_stream_with_nothing_to_say_may_be_silent_for_as_long_as_it_likes() -> None:
+    await undisturbed(be_silent, at_most_s=0.05)
+
+
+async def be_silent() -> None:
     more = asyncio.Event()
 
     async def quiet(request: object, context: object):
@@ -105,10 +115,10 @@ async def test_a_stream_with_nothing_to_say_may_be_silent_for_as_long_as_it_like
         await more.wait()
         yield PAGE
 
-    async with serving([errors], {"Quiet": server_stream(quiet)}, reader_patience_s=0.05) as calls:
+    async with serving([errors], {"Quiet": server_stream(quiet)}, reader_patience_s=0.2) as calls:
         call = calls.server_stream("Quiet")(StringValue())
         assert await call.read() == PAGE
-        asyncio.get_running_loop().call_later(0.3, more.set)
+        asyncio.get_running_loop().call_later(0.6, more.set)
         assert await call.read() == PAGE
         assert await call.read() is grpc.aio.EOF
 
@@ -140,4 +150,4 @@ async def test_a_client_that_leaves_while_it_is_cut_off_has_left() -> None:
         [errors, noting], handlers, options=SMALL_WINDOW, reader_patience_s=0.1
     ) as calls:
         call = calls.server_stream("Unread")(StringValue())
-        assert await asyncio.wait_for(ended, 10) is asyncio.CancelledError
+        assert await asyncio.wait_for(ended, PATIENCE_S) is asyncio.CancelledError

@@ -15,6 +15,7 @@ from groundwire_server.interceptors.methods import Methods
 from groundwire_server.services.health import HealthService
 from groundwire_server.transport import ChannelOptions, bind, channel_options, grpc_server
 
+from tests.patience import PATIENCE_S
 from tests.unit.server.calls import SERVICE, Calls, client_stream, details_of, unary
 
 MIB = 2**20
@@ -184,7 +185,11 @@ async def frames(address: Address) -> AsyncIterator[Frames]:
 
 
 async def pings_until_cut_off(options: ChannelOptions) -> bytes | None:
-    async with listening(options) as address, frames(address) as client, asyncio.timeout(10):
+    async with (
+        listening(options) as address,
+        frames(address) as client,
+        asyncio.timeout(PATIENCE_S),
+    ):
         for _ in range(8):
             await asyncio.sleep(0.01)  # Not to wait for something: this is how often it pings.
             if said := await client.ping():
@@ -205,7 +210,11 @@ async def test_how_often_is_too_often_is_ours_to_say() -> None:
 
 async def test_the_server_finds_out_whether_a_silent_client_is_there() -> None:
     options = channel_options(MIB, keepalive_s=0.05)
-    async with listening(options) as address, frames(address) as client, asyncio.timeout(10):
+    async with (
+        listening(options) as address,
+        frames(address) as client,
+        asyncio.timeout(PATIENCE_S),
+    ):
         while True:
             kind, flags, _ = await client.receive()
             if kind == PING and not flags:
