@@ -272,9 +272,12 @@ async def test_items_of_a_client_that_goes_leave_the_queue(gated: Gated) -> None
 
 
 async def test_items_share_batches(gated: Gated) -> None:
-    gated.gate.set()
-    async with serving(gated) as service:
-        responses = (await received(service, items(*["dew"] * 400)))[0]
+    async with serving(gated) as service, asyncio.timeout(PATIENCE_S):
+        stream = asyncio.create_task(received(service, items(*["dew"] * IN_HAND)))
+        for _ in range(IN_HAND):
+            await gated.called.acquire()
+        gated.gate.set()
+        responses, _ = await stream
 
-    assert len(responses) == sum(gated.batches) == 400
-    assert len(gated.batches) < 100
+    assert len(responses) == sum(gated.batches) == IN_HAND
+    assert len(gated.batches) < IN_HAND / 4

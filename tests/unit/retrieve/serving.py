@@ -73,9 +73,13 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, embedder: Embedder, *, max_document_bytes: int = MAX_DOCUMENT_BYTES
+    folder: Path,
+    embedder: Embedder,
+    *,
+    max_document_bytes: int = MAX_DOCUMENT_BYTES,
+    options: Sequence[tuple[str, int]] = (),
 ) -> AsyncIterator[Served]:
-    """Serve from a folder."""
+    """Serve from a folder, with these options of gRPC."""
     spool = folder / "spool"
     spool.mkdir(exist_ok=True)
     documents = DocumentIngest(
@@ -90,8 +94,8 @@ async def serving(
         metrics = Metrics()
         service = RetrieveService(index, embedder, documents, metrics.search)
         add_RetrieveServiceServicer_to_server(service, methods)  # type: ignore[arg-type]
-        options = [("grpc.max_receive_message_length", 32 * 2**20), ("grpc.so_reuseport", 0)]
-        server = grpc.aio.server(options=options)
+        own = (("grpc.max_receive_message_length", 32 * 2**20), ("grpc.so_reuseport", 0))
+        server = grpc.aio.server(options=[*own, *options])
         server.add_generic_rpc_handlers((methods,))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

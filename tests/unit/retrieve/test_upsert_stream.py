@@ -174,10 +174,10 @@ async def test_a_server_that_is_slower_than_its_client_is_not_flooded(tmp_path: 
             large = record(f"large{number}", "z" * 2**20, vector=[1.0] * 36)
             yield message(record(str(number), "x"), large, collection="c")
 
-    async with serving(tmp_path, embedder) as served:
+    # Else gRPC widens the windows where answers take long, as on a busy machine.
+    async with serving(tmp_path, embedder, options=[("grpc.http2.bdp_probe", 0)]) as served:
         await served.create()
         answer = await served.stub.UpsertStream(requests())
     assert answer.count == 120
-    # What HTTP/2's windows hold comes on top of the one that is read and the one written; gRPC
-    # widens them where answers take long, as on a busy machine.
-    assert max(embedder.ahead) <= 40
+    # What HTTP/2's windows hold comes on top of the one that is read and the one written.
+    assert max(embedder.ahead) <= 4
