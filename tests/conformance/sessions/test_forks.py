@@ -17,10 +17,10 @@ from groundwire_server.memory.keys import SessionKeys
 from groundwire_server.memory.redis_sessions import MAX_READ_BYTES, RedisSessions
 from groundwire_server.memory.session import Answer, NewTurn, Parent, Sessions
 
-from tests.conformance.sessions.servers import SetClock
+from tests.conformance.sessions.servers import SetClock, bring_forward, keys_of
 from tests.patience import until
 
-HOUR_S = 3600.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 
 
 def say(*contents: str) -> list[NewTurn]:
@@ -144,7 +144,7 @@ async def test_a_fork_outlives_its_parent_whose_other_turns_are_removed(
 
 
 async def test_a_fork_outlives_a_parent_that_expires(sessions: RedisSessions, tenant: str) -> None:
-    await sessions.create(tenant, "ada", session_id="s", ttl_s=1.0)
+    await sessions.create(tenant, "ada", session_id="s", ttl_s=MINUTE_S)
     await sessions.append(tenant, "s", say(*"abc"))
     fork = await sessions.fork(tenant, "ada", "s", 2, ttl_s=HOUR_S)
     await sessions.append(tenant, "s", say("d"))
@@ -157,6 +157,7 @@ async def test_a_fork_outlives_a_parent_that_expires(sessions: RedisSessions, te
             return True
         return False
 
+    await bring_forward(sessions, tenant, MINUTE_S)
     await until(is_gone, "the parent has expired")
     assert await said_in(sessions, tenant, fork.id) == "ab"
 
@@ -164,7 +165,7 @@ async def test_a_fork_outlives_a_parent_that_expires(sessions: RedisSessions, te
 async def test_a_read_of_the_parent_does_not_let_shared_turns_expire(
     sessions: RedisSessions, tenant: str
 ) -> None:
-    await sessions.create(tenant, "ada", session_id="s", ttl_s=1.0)
+    await sessions.create(tenant, "ada", session_id="s", ttl_s=MINUTE_S)
     await sessions.append(tenant, "s", say(*"abc"))
     fork = await sessions.fork(tenant, "ada", "s", 2, ttl_s=HOUR_S)
     assert await said_in(sessions, tenant, "s") == "abc"
@@ -173,6 +174,7 @@ async def test_a_read_of_the_parent_does_not_let_shared_turns_expire(
     async def is_gone() -> bool:
         return parent.session not in await keys_of(sessions, tenant)
 
+    await bring_forward(sessions, tenant, MINUTE_S)
     await until(is_gone, "the parent has expired")
     assert await said_in(sessions, tenant, fork.id) == "ab"
 
@@ -205,11 +207,6 @@ async def test_nothing_is_left_when_the_last_that_needs_it_goes(
     assert await said_in(sessions, tenant, "other") == "ab"
     await sessions.delete(tenant, "other")
     assert await keys_of(sessions, tenant) == []
-
-
-async def keys_of(sessions: RedisSessions, tenant: str) -> list[str]:
-    """What Redis keeps of a tenant."""
-    return [key async for key in sessions._link.keys(f"gw:{{{tenant}:*")]
 
 
 async def test_a_parent_keeps_its_turns_when_its_forks_are_gone(

@@ -11,7 +11,7 @@ from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.memory.retention import Policies, Retention
 from groundwire_server.memory.session import NewTurn
 
-from tests.conformance.sessions.servers import SetClock
+from tests.conformance.sessions.servers import SetClock, bring_forward, keys_of
 from tests.patience import until
 
 DAY_S = 86_400.0
@@ -229,17 +229,15 @@ async def test_what_expired_forks_have_held_is_freed(
 ) -> None:
     await sessions.create(tenant, "ada", session_id="s")
     await sessions.append(tenant, "s", SAY * 3)
-    await sessions.fork(tenant, "ada", "s", 2, new_session_id="short", ttl_s=1.0)
-    await sessions.fork(tenant, "ada", "short", 1, new_session_id="below", ttl_s=1.0)
+    await sessions.fork(tenant, "ada", "s", 2, new_session_id="short", ttl_s=60)
+    await sessions.fork(tenant, "ada", "short", 1, new_session_id="below", ttl_s=60)
     await sessions.delete(tenant, "s")
-
-    async def keys() -> list[str]:
-        return [key async for key in sessions._link.keys(f"gw:{{{tenant}:*")]
 
     async def are_over() -> bool:
         there = {SessionKeys(tenant, name).session for name in ("short", "below")}
-        return not there & set(await keys())
+        return not there & set(await keys_of(sessions, tenant))
 
+    await bring_forward(sessions, tenant, 60)
     await until(are_over, "the forks have expired")
     # It may be that they are about to be made.
     assert (await sessions.retention.sweep(Policies())).freed == 0
@@ -247,4 +245,4 @@ async def test_what_expired_forks_have_held_is_freed(
     # Letting go of one may take others with it, whichever comes first.
     for _ in range(2):
         await sessions.retention.sweep(Policies())
-    assert await keys() == []
+    assert await keys_of(sessions, tenant) == []
