@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ async def arrived(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
 
     def start(arguments: Any, *_: Any, **__: Any) -> None:
+        # Kept with them, for what vLLM takes from the environment alone.
+        arguments.threads = os.environ.get("OMP_NUM_THREADS")
         found.append(arguments)
         raise NotStartedError("not here")
 
@@ -70,6 +73,41 @@ async def test_engine_arguments_reach_vllm(arrived: list[Any]) -> None:
 async def test_what_is_set_goes_before_what_would_be(arrived: list[Any]) -> None:
     got = await started_with(arrived, args={"scheduling_policy": "fcfs", "max_num_seqs": 3})
     assert (got.scheduling_policy, got.max_num_seqs) == ("fcfs", 3)
+
+
+@pytest.mark.parametrize(
+    ("processors", "args", "environment", "together"),
+    [
+        (1, {}, {}, True),
+        (2, {}, {}, True),
+        (3, {}, {}, False),
+        (2, {"tensor_parallel_size": 1}, {}, True),
+        (2, {"tensor_parallel_size": 2}, {}, False),
+        (2, {"data_parallel_size": 2}, {}, False),
+        (2, {"distributed_executor_backend": "mp"}, {}, False),
+        (2, {}, {"VLLM_CPU_OMP_THREADS_BIND": "0"}, False),
+        (2, {}, {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}, False),
+    ],
+)
+async def test_a_worker_of_one_thread_has_no_process_of_its_own(
+    arrived: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    processors: int,
+    args: dict[str, Any],
+    environment: dict[str, str],
+    together: bool,
+) -> None:
+    from vllm.platforms import current_platform
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(processors)))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    got = await started_with(arrived, args=args)
+    assert current_platform.is_cpu()
+    assert (got.distributed_executor_backend is UniProcExecutor) is together
+    assert got.threads == ("1" if together else None)
 
 
 async def test_the_engine_core_knows_where_reasoning_ends(arrived: list[Any]) -> None:

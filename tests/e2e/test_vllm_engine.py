@@ -328,10 +328,13 @@ async def is_down(engine: VllmEngine) -> bool:
 
 async def test_a_dead_engine_core_is_unavailable_but_for_counting_and_leaves_no_process() -> None:
     before = children()
-    engine = VllmEngine(str(small_llama()), args=ARGS)
+    # Its worker has a process of its own, as where there are many processors, or GPUs.
+    args = {**ARGS, "distributed_executor_backend": "mp"}
+    engine = VllmEngine(str(small_llama()), args=args)
     await engine.start()
     (core,) = children() - before
     workers = psutil.Process(core).children()
+    assert workers
 
     psutil.Process(core).kill()
     # The first one: vLLM begins to read what the core says with it.

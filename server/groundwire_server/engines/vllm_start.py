@@ -35,6 +35,13 @@ _ENVIRONMENT = {
 }
 # In GiB. Left alone, vLLM takes half of the memory for its cache.
 _CPU_CACHE = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+# Of OpenMP, in the engine core; it has to be known when that begins.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# Processors of which vLLM takes one for the engine core, and computes with one thread on the rest.
+_FEW_PROCESSORS = 2
+# With these, someone has decided about processes and threads.
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "nnodes")
+_BOUND_BY_HAND = frozenset({"VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU"})
 _CORE_PROCESS = "EngineCore"
 _COMPILERS = ("g++", "clang++", "c++")
 
@@ -102,14 +109,22 @@ def start_vllm(
     known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     _require_known(args, known, named.args)
     on_cpu = bool(current_platform.is_cpu())
-    settings = {**_ENVIRONMENT, **(_CPU_CACHE if on_cpu else {})}
+    one_thread = on_cpu and _computes_in_one_thread(args)
+    settings = {
+        **_ENVIRONMENT,
+        **(_CPU_CACHE if on_cpu else {}),
+        **(_ONE_THREAD if one_thread else {}),
+    }
     environment = {**_unset(settings), SERVER_PID: str(os.getpid())}
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus
     with temporary_environment(environment), _warnings_ignored():
         try:
             return AsyncLLM.from_engine_args(
-                AsyncEngineArgs(model=model, **{**_defaults(args, on_cpu), **args})
+                AsyncEngineArgs(
+                    model=model,
+                    **{**_defaults(args, on_cpu), **_executor(one_thread), **args},
+                )
             )
         # Its own errors, and those of what it calls, are all of these. The traceback is let go
         # of here, because it holds sockets.
@@ -148,7 +163,8 @@ def clean_up(cores: Iterable[BaseProcess], timeout_s: float) -> None:
 def _defaults(args: Mapping[str, Any], on_cpu: bool) -> dict[str, Any]:
     from vllm.config import StructuredOutputsConfig
 
-    here = "distributed_executor_backend" not in args and args.get("nnodes", 1) == 1
+    backend = args.get("distributed_executor_backend", "mp")
+    here = backend in {"mp", "uni"} and args.get("nnodes", 1) == 1
     return {
         # Workers on other machines cannot see this process.
         "worker_extension_cls": _qualified(EndsWithServer) if here else "",
@@ -161,6 +177,30 @@ def _defaults(args: Mapping[str, Any], on_cpu: bool) -> dict[str, Any]:
         # On a CPU vLLM compiles C++ while it starts, unless told not to.
         "enforce_eager": on_cpu and not any(map(shutil.which, _COMPILERS)),
     }
+
+
+def _computes_in_one_thread(args: Mapping[str, Any]) -> bool:
+    return (
+        len(os.sched_getaffinity(0)) <= _FEW_PROCESSORS
+        and "distributed_executor_backend" not in args
+        and all(args.get(name, 1) == 1 for name in _PARALLEL)
+        and not _BOUND_BY_HAND & os.environ.keys()
+    )
+
+
+def _executor(one_thread: bool) -> dict[str, Any]:
+    """The worker in the engine core, as on one GPU.
+
+    On a CPU vLLM gives the worker a process of its own, to bind its threads to processors. With
+    one thread there is nothing to bind, and the two processes wait for each other by spinning:
+    a token took twice the processor time, on processors that the server needs.
+    """
+    if not one_thread:
+        return {}
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    # By its class: on a CPU its name is taken for "mp".
+    return {"distributed_executor_backend": UniProcExecutor}
 
 
 def _qualified(kind: type) -> str:

@@ -18,6 +18,8 @@ from tests.bench.generate_targets.target import MAX_TOKENS, MODEL_ARGS, PROMPT, 
 from tests.models import small_llama
 
 SHUTDOWN_S = 15.0
+# As vLLM starts it by itself, whatever this server would have it do.
+ARGS = {**MODEL_ARGS, "distributed_executor_backend": "mp"}
 
 
 class AsyncLlm:
@@ -27,7 +29,7 @@ class AsyncLlm:
 
     async def __aenter__(self) -> Self:
         import_vllm()
-        self._llm = await asyncio.to_thread(start_vllm, str(small_llama()), MODEL_ARGS)
+        self._llm = await asyncio.to_thread(start_vllm, str(small_llama()), ARGS)
         return self
 
     async def __aexit__(self, *error: object) -> None:
