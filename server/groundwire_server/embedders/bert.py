@@ -25,6 +25,7 @@ from groundwire_server.embedders.matryoshka import shorter_dimensions
 from groundwire_server.embedders.precision import dtype_of
 from groundwire_server.embedders.torch_runtime import import_torch
 from groundwire_server.embedders.weights import file_digest
+from groundwire_server.embedders.word_counts import WordCounts, is_by_word
 
 # Of a text much longer than the model reads, only the start is tokenised. Enough characters
 # for each token, and tokens to spare for the word that the cut goes through.
@@ -62,6 +63,8 @@ class BertEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        by_word = is_by_word(self._tokenizer)
+        self._count = WordCounts(self._counted).of if by_word else self._counted
         self._prefixes = {
             EmbedKind.QUERY: options.query_prefix,
             EmbedKind.PASSAGE: options.passage_prefix,
@@ -101,7 +104,10 @@ class BertEncoder:
         return 2**15 if self._device.type == "cuda" else 256 * int(self._torch.get_num_threads())
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count tokens without special ones, prefixes and truncation."""
+        """Count tokens without special ones, prefixes and truncation. Thread-safe."""
+        return self._count(texts)
+
+    def _counted(self, texts: Sequence[str]) -> list[int]:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
 
