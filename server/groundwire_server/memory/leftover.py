@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.02
 # What is killed ends when the system gets to it, whatever grace it was given before.
 _KILLED_S = 10.0
-_LET_GO_S = 1.0
+_LET_GO_S = 10.0
 
 
 async def stop_leftover(folder: RedisFolder, *, grace_s: float) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from groundwire_index.errors import FailedPreconditionError, GroundwireError, UnavailableError
 from groundwire_server.engines.engine import Role
-from groundwire_server.memory import redis_server
+from groundwire_server.memory import leftover, redis_server
 from groundwire_server.memory.redis_folder import RedisFolder, bundled_executable
 from groundwire_server.memory.redis_server import RedisServer
 from groundwire_server.memory.redis_sessions import RedisSessions
@@ -273,7 +273,10 @@ async def test_no_other_process_in_the_folder_is_touched(tmp_path: Path) -> None
     await bystander.wait()
 
 
-async def test_it_does_not_start_beside_one_that_it_cannot_see(tmp_path: Path) -> None:
+async def test_it_does_not_start_beside_one_that_it_cannot_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftover, "_LET_GO_S", 0.0)
     folder = RedisFolder(tmp_path / "redis")
     folder.prepare()
     elsewhere = await asyncio.start_unix_server(lambda _, writer: writer.close(), folder.socket)

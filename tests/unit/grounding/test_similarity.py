@@ -12,6 +12,8 @@ from groundwire_server.embedders.embedder import Embeddings, EmbedKind
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.grounding.similarity import EmbeddedSimilarity
 
+from tests.patience import PATIENCE_S
+
 CLAIM = "Private cars are banned after dark because headlights interfere with observing."
 SAME = "The road is closed to cars at night, because their headlights disturb the observations."
 OTHER = "Eight per cent of all nights are kept as director's time."
@@ -62,7 +64,7 @@ class Stuck:
 async def test_it_tells_what_means_the_same_from_what_does_not(
     embedder: SentenceTransformersEmbedder,
 ) -> None:
-    similarity = EmbeddedSimilarity(embedder)
+    similarity = EmbeddedSimilarity(embedder, longest_wait_s=PATIENCE_S)
     for _ in range(2):
         told = await similarity.of(CLAIM, [SAME, OTHER, CLAIM])
         assert told is not None
@@ -76,14 +78,14 @@ async def test_its_scale_does_not_depend_on_the_model(
     embedder: SentenceTransformersEmbedder,
 ) -> None:
     texts = [SAME, OTHER]
-    wide = await EmbeddedSimilarity(embedder).of(CLAIM, texts)
-    narrow = await EmbeddedSimilarity(Narrow(embedder)).of(CLAIM, texts)
+    wide = await EmbeddedSimilarity(embedder, longest_wait_s=PATIENCE_S).of(CLAIM, texts)
+    narrow = await EmbeddedSimilarity(Narrow(embedder), longest_wait_s=PATIENCE_S).of(CLAIM, texts)
     assert narrow == pytest.approx(wide, abs=0.02)
 
 
 @pytest.mark.parametrize("embedder", [Failing(), Broken()])
 async def test_an_embedder_that_fails_tells_nothing(embedder: Failing | Broken) -> None:
-    assert await EmbeddedSimilarity(embedder).of(CLAIM, [SAME]) is None
+    assert await EmbeddedSimilarity(embedder, longest_wait_s=PATIENCE_S).of(CLAIM, [SAME]) is None
 
 
 async def test_an_embedder_that_does_not_answer_is_not_waited_for() -> None:
