@@ -47,13 +47,15 @@ def _served(name: str, model: ModelSettings, settings: Settings) -> ServedModel:
         model.queued_tokens or settings.queued_tokens,
     )
     breaker = Breaker(name, failures=settings.breaker_failures, open_s=settings.breaker_open_s)
-    engine = (_vllm if model.engine == "vllm" else _openai)(name, model, settings)
-    return ServedModel(
-        engine, limits, breaker=breaker, targets=_targets(model), revision=_revision(model)
-    )
+    revision = _revision(model)
+    if model.engine == "vllm":
+        engine = _vllm(name, model, settings, revision)
+    else:
+        engine = _openai(name, model, settings)
+    return ServedModel(engine, limits, breaker=breaker, targets=_targets(model), revision=revision)
 
 
-def _vllm(name: str, model: ModelSettings, settings: Settings) -> Engine:
+def _vllm(name: str, model: ModelSettings, settings: Settings, revision: Revision) -> Engine:
     preset = PRESETS.get(model.preset)
     defaults = {}
     if preset is not None:
@@ -73,7 +75,8 @@ def _vllm(name: str, model: ModelSettings, settings: Settings) -> Engine:
             adapters=model.adapters,
             template_arguments=model.template_arguments,
             max_tokens_default=settings.max_tokens,
-        )
+        ),
+        starting=revision.starting,
     )
 
 

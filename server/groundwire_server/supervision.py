@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 from groundwire_index.errors import GroundwireError, UnavailableError
@@ -41,6 +42,8 @@ class Mortal(Protocol):
 
 M = TypeVar("M", bound=Mortal)
 
+Around = Callable[[], AbstractAsyncContextManager[None]]
+
 
 class Supervision(Generic[M]):
     """One of a kind, in whose place a new one is put when it fails, as often as it takes."""
@@ -51,18 +54,21 @@ class Supervision(Generic[M]):
         name: Callable[[M], str],
         *,
         reason: str,
+        starting: Around = nullcontext,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """``make`` gives one that has not been started, the same each time.
 
         ``name`` gives what people know one by, and ``reason`` that of the error while it is down.
+        Each is started in ``starting``.
         """
         self.current = make()
         """The one that works, or was the last to do so."""
         self._make = make
         self._name = name(self.current)
         self._reason = reason
+        self._starting = starting
         self._sleep = sleep
         self._now = now
         self._watching: asyncio.Task[None] | None = None
@@ -79,7 +85,8 @@ class Supervision(Generic[M]):
 
     async def start(self) -> None:
         """Start it. What keeps it from starting this first time is raised."""
-        await self.current.start()
+        async with self._starting():
+            await self.current.start()
         self._began = self._now()
         self._watching = asyncio.create_task(self._watch())
 
@@ -122,7 +129,8 @@ class Supervision(Generic[M]):
             await self._sleep(pause_s)
             fresh = self._make()
             try:
-                await fresh.start()
+                async with self._starting():
+                    await fresh.start()
             except GroundwireError as error:
                 why = error.message
                 await self._close(fresh)

@@ -52,7 +52,6 @@ class AnswerKeys:
         self._index = index
         self._embedder = embedder
         self._made_by = (FORMAT, prompt_version(), prompt_settings)
-        self._revisions: dict[str, str] = {}
         self._collections: WeakKeyDictionary[CollectionBackend, str] = WeakKeyDictionary()
 
     async def of(self, model: ServedModel, request: AnswerRequest, tenant: str) -> AnswerKey:
@@ -61,8 +60,7 @@ class AnswerKeys:
         if request.grounding is not None:
             sources = await self._sources(tenant, request.grounding)
         scopes = sorted(current_identity.get(Identity()).scopes)
-        revision = await self._revision(model)
-        base = repr((self._made_by, scopes, model.model, revision, sources))
+        base = repr((self._made_by, scopes, model.model, model.revision, sources))
         asked = replace(request, request_id="", priority=0, deadline=None, cache=None)
         question, rest = _without_question(asked)
         return AnswerKey(_digest(base, repr(asked)), _digest(base, repr(rest)), question)
@@ -83,11 +81,6 @@ class AnswerKeys:
         except UnavailableError:
             # An answer for which nothing could be compared is degraded, and not kept.
             return ""
-
-    async def _revision(self, model: ServedModel) -> str:
-        if model.model not in self._revisions:
-            self._revisions[model.model] = await run_blocking(lambda: model.revision)
-        return self._revisions[model.model]
 
 
 def _without_question(request: AnswerRequest) -> tuple[str, AnswerRequest]:

@@ -81,7 +81,7 @@ class ServedModel:
 
     @property
     def revision(self) -> str:
-        """Tells what is served under this name from what was before; blocks the first time."""
+        """Tells what is served under this name from what was before."""
         return self._revision.text if self._revision else ""
 
     def with_adapter(self, name: str) -> ServedModel:

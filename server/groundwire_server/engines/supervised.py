@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
 
 from groundwire_server.engines.engine import Engine, EngineEvent, EngineRequest, Message
 from groundwire_server.engines.template import NOTHING_BESIDES, TemplateInput
-from groundwire_server.supervision import Supervision
+from groundwire_server.supervision import Around, Supervision
 from groundwire_server.waiting import Waiting
 
 
@@ -22,14 +23,19 @@ class SupervisedEngine:
         self,
         make: Callable[[], Engine],
         *,
+        starting: Around = nullcontext,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``make`` gives one that has not been started, the same each time."""
+        """``make`` gives one that has not been started, the same each time.
+
+        Each is started in ``starting``.
+        """
         self._supervision = Supervision(
             make,
             lambda engine: f'"{engine.model}"',
             reason="ENGINE_RESTARTING",
+            starting=starting,
             sleep=sleep,
             now=now,
         )

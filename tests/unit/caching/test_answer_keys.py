@@ -96,6 +96,21 @@ async def test_another_model_or_the_same_with_other_weights_has_another(index: I
     assert await names.of(dtype="float16") == await names.of(dtype="float16")
 
 
+async def test_weights_that_are_there_when_an_engine_is_started_again_have_other_answers(
+    index: Index, tmp_path: Path
+) -> None:
+    keys = AnswerKeys(lambda: index, SentenceTransformersEmbedder("all-MiniLM-L6-v2"))
+    revision = Revision({}, {"": str(tmp_path)})
+    served = ServedModel(ScriptedEngine([]), revision=revision)
+    names = set()
+    for number in range(3):
+        (tmp_path / f"{number}.safetensors").touch()
+        async with revision.starting():
+            pass
+        names |= {(await keys.of(served, ASKED, "alice")).name for _ in range(2)}
+    assert len(names) == 3
+
+
 async def test_an_embedder_out_of_reach_keeps_nobody_from_an_answer(index: Index) -> None:
     index.create_collection("alice", CollectionSpec("notes", Metric.COSINE, 3))
     grounded = replace(ASKED, grounding=Grounding("notes", mode=SearchMode.LEXICAL))

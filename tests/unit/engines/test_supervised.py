@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from groundwire_index.errors import FailedPreconditionError, UnavailableError
 from groundwire_server.engines.engine import EngineEvent, EngineRequest, TextPiece
 from groundwire_server.engines.supervised import SupervisedEngine
-from groundwire_server.supervision import LASTED_S, LONGEST_PAUSE_S, LOOK_S
+from groundwire_server.supervision import LASTED_S, LONGEST_PAUSE_S, LOOK_S, Around
 
 from tests.faults.server.application import Ticks
 from tests.patience import until
@@ -46,13 +46,16 @@ class Mortal(ScriptedEngine):
 class Supervision:
     """A supervised engine whose pauses end when they are told to."""
 
-    def __init__(self, *mortals: Mortal) -> None:
+    def __init__(self, *mortals: Mortal, starting: Around = nullcontext) -> None:
         self.mortals = mortals
         self.seconds = 0.0
         self.ticks = Ticks()
         made = iter(mortals)
         self.engine = SupervisedEngine(
-            lambda: next(made), sleep=self.ticks.sleep, now=lambda: self.seconds
+            lambda: next(made),
+            starting=starting,
+            sleep=self.ticks.sleep,
+            now=lambda: self.seconds,
         )
 
     async def dies(self, number: int) -> None:
@@ -66,8 +69,10 @@ class Supervision:
 
 
 @asynccontextmanager
-async def supervised(*mortals: Mortal) -> AsyncIterator[Supervision]:
-    supervision = Supervision(*mortals)
+async def supervised(
+    *mortals: Mortal, starting: Around = nullcontext
+) -> AsyncIterator[Supervision]:
+    supervision = Supervision(*mortals, starting=starting)
     await supervision.engine.start()
     yield supervision
     await supervision.engine.close()
@@ -87,6 +92,27 @@ async def test_an_engine_that_has_died_is_started_again() -> None:
         assert await said(supervision) == "two"
         await supervision.engine.check()
         await until(lambda: supervision.mortals[0].ended)
+
+
+async def test_what_it_loads_is_looked_at_each_time_that_it_starts() -> None:
+    looks: list[str] = []
+
+    @asynccontextmanager
+    async def starting() -> AsyncIterator[None]:
+        looks.append("before")
+        yield
+        looks.append("after")
+
+    class Loading(Mortal):
+        async def start(self) -> None:
+            looks.append("loads")
+
+    async with supervised(Loading("one"), Loading("two"), starting=starting) as supervision:
+        assert looks == ["before", "loads", "after"]
+        await supervision.dies(0)
+        await supervision.ticks.wake(0.5)
+        await supervision.works()
+        assert looks == ["before", "loads", "after"] * 2
 
 
 async def test_while_it_is_down_requests_are_told_and_tokens_are_counted() -> None:
