@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from groundwire_server.engines.engine import ToolCallPiece
 from groundwire_server.engines.tools import ToolCall
@@ -15,10 +16,26 @@ class CallTexts:
         self._heads: dict[int, tuple[str, str]] = {}
         self._arguments: dict[int, list[str]] = {}
 
-    def add(self, piece: ToolCallPiece) -> None:
-        """Take the next piece."""
-        self._heads.setdefault(piece.index, (piece.id, piece.name))
+    def add(self, piece: ToolCallPiece) -> Iterator[ToolCallPiece]:
+        """Take the next piece; give what the reader is to have of it."""
+        if piece.index not in self._heads:
+            yield from self.end(piece.choice)
+            self._heads[piece.index] = (piece.id, piece.name)
+        yield self._noted(piece)
+
+    def end(self, choice: int) -> Iterator[ToolCallPiece]:
+        """What the last call lacks when it is complete.
+
+        Some servers leave out the arguments of a call without any, which are an empty object.
+        """
+        if self._heads:
+            last = next(reversed(self._heads))
+            if not "".join(self._arguments[last]).strip():
+                yield self._noted(ToolCallPiece(last, "", "", "{}", 0, choice))
+
+    def _noted(self, piece: ToolCallPiece) -> ToolCallPiece:
         self._arguments.setdefault(piece.index, []).append(piece.arguments)
+        return piece
 
     def whole(self) -> tuple[ToolCall, ...] | None:
         """The calls in order; None if the arguments of one are no JSON object."""

@@ -52,7 +52,9 @@ class OpenExchange:
             require_all_answered(self.calls, results, "chat.messages", first)
             if not any(one.role is Role.USER for one in self.history):
                 raise FailedPreconditionError(
-                    f"the last {RECENT_TURNS} turns of the session hold no question: ask one",
+                    f"the question that these results are for is not among the last {RECENT_TURNS} "
+                    "turns of the session, and a model is given no more of it: ask a question "
+                    "instead, which leaves the calls without results; all turns are kept",
                     reason="NO_QUESTION",
                 )
         spoken = [one for one in said if one.role is not Role.SYSTEM]

@@ -65,8 +65,7 @@ class Transcript:
         if isinstance(piece, ReasoningPiece):
             yield ReasoningDelta(piece.text, self.choice)
         else:
-            self._calls.add(piece)
-            yield ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments, self.choice)
+            yield from map(_delta, self._calls.add(piece))
 
     async def settle(self) -> None:
         """Wait for what `end` needs to know."""
@@ -76,8 +75,14 @@ class Transcript:
 
     def end(self, reason: FinishReason) -> Iterator[AnswerEvent]:
         """After `settle`: give what was still held back, and the end, without usage."""
+        yield from self._end_of_calls(reason)
         yield from self._deltas("", last=True)
         yield Finished(reason, choice=self.choice)
+
+    def _end_of_calls(self, reason: FinishReason) -> Iterator[ToolCallDelta]:
+        # Else the last one may be cut off.
+        if reason is FinishReason.TOOL_CALLS:
+            yield from map(_delta, self._calls.end(self.choice))
 
     def _count(self, piece: TextPiece) -> None:
         self.completion_tokens += piece.token_count
@@ -149,6 +154,7 @@ class GroundedTranscript(Transcript):
 
     def end(self, reason: FinishReason) -> Iterator[AnswerEvent]:
         """After `settle`: give what was still held back, and the end, without usage."""
+        yield from self._end_of_calls(reason)
         yield from self._events(self._parser.finish())
         if self._withheld is None:
             yield from self._deltas("", last=True)
@@ -200,6 +206,10 @@ class GroundedTranscript(Transcript):
                 source_end=cited.evidence.end,
                 choice=self.choice,
             )
+
+
+def _delta(piece: ToolCallPiece) -> ToolCallDelta:
+    return ToolCallDelta(piece.index, piece.id, piece.name, piece.arguments, piece.choice)
 
 
 def evidence_of(passage: Passage) -> Evidence:

@@ -254,6 +254,68 @@ async def test_a_call_that_no_model_could_read_again_is_not_stored(
     assert await turns_of(sessions, session) == ()
 
 
+@pytest.mark.parametrize("nothing", ["", " "])
+async def test_a_call_without_arguments_has_an_empty_object_of_them(
+    serve: Serve, sessions: RedisSessions, session: str, nothing: str
+) -> None:
+    engine = ScriptedEngine(
+        [
+            ToolCallPiece(0, "c-1", "sky", nothing, 1),
+            ToolCallPiece(1, "c-2", "dome", "", 1),
+            ToolCallPiece(1, "", "", nothing, 1),
+            ChoiceEnd(FinishReason.TOOL_CALLS),
+            GenerationEnd(Usage()),
+        ]
+    )
+    async with serve(engine) as serving:
+        answer = await complete(serving, asking(QUESTION, session_id=session))
+        results = [result("c-1"), result("c-2")]
+        engine.script = saying("It rains.")
+        after = await complete(serving, asking(*results, session_id=session))
+    assert [call.arguments.strip() for call in answer.tool_calls] == ["{}", "{}"]
+    assert answer.finished.stored == after.finished.stored == STORE_OUTCOME_STORED
+    (_, called, *_) = await turns_of(sessions, session)
+    assert [call.arguments.strip() for call in called.tool_calls] == ["{}", "{}"]
+
+
+async def test_a_call_that_is_cut_off_before_its_arguments_has_none(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    cut_off = [
+        ToolCallPiece(0, "c-1", "sky", "", 1),
+        ChoiceEnd(FinishReason.LENGTH),
+        GenerationEnd(Usage()),
+    ]
+    async with serve(ScriptedEngine(cut_off)) as serving:
+        answer = await complete(serving, asking(QUESTION, session_id=session))
+    assert [call.arguments for call in answer.tool_calls] == [""]
+    assert await turns_of(sessions, session) == ()
+
+
+async def test_results_for_a_question_too_long_ago_are_refused_and_nothing_is_lost(
+    serve: Serve, sessions: RedisSessions, session: str
+) -> None:
+    call = ToolCall("c-1", "sky", "{}")
+    round_of_calls = [
+        NewTurn(Role.ASSISTANT, "", tool_calls=(call,)),
+        NewTurn(Role.TOOL, "It rains.", name="c-1"),
+    ]
+    turns = [NewTurn(Role.USER, QUESTION), *(32 * round_of_calls), round_of_calls[0]]
+    await sessions.append("alice", session, turns)
+    engine = ScriptedEngine(saying("It rains."))
+    async with serve(engine) as serving:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await complete(serving, asking(result("c-1"), session_id=session))
+        assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        told = caught.value.details() or ""
+        for part in ("last 64 turns", "ask a question", "all turns are kept"):
+            assert part in told
+        answer = await complete(serving, asking("So, does it rain?", session_id=session))
+    assert answer.finished.stored == STORE_OUTCOME_STORED
+    assert len(await turns_of(sessions, session)) == len(turns) + 2
+    assert engine.requests[0].messages[-1] == Message(Role.USER, "So, does it rain?")
+
+
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("require_sources", [False, True])
 async def test_a_model_with_sources_may_call_tools_and_then_cite(
