@@ -3,7 +3,8 @@
 What an embedder finds similar differs, as often as not, by the one word that matters. So nothing
 may differ but what is known to say nothing: articles, courtesies, some synonyms, the place of what
 is asked for ("what is the weight of it", "what does it weigh"), and an "s" at the end of a word
-that cannot be a name. Of other languages only the same words, in the same order, are taken for the same.
+that cannot be a name. Of other languages only the same words, in the same order, are taken for the
+same.
 """
 
 from __future__ import annotations
