@@ -37,8 +37,8 @@ async def whole_server(data_dir: Path, **settings: Any) -> AsyncIterator[WholeSe
             listen="127.0.0.1:0",
             metrics_listen="off",
             stop_delay_s=0,
-            # However busy the machine is, the cache is there.
-            **{"cache_timeout_s": PATIENCE_S, **settings},
+            # However busy the machine is, they are there.
+            **{"cache_timeout_s": PATIENCE_S, "redis_timeout_s": PATIENCE_S, **settings},
         )
     )
     stopping, serving = asyncio.Event(), asyncio.Event()

@@ -296,6 +296,7 @@ def _session_store(
         url,
         count_tokens=count_tokens,
         keeper=keeper,
+        timeout_s=settings.redis_timeout_s,
         on_append=work.note,
         on_step=metrics.sessions.on_step,
     )

@@ -33,7 +33,11 @@ def kept_usage(
     if not settings.usage_days:
         return KeptUsage(uncounted, NoReports(), ())
     store = RedisUsage(
-        redis_url, days=settings.usage_days, subjects=settings.usage_subjects, keeper=keeper
+        redis_url,
+        days=settings.usage_days,
+        subjects=settings.usage_subjects,
+        keeper=keeper,
+        timeout_s=settings.redis_timeout_s,
     )
     ledger = Ledger(store, subjects=settings.usage_subjects, on_dropped=metrics.on_dropped)
     return KeptUsage(

@@ -89,6 +89,12 @@ class StoreSettings(BaseModel):
         default="always",
         description="When the private Redis syncs its log; everysec can lose a second of turns.",
     )
+    redis_timeout_s: Seconds = Field(
+        default=2.0,
+        gt=0,
+        description="Seconds that each step of a call waits for the Redis for sessions, which also "
+        "has the usage, before the call fails.",
+    )
     left_answers: Literal["finish", "drop"] = Field(
         default="finish",
         description="What becomes of an answer in a session whose client goes away after the first "

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import psutil
 
+from tests.patience import until_seen
+
 
 @contextmanager
 def listening(command: Sequence[str]) -> Iterator[int]:
@@ -30,7 +32,11 @@ def _port_of(process: subprocess.Popen[str]) -> int:
     for line in process.stdout:
         if "server listening" in line:
             break
-    # That is said just before it listens.
-    while not (open_now := psutil.Process(process.pid).net_connections("tcp")):
+    its_own = psutil.Process(process.pid)
+
+    def listens() -> bool:
         assert process.poll() is None
-    return int(open_now[0].laddr.port)
+        return bool(its_own.net_connections("tcp"))
+
+    until_seen(listens, "what was said to listen does")
+    return int(its_own.net_connections("tcp")[0].laddr.port)

@@ -16,8 +16,11 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.patience import PATIENCE_S
+
 SERVE = (sys.executable, "-m", "groundwire_server", "serve")
-TIMEOUT_S = 60.0
+# Of a start too: several servers may be starting on a machine with two cores.
+TIMEOUT_S = 2 * PATIENCE_S
 
 
 class ServerProcess:
@@ -44,6 +47,8 @@ class ServerProcess:
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
             *("--data-dir", str(data_dir), "--ready-file", str(self.ready_file)),
             *("--log-format", "json", "--stop-delay-s", "0"),
+            # However busy the machine is, its Redis is there.
+            *("--redis-timeout-s", str(PATIENCE_S)),
             *flags,
         ]
         self._env = {**os.environ, **(env or {})}
@@ -128,7 +133,8 @@ class ServerProcess:
         """End the server as a crash would. Idempotent."""
         self.process.kill()
         self.process.wait()
-        self._reader.join()
+        self._reader.join(PATIENCE_S)
+        assert not self._reader.is_alive(), "what the server started still writes to its log"
 
     @property
     def log(self) -> str:

@@ -21,14 +21,13 @@ from pathlib import Path
 import groundwire
 import pytest
 
-from tests.e2e.serving import ServerProcess
+from tests.e2e.serving import TIMEOUT_S, ServerProcess
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = ROOT / "samples/handbook"
 COLLECTION = "command-line"
-PATIENCE_S = 60.0
 # Far longer than an interrupted command takes to end.
-RESEND_S = 10.0
+RESEND_S = 20.0
 SERVING = re.compile(r"Serving on ([\d.]+):(\d+)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 
@@ -42,7 +41,7 @@ def groundwire_command(
         capture_output=True,
         text=True,
         env={**os.environ, "GROUNDWIRE_SERVER": server.address},
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
 
 
@@ -164,23 +163,23 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def until(self, text: str, *, times: int = 1) -> None:
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while self.shown.count(text) < times:
             assert self._read(give_up), f"never said {text!r}:\n{self.shown}"
 
     def interrupt(self) -> None:
         """At a prompt: until it ends. A signal just before it waits there wakes nobody."""
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while self.process.poll() is None and time.monotonic() < give_up:
             self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(RESEND_S)
 
     def ended(self) -> int:
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while self._read(give_up):
             pass
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(TIMEOUT_S)
 
     def _read(self, give_up: float) -> bool:
         ready, _, _ = select.select([self._master], [], [], max(0.0, give_up - time.monotonic()))
@@ -246,7 +245,7 @@ def test_the_demo_shows_what_it_promises_and_leaves_nothing(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
-        timeout=2 * PATIENCE_S,
+        timeout=2 * TIMEOUT_S,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("word for word") >= 3

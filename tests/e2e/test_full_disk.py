@@ -17,10 +17,9 @@ from groundwire.v1 import retrieve_service_pb2 as retrieve_pb
 from groundwire.v1 import retrieve_service_pb2_grpc as retrieve_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.e2e.serving import ServerProcess
+from tests.e2e.serving import TIMEOUT_S, ServerProcess
 from tests.small_disk import filled, small_disk
 
-TIMEOUT_S = 30.0
 DIMENSION = 256
 # More than the pages have left that the server's files have already; the longer document is
 # also more than is held in memory while it arrives.

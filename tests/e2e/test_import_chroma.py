@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from groundwire_server.cli.transfer.source import Page
 from groundwire_server.cli.transfer.target import Target
 
 from tests.e2e.chroma import chroma_server, database, fill, state
-from tests.e2e.serving import ServerProcess
+from tests.e2e.serving import TIMEOUT_S, ServerProcess
 from tests.e2e.stalling import stalling
 from tests.e2e.test_cli_and_client import groundwire_command
+from tests.patience import until_seen
 
 SIZES = {"by-l2": 2500, "by-cosine": 400, "by-ip": 400}
 METRICS = {"by-l2": "euclidean", "by-cosine": "cosine", "by-ip": "dot"}
@@ -157,6 +158,24 @@ def test_an_interrupted_copy_goes_on_where_it_was(
     assert_equal(folder, "by-l2", client)
 
 
+@contextmanager
+def killed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """At the end of the block, if it still runs."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def has_copy(folder: Path) -> bool:
+    return any(folder.glob("groundwire-chroma-*/*"))
+
+
+def has_collection(client: groundwire.Client) -> bool:
+    return any(client.retrieve.list_collections())
+
+
 def test_an_interrupted_command_says_how_to_go_on_and_leaves_no_copy(
     server: ServerProcess, client: groundwire.Client, folder: Path, tenant: str, tmp_path: Path
 ) -> None:
@@ -169,10 +188,10 @@ def test_an_interrupted_command_says_how_to_go_on_and_leaves_no_copy(
             stderr=subprocess.PIPE,
             text=True,
         )
-        while process.poll() is None and not list(tmp_path.glob("groundwire-chroma-*/*")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
+        with killed(process):
+            until_seen(lambda: process.poll() is not None or has_copy(tmp_path))
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert "the same command again goes on from here" in said
     assert list(tmp_path.iterdir()) == []
@@ -187,11 +206,10 @@ def test_a_killed_import_is_finished_by_another(
         [sys.executable, "-m", "groundwire_server", *arguments, *whom],
         # Killed, it leaves its copy of the database there.
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
     )
-    while process.poll() is None and not list(client.retrieve.list_collections()):
-        pass
-    process.kill()
-    process.wait()
+    with killed(process):
+        until_seen(lambda: process.poll() is not None or has_collection(client))
     code, found = imported(server, folder, "--collection", "by-l2", "--tenant", tenant)
     assert (code, found["by-l2"]["read"]) == (0, 2500)
     assert_equal(folder, "by-l2", client)

@@ -18,9 +18,9 @@ from groundwire.v1 import memory_service_pb2 as pb
 from groundwire.v1.memory_service_pb2_grpc import MemoryServiceStub
 from groundwire_server.memory.redis_folder import RedisFolder
 
-from tests.e2e.serving import ServerProcess
+from tests.e2e.serving import TIMEOUT_S, ServerProcess
+from tests.patience import until_seen
 
-TIMEOUT_S = 30.0
 Code = grpc.StatusCode
 
 
@@ -262,11 +262,8 @@ def test_a_long_conversation_is_summarised_beside_and_forgotten_with_its_session
             if item.kind == pb.CONTEXT_ITEM_KIND_SUMMARY
         ]
 
-    deadline = time.monotonic() + TIMEOUT_S
-    while not summary_in(built := context()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    ((first, last),) = summary_in(built)
+    until_seen(lambda: bool(summary_in(context())), "the conversation is summarised")
+    ((first, last),) = summary_in(built := context())
     assert first == 1
     assert 2 <= last <= 10
     assert built.messages[0].role == generation.ROLE_SYSTEM

@@ -20,6 +20,7 @@ from groundwire.v1 import admin_service_pb2 as pb
 from groundwire.v1 import admin_service_pb2_grpc as pb_grpc
 from redis.asyncio import Redis
 
+from tests.patience import until
 from tests.whole_server import WholeServer, whole_server
 
 GENERATOR, EMBEDDER = "extractive", "all-MiniLM-L6-v2"
@@ -126,9 +127,12 @@ async def test_a_client_that_leaves_is_no_error_and_what_it_got_was_used(
     async for event in client.generate("When does the dome open?", grounding="guide"):
         if isinstance(event, TextDelta):
             break
-    day = None
-    while day is None:
-        day = (await used(client, model=GENERATOR)).get(GENERATOR)
+
+    async def is_counted() -> bool:
+        return GENERATOR in await used(client, model=GENERATOR)
+
+    await until(is_counted)
+    day = (await used(client, model=GENERATOR))[GENERATOR]
     assert (day.requests, day.errors) == (1, 0)
     assert day.completion_tokens > 0
 

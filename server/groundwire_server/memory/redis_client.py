@@ -38,7 +38,8 @@ class _Told(ConnectionPool):
         except (exceptions.AuthenticationError, exceptions.BusyLoadingError):
             raise
         except (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError) as error:
-            raise NotConnectedError(str(error)) from error
+            why = str(error) or f"no connection within {self.connect_s:g} s"
+            raise NotConnectedError(why) from error
 
 
 class _Pool(_Told, ConnectionPool):
@@ -88,7 +89,7 @@ class SingleRedis(Redis):
                 await connection.send_packed_command(pack_command(args))
                 return await self.parse_response(connection, args[0], **options)
         except TimeoutError as error:
-            raise exceptions.TimeoutError("no answer in time") from error
+            raise exceptions.TimeoutError(f"no answer within {self._timeout_s:g} s") from error
         except _DROPPED:
             await connection.disconnect()
             raise

@@ -17,6 +17,8 @@ from groundwire.v1 import (
     retrieve_service_pb2,
 )
 
+from tests.e2e.serving import TIMEOUT_S
+
 METHODS: dict[str, MethodDescriptor] = {
     f"{service.name}/{method.name}": method
     for module in (
@@ -93,7 +95,7 @@ class Caller:
         call = self._stub(method)(
             _each(requests) if method.client_streaming else requests[0],
             metadata=(("groundwire-tenant", self.tenant), ("groundwire-subject", self.subject)),
-            timeout=60,
+            timeout=TIMEOUT_S,
         )
         responses: list[Message] = []
         try:
