@@ -10,6 +10,7 @@ import grpc
 import pytest
 from groundwire.v1 import retrieve_service_pb2 as pb
 from groundwire_server.embedders.embedder import Embeddings, EmbedKind
+from groundwire_server.services import documents
 
 from tests.patience import PATIENCE_S, longer_each_time
 from tests.unit.retrieve.letters import LettersEmbedder
@@ -215,7 +216,11 @@ async def test_a_wrong_header_is_refused_before_any_data(
     assert await served.count() == 0
 
 
-async def test_a_client_that_is_still_sending_is_told_why_it_was_refused(served: Served) -> None:
+async def test_a_client_that_is_still_sending_is_told_why_it_was_refused(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long it stands still, it is still sending.
+    monkeypatch.setattr(documents, "PAUSE_S", PATIENCE_S)
     for _ in range(20):
         requests = ingest_requests(bytes(2**20), piece=2**14, collection="c", filename="a/b")
         refused = await refusal(served.stub.IngestDocument(requests))
