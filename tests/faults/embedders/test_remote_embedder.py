@@ -38,6 +38,7 @@ from tests.faults.engines.scripted_http import (
     silent,
     streaming,
 )
+from tests.patience import in_time, until
 
 KEY = "sk-hunter2"
 BUSY = {"error": {"message": "too many", "code": "rate_limit"}}
@@ -135,8 +136,7 @@ async def test_whoever_waits_goes_before_what_is_stored() -> None:
     waiting = [silent] * 4
     async with remote(*waiting, PROBE) as (server, embedder):
         stored = asyncio.ensure_future(embed(embedder, *["one"] * 640, priority=Priority.INGESTION))
-        while len(server.requests) < 4:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0)
+        await until(lambda: len(server.requests) == 4)
         assert embedder.waiting.requests == 1
         assert (await embed(embedder, "now")).shape == (1, 2)
         assert len(server.requests) == 5
@@ -223,10 +223,9 @@ async def test_an_answer_that_never_comes_is_given_up() -> None:
 async def test_a_caller_that_leaves_drops_its_request() -> None:
     async with remote(silent) as (server, embedder):
         asked = asyncio.ensure_future(embed(embedder, "one"))
-        while not server.requests:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0)
+        await until(lambda: bool(server.requests))
         asked.cancel()
-        await server.left.wait()
+        await in_time(server.left.wait())
         assert asked.cancelled()
 
 
@@ -268,8 +267,7 @@ class TestStarting:
             server.models = listing()
             for _ in range(2):
                 check = asyncio.ensure_future(embedder.check())
-                while not server.requests:  # noqa: ASYNC110 - it has no event
-                    await asyncio.sleep(0)
+                await until(lambda: bool(server.requests))
                 check.cancel()
                 await asyncio.wait([check])
             assert not server.left.is_set()
@@ -286,11 +284,10 @@ class TestStarting:
             await embedder.start()
             server.models = listing()
             check = asyncio.ensure_future(embedder.check())
-            while not server.requests:  # noqa: ASYNC110 - it has no event
-                await asyncio.sleep(0)
+            await until(lambda: bool(server.requests))
             check.cancel()
             await embedder.close()
-            await server.left.wait()
+            await in_time(server.left.wait())
 
     async def test_its_servers_death_is_noticed(self) -> None:
         async with remote() as (server, embedder):

@@ -17,6 +17,7 @@ from groundwire_index.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from groundwire_server.engines import openai_http
 from groundwire_server.engines.engine import (
     Accepted,
     Begun,
@@ -28,6 +29,7 @@ from groundwire_server.engines.engine import (
     TextPiece,
     Usage,
 )
+from groundwire_server.engines.openai import OpenAiEngine
 from groundwire_server.waiting import Waiting
 
 from tests.faults.engines.asking import (
@@ -46,12 +48,14 @@ from tests.faults.engines.scripted_http import (
     HELLO,
     USAGE,
     Answer,
+    ScriptedHttp,
     answering,
     event,
     said,
     silent,
     streaming,
 )
+from tests.patience import PATIENCE_S, in_time, until
 
 
 async def test_a_stream_becomes_the_events_of_an_engine() -> None:
@@ -248,19 +252,35 @@ async def test_a_server_that_stands_still_is_given_up_after_a_time_of_ones_own()
     assert len(server.requests) == 1
 
 
+async def be_late(server: ScriptedHttp, engine: OpenAiEngine) -> None:
+    """Ask, with a deadline that passes when the server has been asked."""
+    async with asyncio.timeout(PATIENCE_S) as deadline:
+
+        async def pass_soon() -> None:
+            await until(lambda: bool(server.requests))
+            deadline.reschedule(asyncio.get_running_loop().time() + 0.2)
+
+        passing = asyncio.create_task(pass_soon())
+        await events_of(engine)
+    await passing
+
+
 @pytest.mark.parametrize("answer", [silent, streaming(said("Hel"), hang=True)])
 async def test_a_deadline_drops_the_connection(answer: Answer) -> None:
     async with remote(answer) as (server, engine):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await events_of(engine)
-        await asyncio.wait_for(server.left.wait(), 1)
+            await be_late(server, engine)
+        await in_time(server.left.wait(), "the connection is dropped")
         assert engine.waiting == Waiting()
 
 
-async def test_no_try_begins_after_the_deadline_so_that_the_reason_is_told() -> None:
-    async with remote(answering(429, BUSY, {"Retry-After": "4"}), HELLO) as (server, engine):
-        soon = asyncio.get_running_loop().time() + 2
+async def test_no_try_begins_after_the_deadline_so_that_the_reason_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai_http, "_LONGEST_PAUSE_S", 10 * PATIENCE_S)
+    later = str(round(5 * PATIENCE_S))
+    async with remote(answering(429, BUSY, {"Retry-After": later}), HELLO) as (server, engine):
+        soon = asyncio.get_running_loop().time() + PATIENCE_S
         error = await failure(engine, request(deadline=soon))
     assert isinstance(error, ResourceExhaustedError)
     assert len(server.requests) == 1
@@ -279,8 +299,7 @@ async def test_the_server_is_not_asked_before_a_request_has_its_turn() -> None:
 async def test_a_deadline_ends_the_wait_between_two_tries() -> None:
     async with remote(answering(429, BUSY, {"Retry-After": "5"})) as (server, engine):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await events_of(engine)
+            await be_late(server, engine)
     assert len(server.requests) == 1
 
 
@@ -291,7 +310,7 @@ async def test_closing_the_generator_drops_the_connection_without_a_further_toke
         assert await anext(stream) == Begun()
         assert await anext(stream) == TextPiece("Hel", 1)
         await stream.aclose()
-        await asyncio.wait_for(server.left.wait(), 1)
+        await in_time(server.left.wait(), "the connection is dropped")
 
 
 async def test_closing_the_engine_ends_what_still_runs() -> None:
@@ -303,4 +322,4 @@ async def test_closing_the_engine_ends_what_still_runs() -> None:
         await engine.close()
         with pytest.raises(UnavailableError):
             await anext(stream)
-        await asyncio.wait_for(server.left.wait(), 1)
+        await in_time(server.left.wait(), "the connection is dropped")

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.serving import ServerProcess
 from tests.faults.engines.scripted_http import HELLO, MODEL, ScriptedHttp, answering
+from tests.patience import PATIENCE_S
 
 KEY = "sk-hunter2"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -39,7 +40,7 @@ async def watched(channel: grpc.aio.Channel, status: int) -> None:
     """Wait until Generate has this health."""
     service = "groundwire.v1.GenerateService"
     watch = health_pb2_grpc.HealthStub(channel).Watch(
-        health_pb2.HealthCheckRequest(service=service), timeout=10
+        health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE_S
     )
     async for answer in watch:
         if answer.status == status:

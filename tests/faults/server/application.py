@@ -22,6 +22,8 @@ from groundwire_server.observability.metrics import Metrics
 from groundwire_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.patience import PATIENCE_S
+
 GENERATE = "groundwire.v1.GenerateService"
 MEMORY = "groundwire.v1.MemoryService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -180,7 +182,7 @@ async def run(settings: Settings, application: Application) -> AsyncIterator[Run
         life.result()
     try:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE_S),
             grpc.aio.insecure_channel(server.addresses["grpc"]) as channel,
         ):
             yield Running(server, stopping, life, channel, ticks, admission)

@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.serving import ServerProcess
 from tests.faults.server.application import NOT_SERVING, SERVING
+from tests.patience import until_seen
 
 SMALL = (sys.executable, "-m", "tests.faults.server.process")
 
@@ -32,11 +33,17 @@ def channel(small: ServerProcess) -> Iterator[grpc.Channel]:
 
 
 def first_refusal(generate: generate_pb_grpc.GenerateServiceStub) -> grpc.RpcError:
-    while True:
+    refusals: list[grpc.RpcError] = []
+
+    def is_refused() -> bool:
         try:
             generate.CountTokens(generate_pb.CountTokensRequest(text="late"))
         except grpc.RpcError as error:
-            return error
+            refusals.append(error)
+        return bool(refusals)
+
+    until_seen(is_refused, "a call is refused")
+    return refusals[0]
 
 
 def test_it_tells_where_it_serves_and_stops_with_code_0(small: ServerProcess) -> None:

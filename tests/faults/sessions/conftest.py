@@ -23,7 +23,7 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
 
 @pytest.fixture
 async def sessions(server: RedisServer) -> AsyncIterator[RedisSessions]:
-    async with closing(sessions_on(server, timeout_s=1.0)) as store:
+    async with closing(sessions_on(server)) as store:
         yield store
 
 
