@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,9 +280,8 @@ class SearchQuery:
     """IVF: lists to visit, 1 to 65,536; None for the index's own."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hit:
-    """One found record."""
+class Hit(NamedTuple):
+    """One found record; a tuple, because searches make many."""
 
     id: str
     score: float

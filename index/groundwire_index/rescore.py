@@ -66,19 +66,23 @@ def _exact(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The rows of places in ascending order, and how each scores for the query that owns it."""
     rows, scores = np.empty(len(places), np.int64), np.empty(len(places))
+    squares = np.vecdot(queries, queries)
     step = max(1, _PIECE // queries.shape[1])
     for start in range(0, len(places), step):
         piece = slice(start, start + step)
         rows[piece], vectors = space.read(places[piece])
-        asked = queries if len(queries) == 1 else queries[owners[piece]]
-        scores[piece] = _scores(vectors.astype(np.float64), asked, metric)
+        asked = 0 if len(queries) == 1 else owners[piece]
+        scores[piece] = _scores(vectors, queries.take(asked, axis=0), squares[asked], metric)
     return rows, scores
 
 
 def _scores(
-    vectors: NDArray[np.float64], queries: NDArray[np.float64], metric: Metric
+    vectors: NDArray[np.float64],
+    queries: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    metric: Metric,
 ) -> NDArray[np.float64]:
-    """Of each vector for its query, or for the only one."""
+    """Of each vector for its query, or for the only one; ``squares`` are of their lengths."""
     # A sum for each pair by itself: a matrix product adds up some rows in another order.
     if metric is Metric.EUCLIDEAN:
         apart = vectors - queries
@@ -86,6 +90,7 @@ def _scores(
         return scores
     scores = np.vecdot(vectors, queries)
     if metric is Metric.COSINE:
-        scores /= np.sqrt(np.vecdot(vectors, vectors) * np.vecdot(queries, queries))
-        np.clip(scores, -1.0, 1.0, out=scores)
+        scores /= np.sqrt(np.vecdot(vectors, vectors) * squares)
+        np.minimum(scores, 1.0, out=scores)
+        np.maximum(scores, -1.0, out=scores)
     return scores

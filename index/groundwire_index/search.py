@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +58,13 @@ class Ranked:
     scanned: int
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """What queries have in common that are answered together."""
+class Alike(NamedTuple):
+    """What queries have in common that are answered together; a tuple, for it is made for each."""
 
     where: CompiledFilter | None
     exact: bool
-    tuning: Tuning
+    ef: int | None
+    nprobe: int | None
 
 
 def search(
@@ -78,7 +79,7 @@ def search(
     started = time.perf_counter()
     groups: dict[Alike, list[int]] = {}
     for number, (query, where) in enumerate(queries):
-        alike = Alike(where, query.exact, Tuning(ef=query.ef, nprobe=query.nprobe))
+        alike = Alike(where, query.exact, query.ef, query.nprobe)
         groups.setdefault(alike, []).append(number)
     results: dict[int, SearchResult] = {}
     for alike, numbers in groups.items():
@@ -157,7 +158,8 @@ def _by_vectors(
     if not asked or snapshot.view is None:
         return ()
     vectors, depths = zip(*asked, strict=True)
-    question = Question(np.stack(vectors), depths, candidates.rows, alike.exact, alike.tuning)
+    tuning = Tuning(ef=alike.ef, nprobe=alike.nprobe)
+    question = Question(np.stack(vectors), depths, candidates.rows, alike.exact, tuning)
     return search_vectors(snapshot.view, question, metric)
 
 
@@ -186,6 +188,8 @@ def _ordered(snapshot: Snapshot, found: Ranking, query: SearchQuery, depth: int)
 
 def _tied(found: Ranking, depth: int) -> list[int]:
     """Rows of equal scores among the first ``depth``, with those past it that equal the last."""
+    if len({score for _, score in found}) == len(found):
+        return []
     tied, at = [], 0
     for _, equals in groupby(found, key=itemgetter(1)):
         rows = [row for row, _ in equals]
@@ -207,17 +211,12 @@ def _hits(
         wanted.setdefault(query.include, set()).update(row for row, _ in pairs)
     records = {include: snapshot.records_of(rows, include) for include, rows in wanted.items()}
     for query, one, pairs in zip(queries, ranked, best, strict=True):
-        found = records[query.include]
-        yield tuple(
-            Hit(
-                id=found[row].id,
-                score=score,
-                dense_score=one.dense.get(row),
-                lexical_score=one.lexical.get(row),
-                record=found[row],
-            )
-            for row, score in pairs
-        )
+        found, dense, lexical = records[query.include], one.dense, one.lexical
+        hits = []
+        for row, score in pairs:
+            record = found[row]
+            hits.append(Hit(record.id, score, dense.get(row), lexical.get(row), record))
+        yield tuple(hits)
 
 
 def _good_enough(hits: tuple[Hit, ...], query: SearchQuery) -> tuple[Hit, ...]:

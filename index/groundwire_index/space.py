@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from groundwire_index.gpu.points import HeldPoints
 from groundwire_index.half import widened
 from groundwire_index.segment import SegmentView
-from groundwire_index.storage.segment_file import Matrix
 
 Places = NDArray[np.int64]
 
@@ -47,20 +46,21 @@ class Space:
         """How many vectors count."""
         return sum(segment.alive for segment in self.segments)
 
-    def read(self, places: Places) -> tuple[NDArray[np.int64], Matrix]:
+    def read(self, places: Places) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The rows of some places, ascending, and their vectors, shape (places, dimension).
 
-        Copied, in the order of their files.
+        Copied, in the order of their files, and as exact scores need them.
         """
         rows = np.empty(len(places), np.int64)
         dimension = self.segments[0].vectors.shape[1]
-        vectors = np.empty((len(places), dimension), np.float32)
+        vectors = np.empty((len(places), dimension))
         bounds = places.searchsorted(self.starts).tolist()
         for segment, offset, (first, last) in zip(
             self.segments, self.starts[:-1].tolist(), pairwise(bounds), strict=True
         ):
             if first < last:
                 slots = places[first:last] - offset
-                rows[first:last] = segment.rows[slots]
-                vectors[first:last] = widened(segment.vectors[slots])
+                # In half the time of an index in brackets.
+                rows[first:last] = segment.rows.take(slots)
+                vectors[first:last] = widened(segment.vectors.take(slots, axis=0))
         return rows, vectors

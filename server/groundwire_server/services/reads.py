@@ -16,7 +16,7 @@ from groundwire_server.services.cursors import cursor_after, name_before
 from groundwire_server.services.documents import document_message
 from groundwire_server.services.filters import filter_of
 from groundwire_server.services.records import fill_record, include_of
-from groundwire_server.services.search import Search, search_message
+from groundwire_server.services.search import Search, batch_message, search_message
 from groundwire_server.services.validate import page_size_of, require_count
 from groundwire_server.services.violations import within
 
@@ -79,7 +79,7 @@ def search_together(
 ) -> list[pb.SearchResponse | Exception]:
     """The best records for each query, or what is wrong with it."""
     try:
-        queries = [_checked_query(collection, one) for one in asked]
+        queries = [_query(collection, one) for one in asked]
         return [search_message(result) for result in collection.search_many(queries)]
     except GroundwireError as error:
         if len(asked) == 1:
@@ -94,9 +94,9 @@ def search_batch(collection: CollectionBackend, asked: Sequence[Search]) -> pb.S
     for number, one in enumerate(asked):
         with within(f"searches[{number}]"):
             # The index checks them too, but does not say which of many it refuses.
-            queries.append(_checked_query(collection, one))
-    results = collection.search_many(queries)
-    return pb.SearchBatchResponse(responses=map(search_message, results))
+            spec = collection.spec
+            queries.append(check_query(_query(collection, one), spec.metric, spec.dimension))
+    return batch_message(collection.search_many(queries))
 
 
 def list_documents(
@@ -112,8 +112,7 @@ def list_documents(
     )
 
 
-def _checked_query(collection: CollectionBackend, asked: Search) -> SearchQuery:
-    query = asked.query
-    if asked.record_id:
-        query = replace(query, vector=collection.vector_of(asked.record_id))
-    return check_query(query, collection.spec.metric, collection.spec.dimension)
+def _query(collection: CollectionBackend, asked: Search) -> SearchQuery:
+    if not asked.record_id:
+        return asked.query
+    return replace(asked.query, vector=collection.vector_of(asked.record_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from groundwire.v1 import retrieve_service_pb2 as pb
@@ -10,7 +11,6 @@ from groundwire_index.errors import InvalidArgumentError
 from groundwire_index.fusion import Fusion, ReciprocalRank, WeightedSum
 from groundwire_index.records import Hit, SearchMode, SearchQuery, SearchResult, Vector
 
-from groundwire_server.services.durations import duration_message
 from groundwire_server.services.enums import enum_of
 from groundwire_server.services.filters import filter_of
 from groundwire_server.services.records import fill_record, include_of
@@ -98,19 +98,30 @@ def searches_of(request: pb.SearchBatchRequest, text_mode: SearchMode) -> list[S
 
 def search_message(result: SearchResult) -> pb.SearchResponse:
     """Write what was found, and how."""
-    plan = result.plan
-    message = pb.SearchResponse(
-        plan=pb.SearchPlan(
-            strategy=plan.strategy,
-            scanned=plan.scanned,
-            filtered=plan.filtered,
-            took=duration_message(plan.took_s),
-            sequence=plan.sequence,
-        )
-    )
+    message = pb.SearchResponse()
+    _fill(message, result)
+    return message
+
+
+def batch_message(results: Iterable[SearchResult]) -> pb.SearchBatchResponse:
+    """Write what was found for each of many queries."""
+    message = pb.SearchBatchResponse()
+    for result in results:
+        _fill(message.responses.add(), result)
+    return message
+
+
+def _fill(message: pb.SearchResponse, result: SearchResult) -> None:
+    """In place, for whole messages are copied into those that they are put in."""
+    plan = message.plan
+    plan.strategy = result.plan.strategy
+    plan.scanned = result.plan.scanned
+    if result.plan.filtered is not None:
+        plan.filtered = result.plan.filtered
+    plan.took.FromNanoseconds(round(result.plan.took_s * 1e9))
+    plan.sequence = result.plan.sequence
     for hit in result.hits:
         _fill_hit(message.hits.add(), hit)
-    return message
 
 
 def _fill_hit(message: pb.Hit, hit: Hit) -> None:

@@ -60,11 +60,14 @@ def fill_struct(struct: Struct, metadata: Metadata) -> None:
 
 
 def _fill_value(target: Value, value: JsonValue) -> None:
+    # A search has dozens of numbers: they are known as such at once.
     if isinstance(value, str):
         target.string_value = value
+    elif isinstance(value, float):
+        target.number_value = value
     elif isinstance(value, bool):
         target.bool_value = value
-    elif isinstance(value, float | int):
+    elif isinstance(value, int):
         target.number_value = value
     elif value is None:
         target.null_value = 0  # type: ignore[assignment]

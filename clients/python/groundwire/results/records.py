@@ -90,7 +90,7 @@ def record(message: record_pb2.Record) -> Record:
     return Record(
         id=message.id,
         text=message.text if message.HasField("text") else None,
-        metadata=from_struct(message.metadata),
+        metadata=from_struct(message.metadata) if message.HasField("metadata") else {},
         vector=vectors.decode(message.vector) if message.HasField("vector") else None,
         document_id=message.document_id,
         position=_position(message.position) if message.HasField("position") else None,
