@@ -52,7 +52,9 @@ class RedisCache:
         Caches of another ``kind`` in the same Redis have names of their own. ``on_bypass`` is
         called for each call that goes without the cache because it fails.
         """
-        self._redis = _connected(url, timeout_s)
+        # To bound a write, redis-py waits for it in a way that loses cancellations: whoever left
+        # while it looked here had an answer made that nobody read. `_asked` bounds the whole.
+        self._redis = _connected(url, None)
         self._patient = _connected(url, timeout_s * _PATIENCE)
         self._turns = asyncio.Semaphore(_CONNECTIONS)
         self._kind = kind
@@ -168,8 +170,7 @@ class RedisCache:
                 yield False
                 return
             try:
-                # The socket's own limit is for each read; many values take many.
-                async with asyncio.timeout(self._timeout_s * 2):
+                async with asyncio.timeout(self._timeout_s):
                     yield True
                 self._failed = False
             except (RedisError, OSError, TimeoutError) as error:
@@ -180,7 +181,7 @@ class RedisCache:
                 self._failed = True
 
 
-def _connected(url: str, timeout_s: float) -> Redis:
+def _connected(url: str, timeout_s: float | None) -> Redis:
     try:
         return Redis.from_pool(
             ConnectionPool.from_url(

@@ -106,6 +106,22 @@ async def test_calls_that_wait_for_each_other_are_no_failure_of_the_cache(tmp_pa
     await kept.server.close()
 
 
+async def test_a_caller_that_leaves_does_not_go_on(kept: Kept) -> None:
+    """At whatever step of the call: who waits for its end would wait for an answer."""
+    calls = (lambda: kept.cache.get("alice", [b"a"]), lambda: kept.cache.put("alice", {b"a": b"1"}))
+    for steps in range(400):
+        call = asyncio.ensure_future(calls[steps % 2]())
+        for _ in range(steps // 20):
+            await asyncio.sleep(0)
+        if call.cancel():
+            await asyncio.wait({call})
+            assert call.cancelled()
+    # Nor does the next one have its answer.
+    await kept.cache.put("alice", {b"a": b"1"})
+    assert await kept.cache.get("alice", [b"b", b"a"]) == [None, b"1"]
+    assert kept.bypasses == 0
+
+
 async def test_values_expire(tmp_path: Path) -> None:
     kept = Kept(tmp_path / "cache", ttl_s=0.05)
     await kept.server.start()
