@@ -25,6 +25,11 @@ def small_adapter(seed: int, *, rank: int = 8, hidden: int = HIDDEN) -> Path:
     return made_once(name, partial(_make, seed=seed, rank=rank, hidden=hidden))
 
 
+def adapters() -> dict[str, str]:
+    """Two of them, by the names that requests use; of different ranks."""
+    return {"legal": str(small_adapter(1)), "medical": str(small_adapter(2, rank=4))}
+
+
 def _make(folder: Path, *, seed: int, rank: int, hidden: int) -> None:
     import torch
     from safetensors.torch import save_file

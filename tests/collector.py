@@ -80,10 +80,16 @@ class Collector(TraceServiceServicer):
         ordered = sorted(found, key=lambda span: span.message.start_time_unix_nano)
         return [span.name for span in ordered]
 
-    async def wait_for(self, name: str) -> None:
-        """Return when a span of that name is there."""
+    async def wait_for(self, name: str, trace_id: str) -> Collected:
+        """The one span of that name in a trace, when it is there."""
+
+        def found() -> list[Collected]:
+            return [one for one in self.spans if (one.name, one.trace_id) == (name, trace_id)]
+
         async with asyncio.timeout(PATIENCE_S), self._came:
-            await self._came.wait_for(lambda: name in self.names)
+            await self._came.wait_for(found)
+        (span,) = found()
+        return span
 
     async def Export(  # noqa: N802 - gRPC's name
         self, request: ExportTraceServiceRequest, context: grpc.aio.ServicerContext

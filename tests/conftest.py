@@ -29,7 +29,10 @@ MISSING = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of vLLM first: each takes so long that no worker is left with one alone."""
+    """Put the tests of vLLM first: each takes so long that no worker is left with one alone.
+
+    Those of one folder follow one another, for they may share an engine.
+    """
     installed = importlib.util.find_spec("vllm") is not None
     required = os.environ.get(REQUIRED) == "1"
     of_vllm = [item for item in items if item.get_closest_marker("vllm") is not None]
@@ -38,7 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not installed:
         for item in of_vllm:
             item.add_marker(pytest.mark.skip(reason=MISSING))
-    items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, str]:
+    of_vllm = item.get_closest_marker("vllm") is not None
+    return not of_vllm, str(item.path.parent) if of_vllm else ""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,7 +13,7 @@ from groundwire_server.embedders.remote import RemoteEmbedder
 from groundwire_server.embedders.sentence_transformers import SentenceTransformersEmbedder
 from groundwire_server.embedders.weights import built_in_folder
 
-from tests.e2e.generate.vllm_servers import HTTP, KEY, vllm_server
+from tests.e2e.generate.vllm_servers import FEWER_PROCESSES, HTTP, KEY, vllm_server
 from tests.e2e.serving import ServerProcess
 
 pytestmark = pytest.mark.vllm
@@ -33,7 +33,7 @@ TEXTS = [
 def url() -> Iterator[str]:
     flags = ("--runner", "pooling", "--served-model-name", MODEL, "--api-key", KEY)
     model = ("--model", str(built_in_folder()), "--enforce-eager")
-    with vllm_server(HTTP, *flags, *model) as port:
+    with vllm_server(HTTP, *flags, *model, env=FEWER_PROCESSES) as port:
         yield f"http://127.0.0.1:{port}/v1"
 
 

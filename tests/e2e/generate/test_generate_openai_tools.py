@@ -21,7 +21,7 @@ from tests.e2e.generate.test_generate_tools import (
     refusal,
     stream,
 )
-from tests.e2e.generate.vllm_servers import HTTP, vllm_server
+from tests.e2e.generate.vllm_servers import FEWER_PROCESSES, HTTP, vllm_server
 from tests.parrot import parrot
 
 pytestmark = pytest.mark.vllm
@@ -34,7 +34,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 async def engine() -> AsyncIterator[OpenAiEngine]:
-    server = vllm_server(HTTP, *FLAGS, model=parrot())
+    server = vllm_server(HTTP, *FLAGS, model=parrot(), env=FEWER_PROCESSES)
     port = await run_blocking(server.__enter__)
     engine = OpenAiEngine(f"http://127.0.0.1:{port}/v1", "parrot")
     await engine.start()

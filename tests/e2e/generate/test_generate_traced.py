@@ -12,7 +12,6 @@ from groundwire.v1.generation_pb2 import ROLE_USER, Chat, Grounding, SamplingPar
 from groundwire.v1.generation_pb2 import Message as ChatMessage
 from groundwire_server.engines.engine import TextPiece
 from groundwire_server.engines.openai import OpenAiEngine
-from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.interceptors.errors import errors
 from groundwire_server.interceptors.identity import identity
 from groundwire_server.interceptors.method import Interceptor
@@ -22,7 +21,6 @@ from groundwire_server.observability.otel import OtlpTracer
 from tests.collector import Collector, collecting, tracing
 from tests.e2e.generate.serving import ALICE, Serve
 from tests.faults.engines.scripted_http import HELLO, MODEL, ScriptedHttp
-from tests.models import small_llama
 from tests.patience import PATIENCE_S, in_time
 from tests.unit.grounding.scripted_engine import ScriptedEngine, saying
 
@@ -138,21 +136,3 @@ async def test_a_remote_model_is_told_of_the_trace(serve: Serve, collector: Coll
         await engine.close()
     answer = collector.span(f"text_completion {MODEL}")
     assert f"traceparent: 00-{TRACE}-{answer.span_id}-01" in remote.heads[-1]
-
-
-@pytest.mark.vllm
-async def test_vllm_is_told_of_the_trace_for_spans_of_its_own(
-    serve: Serve, collector: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Spans are sent so often.
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    args = {"enforce_eager": True, "dtype": "float32", "otlp_traces_endpoint": collector.url}
-    engine = VllmEngine(str(small_llama()), name="small", args=args)
-    await engine.start()
-    request = GenerateRequest(prompt="Why?", sampling=SamplingParameters(max_tokens=2))
-    async with tracing(collector) as tracer, serve(engine, interceptors=traced(tracer)) as serving:
-        await serving.stub.Complete(CompleteRequest(request=request), metadata=TRACED)
-        await collector.wait_for("llm_request")
-    await engine.close()
-    own, answer = collector.span("llm_request"), collector.span("text_completion small")
-    assert (own.trace_id, own.parent_id) == (TRACE, answer.span_id)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,8 @@ MODEL = "small"
 KEY = "sk-hunter2"
 HTTP = "vllm.entrypoints.openai.api_server"
 GRPC = "vllm.entrypoints.launchers.grpc_server"
+# The worker computes in the engine core, in one thread: a process less to start.
+FEWER_PROCESSES = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 # What the first writes when it serves.
 _READY = "Application startup complete"
 # It ends its engine core itself, if it is given the time.
@@ -32,12 +34,14 @@ def vllm_http() -> Iterator[str]:
     # The only backend that refuses what it cannot hold an output to.
     guidance = ("--structured-outputs-config.backend", "guidance")
     flags = ("--served-model-name", MODEL, "--api-key", KEY, "--enforce-eager", *guidance)
-    with vllm_server(HTTP, *flags, "--enable-prompt-tokens-details") as port:
+    with vllm_server(HTTP, *flags, "--enable-prompt-tokens-details", env=FEWER_PROCESSES) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def vllm_server(module: str, *flags: str, model: Path | None = None) -> Iterator[int]:
+def vllm_server(
+    module: str, *flags: str, model: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[int]:
     """Run ``python -m module`` on loopback until the end; its port. ``model``: the small one."""
     port = _free_port()
     command = [
@@ -46,13 +50,14 @@ def vllm_server(module: str, *flags: str, model: Path | None = None) -> Iterator
         *("--host", "127.0.0.1", "--port", str(port), "--gpu-memory-utilization", "0.3"),
         *flags,
     ]
-    env = {
+    environment = {
         **os.environ,
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_NO_USAGE_STATS": "1",
+        **(env or {}),
     }
     with subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
             if module == HTTP:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -24,7 +24,6 @@ from groundwire_server.waiting import Waiting
 
 from tests.e2e.generate.leaving import WAYS, call_to_end, has_begun
 from tests.e2e.generate.serving import Serve, Serving
-from tests.models import small_llama
 from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.vllm
@@ -36,16 +35,10 @@ SHORT = SamplingParameters(temperature=0, max_tokens=8)
 class OneAtATime:
     """vLLM with one slot of ours before it, and its engine core in hand."""
 
-    def __init__(self) -> None:
-        args = {"enforce_eager": True, "dtype": "float32", "gpu_memory_utilization": 0.3}
-        self.vllm = VllmEngine(str(small_llama()), name="small", args=args)
-        self.engine = ServedModel(self.vllm, Limits(1, 10, 100_000))
-        self._core = 0
-
-    async def start(self) -> None:
-        before = core_processes()
-        await self.engine.start()
-        (core,) = core_processes() - before
+    def __init__(self, vllm: VllmEngine) -> None:
+        self.vllm = vllm
+        self.engine = ServedModel(vllm, Limits(1, 10, 100_000))
+        (core,) = core_processes()
         assert core.pid is not None
         self._core = core.pid
 
@@ -68,12 +61,9 @@ class OneAtATime:
         return await self.vllm._vllm.reset_prefix_cache()
 
 
-@pytest.fixture(scope="module")
-async def one() -> AsyncIterator[OneAtATime]:
-    one = OneAtATime()
-    await one.start()
-    yield one
-    await one.engine.close()
+@pytest.fixture
+def one(engine: VllmEngine) -> OneAtATime:
+    return OneAtATime(engine)
 
 
 def kinds_of_tasks() -> Counter[str]:

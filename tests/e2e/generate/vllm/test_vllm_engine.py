@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
 
 import psutil
 import pytest
@@ -31,23 +30,14 @@ from groundwire_server.engines.engine import (
 from groundwire_server.engines.vllm import VllmEngine
 from groundwire_server.engines.vllm_start import import_vllm
 
-from tests.models import CONTEXT_LENGTH, small_llama
+from tests.models import CONTEXT_LENGTH, VLLM_ARGS, small_llama
 
 pytestmark = pytest.mark.vllm
 
-ARGS = {"enforce_eager": True, "dtype": "float32"}
 CHAT = (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "When does it open?"))
 GREEDY = Sampling(temperature=0.0, max_tokens=12)
 # The model is random, so it hardly ever ends by itself.
 ENDLESS = Sampling(temperature=1.0, seed=7)
-
-
-@pytest.fixture(scope="module")
-async def engine() -> AsyncIterator[VllmEngine]:
-    engine = VllmEngine(str(small_llama()), name="small", args=ARGS, max_tokens_default=20)
-    await engine.start()
-    yield engine
-    await engine.close()
 
 
 def request(
@@ -227,24 +217,6 @@ async def test_requests_carry_a_priority(engine: VllmEngine) -> None:
     assert isinstance(events[-1], GenerationEnd)
 
 
-async def test_who_has_a_lower_priority_runs_first() -> None:
-    """In the engine, which runs one at a time here."""
-    engine = VllmEngine(str(small_llama()), args={**ARGS, "max_num_seqs": 1})
-    await engine.start()
-    order: list[int] = []
-
-    async def ask(priority: int, tokens: int) -> None:
-        sampling = Sampling(max_tokens=tokens, seed=1, temperature=1.0)
-        async for event in engine.generate(request(sampling, priority=priority)):
-            if isinstance(event, TextPiece) and priority not in order:
-                order.append(priority)
-
-    await asyncio.gather(ask(0, 100), ask(9, 2), ask(5, 2), ask(7, 2))
-    await engine.close()
-
-    assert order == [0, 5, 7, 9]
-
-
 async def test_the_choices_of_a_seed_are_the_same_again(engine: VllmEngine) -> None:
     asked = request(Sampling(temperature=1.0, seed=5, max_tokens=8, n=3))
     first, again = [await events_of(engine, asked) for _ in range(2)]
@@ -329,7 +301,7 @@ async def is_down(engine: VllmEngine) -> bool:
 async def test_a_dead_engine_core_is_unavailable_but_for_counting_and_leaves_no_process() -> None:
     before = children()
     # Its worker has a process of its own, as where there are many processors, or GPUs.
-    args = {**ARGS, "distributed_executor_backend": "mp"}
+    args = {**VLLM_ARGS, "distributed_executor_backend": "mp"}
     engine = VllmEngine(str(small_llama()), args=args)
     await engine.start()
     (core,) = children() - before
@@ -366,7 +338,7 @@ async def test_a_model_sees_the_gpus_it_is_given(monkeypatch: pytest.MonkeyPatch
     import_vllm()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     monkeypatch.setattr("vllm.v1.engine.async_llm.AsyncLLM.from_engine_args", start)
-    engine = VllmEngine(str(small_llama()), args=ARGS, gpus="1,2")
+    engine = VllmEngine(str(small_llama()), args=VLLM_ARGS, gpus="1,2")
     with pytest.raises(FailedPreconditionError, match="seen enough"):
         await engine.start()
     await engine.close()
@@ -377,7 +349,7 @@ async def test_a_model_sees_the_gpus_it_is_given(monkeypatch: pytest.MonkeyPatch
 
 async def test_closing_while_it_starts_ends_the_processes() -> None:
     before = children()
-    engine = VllmEngine(str(small_llama()), args=ARGS)
+    engine = VllmEngine(str(small_llama()), args=VLLM_ARGS)
     start = asyncio.create_task(engine.start())
     # Nothing tells us when a process has been started, so look until one has.
     while children() == before and not start.done():  # noqa: ASYNC110

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -32,21 +31,11 @@ from groundwire_server.services.generation_constraint import MAX_FORM_BYTES
 
 from tests.e2e.generate.forms import FORMS, OPTIONS, VISIT
 from tests.e2e.generate.serving import ALICE, Serve, Serving, details_of, text_of
-from tests.models import small_llama
 
 pytestmark = pytest.mark.vllm
 
 SEEDS = range(20)
 CHAT = Chat(messages=[Message(role=ROLE_USER, content="When does it open?")])
-
-
-@pytest.fixture(scope="module")
-async def engine() -> AsyncIterator[VllmEngine]:
-    args = {"enforce_eager": True, "dtype": "float32"}
-    engine = VllmEngine(str(small_llama()), name="small", args=args)
-    await engine.start()
-    yield engine
-    await engine.close()
 
 
 def request(constraint: Constraint, *, seed: int = 1, **sampling: Any) -> GenerateRequest:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from groundwire.v1.generate_service_pb2 import CompleteRequest, GenerateRequest
+from groundwire.v1.generation_pb2 import SamplingParameters
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_server.engines.engine import EngineRequest, Sampling, TextPiece
 from groundwire_server.engines.vllm import VllmEngine
 
-from tests.models import small_llama
+from tests.collector import Collector, collecting, tracing
+from tests.e2e.generate.serving import Serve
+from tests.e2e.generate.test_generate_traced import TRACE, TRACED, traced
+from tests.models import VLLM_ARGS, small_llama
 
 pytestmark = pytest.mark.vllm
-
-ARGS = {"enforce_eager": True, "dtype": "float32"}
 
 
 class NotStartedError(ValueError):
@@ -127,7 +132,7 @@ async def test_the_engine_core_knows_where_reasoning_ends(arrived: list[Any]) ->
 async def test_an_argument_that_vllm_refuses_ends_the_start(
     args: dict[str, Any], said: str
 ) -> None:
-    engine = VllmEngine(str(small_llama()), args={**ARGS, **args})
+    engine = VllmEngine(str(small_llama()), args={**VLLM_ARGS, **args})
     with pytest.raises(FailedPreconditionError, match=said):
         await engine.start()
     await engine.close()
@@ -144,25 +149,44 @@ async def test_an_argument_that_vllm_refuses_ends_the_start(
 async def test_a_parser_that_there_is_not_or_does_not_fit_ends_the_start(
     options: dict[str, str], said: str
 ) -> None:
-    engine = VllmEngine(str(small_llama()), args=ARGS, **options)
+    engine = VllmEngine(str(small_llama()), args=VLLM_ARGS, **options)
     with pytest.raises(FailedPreconditionError, match=said):
         await engine.start()
     await engine.close()
 
 
-async def test_a_model_over_two_processes_says_what_it_says_in_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # On a CPU vLLM gives each process a memory node, unless it is told which cores.
-    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
-    args = {**ARGS, "tensor_parallel_size": 2, "max_model_len": 256}
-    engine = VllmEngine(str(small_llama()), args=args)
-    await engine.start()
+@pytest.fixture(scope="module")
+async def collector() -> AsyncIterator[Collector]:
+    async with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+async def engine(collector: Collector) -> AsyncIterator[VllmEngine]:
+    """Runs one request at a time, over two processes, and tells the collector of each."""
+    args = {
+        **VLLM_ARGS,
+        "tensor_parallel_size": 2,
+        "max_model_len": 256,
+        "max_num_seqs": 1,
+        "otlp_traces_endpoint": collector.url,
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        # On a CPU vLLM gives each process a memory node, unless it is told which cores.
+        environment.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
+        # Spans are sent so often.
+        environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        engine = VllmEngine(str(small_llama()), name="small", args=args)
+        await engine.start()
+    yield engine
+    await engine.close()
+
+
+async def test_a_model_over_two_processes_says_what_it_says_in_one(engine: VllmEngine) -> None:
     request = EngineRequest("r", Sampling(temperature=0.0, max_tokens=4), prompt="The lamps are")
     events = [event async for event in engine.generate(request)]
     assert "".join(event.text for event in events if isinstance(event, TextPiece)) == said_in_one()
     assert engine.context_length == 256
-    await engine.close()
 
 
 def said_in_one() -> str:
@@ -176,3 +200,29 @@ def said_in_one() -> str:
         for _ in range(4):
             ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], dim=-1)
     return str(tokenizer.decode(ids[0, -4:]))
+
+
+async def test_who_has_a_lower_priority_runs_first(engine: VllmEngine) -> None:
+    order: list[int] = []
+
+    async def ask(priority: int, tokens: int) -> None:
+        sampling = Sampling(max_tokens=tokens, seed=1, temperature=1.0)
+        request = EngineRequest("r", sampling, prompt="The lamps are", priority=priority)
+        async for event in engine.generate(request):
+            if isinstance(event, TextPiece) and priority not in order:
+                order.append(priority)
+
+    await asyncio.gather(ask(0, 100), ask(9, 2), ask(5, 2), ask(7, 2))
+
+    assert order == [0, 5, 7, 9]
+
+
+async def test_vllm_is_told_of_the_trace_for_spans_of_its_own(
+    serve: Serve, engine: VllmEngine, collector: Collector
+) -> None:
+    request = GenerateRequest(prompt="Why?", sampling=SamplingParameters(max_tokens=2))
+    async with tracing(collector) as tracer, serve(engine, interceptors=traced(tracer)) as serving:
+        await serving.stub.Complete(CompleteRequest(request=request), metadata=TRACED)
+        own = await collector.wait_for("llm_request", TRACE)
+    answer = collector.span("text_completion small")
+    assert (own.trace_id, own.parent_id) == (TRACE, answer.span_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import grpc
@@ -22,7 +21,6 @@ from groundwire.v1.generation_pb2 import (
 from groundwire_server.engines.engine import (
     Accepted,
     Begun,
-    EngineEvent,
     EngineRequest,
     GenerationEnd,
     Sampling,
@@ -32,37 +30,16 @@ from groundwire_server.memory.redis_sessions import RedisSessions
 from groundwire_server.waiting import Waiting
 
 from tests.e2e.generate.serving import ALICE, Serve, kinds, rest_of, text_of
-from tests.models import CONTEXT_LENGTH, small_llama
+from tests.models import CONTEXT_LENGTH
+from tests.patience import until
 
 pytestmark = pytest.mark.vllm
 
 SHORT = SamplingParameters(temperature=0, max_tokens=8)
 
 
-class WatchedEngine(VllmEngine):
-    """Says when it has been let go of."""
-
-    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent, None]:
-        self.freed = asyncio.Event()
-        try:
-            async with aclosing(super().generate(request)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            self.freed.set()
-
-
-@pytest.fixture(scope="module")
-async def engine() -> AsyncIterator[WatchedEngine]:
-    args = {"enforce_eager": True, "dtype": "float32"}
-    engine = WatchedEngine(str(small_llama()), name="small", args=args)
-    await engine.start()
-    yield engine
-    await engine.close()
-
-
 async def test_a_chat_streams_and_the_end_has_usage_and_timings(
-    serve: Serve, engine: WatchedEngine
+    serve: Serve, engine: VllmEngine
 ) -> None:
     chat = Chat(messages=[Message(role=ROLE_USER, content="When does it open?")])
     async with serve(engine) as serving:
@@ -86,7 +63,7 @@ async def test_a_chat_streams_and_the_end_has_usage_and_timings(
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("stop", [(), ("e",)])
 async def test_a_stream_says_what_the_unary_answer_does(
-    serve: Serve, engine: WatchedEngine, seed: int, stop: tuple[str, ...]
+    serve: Serve, engine: VllmEngine, seed: int, stop: tuple[str, ...]
 ) -> None:
     """Babble of single bytes, so that characters are often in several tokens."""
     sampling = SamplingParameters(
@@ -107,7 +84,7 @@ async def test_a_stream_says_what_the_unary_answer_does(
 
 @pytest.mark.usefixtures("library")
 async def test_a_grounded_prompt_leaves_room_for_its_answer(
-    serve: Serve, engine: WatchedEngine
+    serve: Serve, engine: VllmEngine
 ) -> None:
     request = GenerateRequest(
         prompt="How wide is the main mirror?",
@@ -128,7 +105,7 @@ async def test_a_grounded_prompt_leaves_room_for_its_answer(
 
 
 async def test_a_session_goes_into_the_prompt_and_grows(
-    serve: Serve, engine: WatchedEngine, sessions: RedisSessions, session_id: str
+    serve: Serve, engine: VllmEngine, sessions: RedisSessions, session_id: str
 ) -> None:
     await sessions.create("alice", "al", session_id=session_id)
     prompts = []
@@ -148,7 +125,7 @@ async def test_a_session_goes_into_the_prompt_and_grows(
 
 
 async def test_a_client_that_leaves_frees_the_engine_and_an_abort_ends_the_stream(
-    serve: Serve, engine: WatchedEngine
+    serve: Serve, engine: VllmEngine
 ) -> None:
     endless = SamplingParameters(temperature=1, seed=7, max_tokens=450)
     request = GenerateRequest(prompt="Every visitor", sampling=endless, request_id="r-1")
@@ -165,7 +142,7 @@ async def test_a_client_that_leaves_frees_the_engine_and_an_abort_ends_the_strea
         await call.read()
         await call.read()
         call.cancel()
-        await asyncio.wait_for(engine.freed.wait(), 10)
+        await until(lambda: not engine._vllm.get_num_unfinished_requests(), "it is free")
         answer = await serving.stub.Complete(
             CompleteRequest(request=GenerateRequest(prompt="Every visitor", sampling=SHORT))
         )
@@ -173,7 +150,7 @@ async def test_a_client_that_leaves_frees_the_engine_and_an_abort_ends_the_strea
 
 
 async def test_as_many_stop_strings_as_are_allowed_work_and_a_thousand_are_refused(
-    serve: Serve, engine: WatchedEngine
+    serve: Serve, engine: VllmEngine
 ) -> None:
     request = GenerateRequest(prompt="The dome", sampling=SHORT)
     async with serve(engine) as serving:
@@ -187,7 +164,7 @@ async def test_as_many_stop_strings_as_are_allowed_work_and_a_thousand_are_refus
     assert caught.value.details() == "request.sampling.stop: has 1,016 items; 0 to 16 are allowed"
 
 
-async def test_a_generation_waits_until_its_first_token(engine: WatchedEngine) -> None:
+async def test_a_generation_waits_until_its_first_token(engine: VllmEngine) -> None:
     request = EngineRequest("r", Sampling(max_tokens=8), prompt="The dome opens.")
     async with aclosing(engine.generate(request)) as events:
         accepted = await anext(events)
@@ -204,7 +181,7 @@ async def test_a_generation_waits_until_its_first_token(engine: WatchedEngine) -
 
 
 async def test_a_prompt_longer_than_the_context_is_refused(
-    serve: Serve, engine: WatchedEngine
+    serve: Serve, engine: VllmEngine
 ) -> None:
     async with serve(engine) as serving:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -214,7 +191,7 @@ async def test_a_prompt_longer_than_the_context_is_refused(
 
 
 async def test_tokens_that_the_prefix_cache_had_are_counted(
-    serve: Serve, engine: WatchedEngine
+    serve: Serve, engine: VllmEngine
 ) -> None:
     request = GenerateRequest(prompt="The nights are dark and dry. " * 40, sampling=SHORT)
     async with serve(engine) as serving:

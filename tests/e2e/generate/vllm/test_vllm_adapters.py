@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +16,16 @@ from groundwire_server.engines.engine import (
     TextPiece,
 )
 from groundwire_server.engines.vllm import VllmEngine
+from groundwire_server.engines.vllm_adapters import VllmAdapters
 
-from tests.adapters import small_adapter
-from tests.models import small_llama
+from tests.adapters import adapters, small_adapter
+from tests.models import VLLM_ARGS, small_llama
 
 pytestmark = pytest.mark.vllm
 
-ARGS = {"enforce_eager": True, "dtype": "float32"}
 # Longer than a block of the prefix cache.
 PROMPT = "The lamps are covered when the night is dark. " * 16
 GREEDY = Sampling(temperature=0.0, max_tokens=8, logprobs=0)
-
-
-@pytest.fixture(scope="module")
-async def engine() -> AsyncIterator[VllmEngine]:
-    adapters = {"legal": str(small_adapter(1)), "medical": str(small_adapter(2, rank=4))}
-    engine = VllmEngine(str(small_llama()), name="small", args=ARGS, adapters=adapters)
-    await engine.start()
-    yield engine
-    await engine.close()
 
 
 async def events_of(engine: VllmEngine, adapter: str, prompt: str = PROMPT) -> list[EngineEvent]:
@@ -91,7 +81,7 @@ async def test_an_adapter_is_added_to_the_weights(
 async def test_what_one_adapter_has_read_is_not_in_the_cache_of_another(
     engine: VllmEngine,
 ) -> None:
-    prompt = "Every visitor is asked to keep to the path. " * 16
+    prompt = "A prompt that nobody else has: the legal path is medical. " * 12
     names = ["legal", "", "medical"]
     first = [cached_tokens(await events_of(engine, name, prompt)) for name in names]
     again = [cached_tokens(await events_of(engine, name, prompt)) for name in names]
@@ -110,7 +100,9 @@ def beside(folder: Path, **changes: Any) -> Path:
 
 
 async def refusal(folder: Path, **args: Any) -> str:
-    engine = VllmEngine(str(small_llama()), args={**ARGS, **args}, adapters={"legal": str(folder)})
+    engine = VllmEngine(
+        str(small_llama()), args={**VLLM_ARGS, **args}, adapters={"legal": str(folder)}
+    )
     try:
         with pytest.raises(FailedPreconditionError) as refused:
             await engine.start()
@@ -136,11 +128,21 @@ async def test_a_rank_that_has_no_room_is_refused_before_vllm_starts(tmp_path: P
     )
 
 
-async def test_an_adapter_of_another_model_is_refused() -> None:
-    assert "reads 64 numbers a token, and this model has 128" in await refusal(
-        small_adapter(1, hidden=64)
+async def refusal_to_load(engine: VllmEngine, folder: Path) -> str:
+    """As the last thing that such an engine does while it starts."""
+    with pytest.raises(FailedPreconditionError) as refused:
+        await VllmAdapters({**adapters(), "third": str(folder)}).load(engine._vllm)
+    assert refused.value.message.startswith('vllm_adapters: "third": ')
+    return refused.value.message
+
+
+async def test_an_adapter_of_another_model_is_refused(engine: VllmEngine) -> None:
+    assert "reads 64 numbers a token, and this model has 128" in await refusal_to_load(
+        engine, small_adapter(1, hidden=64)
     )
 
 
-async def test_what_vllm_does_not_load_is_refused_in_its_words(tmp_path: Path) -> None:
-    assert "DoRA" in await refusal(beside(tmp_path, use_dora=True))
+async def test_what_vllm_does_not_load_is_refused_in_its_words(
+    engine: VllmEngine, tmp_path: Path
+) -> None:
+    assert "DoRA" in await refusal_to_load(engine, beside(tmp_path, use_dora=True))
