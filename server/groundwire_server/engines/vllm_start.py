@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from groundwire_index.errors import FailedPreconditionError
 
 from groundwire_server.embedders.torch_runtime import import_torch, temporary_environment
-from groundwire_server.engines.vllm_worker import SERVER_PID, EndsWithServer
+from groundwire_server.engines.vllm_ending import SERVER_PID, EndsWithServer
 
 # What vLLM takes from the environment alone. A variable that is set already stays.
 _ENVIRONMENT = {
@@ -123,7 +123,12 @@ def start_vllm(
             return AsyncLLM.from_engine_args(
                 AsyncEngineArgs(
                     model=model,
-                    **{**_defaults(args, on_cpu), **_executor(one_thread), **args},
+                    **{
+                        **_defaults(on_cpu),
+                        **_executor(one_thread),
+                        **args,
+                        "additional_config": _with_ending(args),
+                    },
                 )
             )
         # Its own errors, and those of what it calls, are all of these. The traceback is let go
@@ -160,14 +165,20 @@ def clean_up(cores: Iterable[BaseProcess], timeout_s: float) -> None:
         gc.collect()
 
 
-def _defaults(args: Mapping[str, Any], on_cpu: bool) -> dict[str, Any]:
+def _with_ending(args: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given of vLLM's additional configuration, and what ends its processes."""
+    given = dict(args.get("additional_config", {}))
+    backend = args.get("distributed_executor_backend", "mp")
+    # Workers on other machines cannot see this process.
+    if backend in {"mp", "uni"} and args.get("nnodes", 1) == 1:
+        given["groundwire"] = EndsWithServer("ends with the server")
+    return given
+
+
+def _defaults(on_cpu: bool) -> dict[str, Any]:
     from vllm.config import StructuredOutputsConfig
 
-    backend = args.get("distributed_executor_backend", "mp")
-    here = backend in {"mp", "uni"} and args.get("nnodes", 1) == 1
     return {
-        # Workers on other machines cannot see this process.
-        "worker_extension_cls": _qualified(EndsWithServer) if here else "",
         # Requests carry a priority.
         "scheduling_policy": "priority",
         # One for all: left alone, vLLM checks each request with the one it prefers, but compiles
@@ -201,10 +212,6 @@ def _executor(one_thread: bool) -> dict[str, Any]:
 
     # By its class: on a CPU its name is taken for "mp".
     return {"distributed_executor_backend": UniProcExecutor}
-
-
-def _qualified(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _require_known(args: Mapping[str, Any], known: set[str], setting: str) -> None:

@@ -13,6 +13,7 @@ from groundwire.v1.generation_pb2 import SamplingParameters
 from groundwire_index.errors import FailedPreconditionError
 from groundwire_server.engines.engine import EngineRequest, Sampling, TextPiece
 from groundwire_server.engines.vllm import VllmEngine
+from groundwire_server.engines.vllm_ending import EndsWithServer
 
 from tests.collector import Collector, collecting, tracing
 from tests.e2e.generate.serving import Serve
@@ -72,12 +73,16 @@ async def test_engine_arguments_reach_vllm(arrived: list[Any]) -> None:
     assert got.model == str(small_llama())
     # Requests have priorities, whatever else is set; workers elsewhere cannot watch this process.
     assert got.scheduling_policy == "priority"
-    assert got.worker_extension_cls == ""
+    assert got.additional_config == {}
 
 
 async def test_what_is_set_goes_before_what_would_be(arrived: list[Any]) -> None:
-    got = await started_with(arrived, args={"scheduling_policy": "fcfs", "max_num_seqs": 3})
+    args = {"scheduling_policy": "fcfs", "max_num_seqs": 3, "additional_config": {"a": 1}}
+    got = await started_with(arrived, args=args)
     assert (got.scheduling_policy, got.max_num_seqs) == ("fcfs", 3)
+    # What is not vLLM's ends its processes.
+    assert got.additional_config["a"] == 1
+    assert [type(one) for one in got.additional_config.values()] == [int, EndsWithServer]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from groundwire_server.engines.vllm_worker import SERVER_PID
 
 # Far more than it takes.
 WAIT_S = 60
@@ -17,29 +16,44 @@ WAIT_S = 60
 class Chain:
     """A server, its engine core, and a worker of that, which hears no SIGTERM."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.faults.engines.orphaned_worker"]
-        # The shell's pid is that of the server from then on.
+    def __init__(self, *, starting: bool = False) -> None:
+        """While it is ``starting``, the core has no worker yet."""
         self.server = subprocess.Popen(
-            ["/bin/sh", "-c", f'{SERVER_PID}=$$ exec "$@"', "sh", *command],
+            [
+                *(sys.executable, "-m", "tests.faults.engines.orphaned_worker"),
+                *(["starting"] if starting else []),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         assert self.server.stdout is not None
-        core, worker = (int(self.server.stdout.readline()) for _ in "12")
-        self.core, self.worker = psutil.Process(core), psutil.Process(worker)
+        self.core = psutil.Process(int(self.server.stdout.readline()))
+        self.processes = [self.core]
+        if not starting:
+            self.worker = psutil.Process(int(self.server.stdout.readline()))
+            self.processes.append(self.worker)
+
+    def end(self) -> None:
+        with self.server:
+            self.server.kill()
+        for process in self.processes:
+            if process.is_running():
+                process.kill()
 
 
 @pytest.fixture
 def chain() -> Iterator[Chain]:
     chain = Chain()
     yield chain
-    for process in (chain.server, chain.core, chain.worker):
-        if isinstance(process, subprocess.Popen) or process.is_running():
-            process.kill()
-    with chain.server:
-        pass
+    chain.end()
+
+
+@pytest.fixture
+def starting() -> Iterator[Chain]:
+    chain = Chain(starting=True)
+    yield chain
+    chain.end()
 
 
 def test_a_worker_that_hears_nothing_ends_with_its_engine_core(chain: Chain) -> None:
@@ -56,3 +70,9 @@ def test_the_engine_core_and_a_worker_that_hears_nothing_end_with_the_server(
 
     chain.worker.wait(WAIT_S)
     chain.core.wait(WAIT_S)
+
+
+def test_an_engine_core_that_is_still_starting_ends_with_the_server(starting: Chain) -> None:
+    starting.server.kill()
+
+    starting.core.wait(WAIT_S)

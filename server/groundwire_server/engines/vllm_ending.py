@@ -1,9 +1,11 @@
-"""Imported by vLLM's worker process: ends it when the server, or its engine core, has gone.
+"""Imported by vLLM's processes as they begin: ends them when the server, or their core, has gone.
 
-vLLM's engine core waits for requests for ever, also from a server that was killed, and a worker
-whose engine core was killed now and then stays in its own shutdown, where it hears no SIGTERM,
-with the memory of the next one. vLLM's own means stop there, so this rides on
-``worker_extension_cls``, a class that vLLM mixes into its worker.
+vLLM's engine core waits for requests for ever, also from a server that was killed, or for minutes
+to be greeted by one that was killed while it started; and a worker whose engine core was killed
+now and then stays in its own shutdown, where it hears no SIGTERM, with the memory of the next one.
+vLLM's own means stop there. Its processes are given its configuration with their first step, before
+they load or wait for anything; so this rides on ``additional_config``, of which vLLM reads what it
+knows.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ import time
 SERVER_PID = "GROUNDWIRE_SERVER_PID"
 # For what they do at their end, before they are killed.
 _GRACE_S = 5.0
+_TRY_S = 0.05
+_TRIES = 1200
 
 
-class EndsWithServer:
-    """Nothing but a reason for vLLM to import this module."""
+class EndsWithServer(str):
+    """Nothing but a reason to import this module, for whoever unpickles it."""
+
+    __slots__ = ()
 
 
 def _watch(server_pid: int) -> None:
@@ -46,7 +52,10 @@ def _watch(server_pid: int) -> None:
 
 def _core_pid(server_pid: int) -> int | None:
     """None with one GPU: the worker then lives in the engine core, else that is its parent."""
-    parent = multiprocessing.parent_process()
+    # Known as soon as everything is unpickled.
+    tries = iter(range(_TRIES))
+    while (parent := multiprocessing.parent_process()) is None and next(tries, None) is not None:
+        time.sleep(_TRY_S)
     return None if parent is None or parent.pid == server_pid else parent.pid
 
 
