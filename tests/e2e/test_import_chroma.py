@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from groundwire_server.cli.transfer.target import Target
 from tests.e2e.chroma import chroma_server, database, fill, state
 from tests.e2e.serving import TIMEOUT_S, ServerProcess
 from tests.e2e.stalling import stalling
-from tests.e2e.test_cli_and_client import groundwire_command
+from tests.e2e.test_cli_and_client import RESEND_S, groundwire_command
 from tests.patience import until_seen
 
 SIZES = {"by-l2": 2500, "by-cosine": 400, "by-ip": 400}
@@ -168,6 +168,15 @@ def killed(process: subprocess.Popen[str]) -> Iterator[None]:
         process.wait()
 
 
+def interrupted(process: subprocess.Popen[str]) -> str:
+    """What it says when it ends. A signal just before it waits for the server wakes nobody."""
+    for _ in range(round(TIMEOUT_S / RESEND_S)):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=RESEND_S)[1]
+    raise AssertionError("it goes on though it is interrupted")
+
+
 def has_copy(folder: Path) -> bool:
     return any(folder.glob("groundwire-chroma-*/*"))
 
@@ -190,8 +199,7 @@ def test_an_interrupted_command_says_how_to_go_on_and_leaves_no_copy(
         )
         with killed(process):
             until_seen(lambda: process.poll() is not None or has_copy(tmp_path))
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=TIMEOUT_S)
+            said = interrupted(process)
     assert process.returncode == 130
     assert "the same command again goes on from here" in said
     assert list(tmp_path.iterdir()) == []
