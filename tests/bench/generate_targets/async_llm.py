@@ -50,7 +50,8 @@ class AsyncLlm:
         )
         streamed = Streamed()
         async for output in self._llm.generate(PROMPT, sampling, uuid.uuid4().hex):
-            streamed.came(len(output.outputs[0].token_ids))
+            (delta,) = output.outputs
+            streamed.came(len(delta.token_ids), text=bool(delta.text))
         return streamed
 
     async def answer(self, requests: int, at_once: int) -> float:

@@ -49,7 +49,8 @@ class OpenAiServer:
         async with self._http.post(self._url, json=ASKED) as answer:
             answer.raise_for_status()
             async for chunk in answer.content.iter_any():
-                streamed.came(chunk.count(b'"text":'))
+                tokens = chunk.count(b'"text":')
+                streamed.came(tokens, text=tokens > chunk.count(b'"text":""'))
         return streamed
 
     async def answer(self, requests: int, at_once: int) -> float:

@@ -18,12 +18,13 @@ class Streamed:
 
     began: float = field(default_factory=time.perf_counter)
     first_s: float | None = None
-    """Seconds to the first token."""
+    """Seconds to the first text, for tokens may be parts of characters; where none is sent, to the
+    first token."""
     tokens: int = 0
 
-    def came(self, tokens: int) -> None:
-        """Some more tokens have come."""
-        if self.first_s is None and tokens:
+    def came(self, tokens: int, *, text: bool = True) -> None:
+        """Some more tokens have come, with ``text`` or without."""
+        if self.first_s is None and text:
             self.first_s = time.perf_counter() - self.began
         self.tokens += tokens
 
