@@ -24,7 +24,7 @@ from tests.bench.h2load import require_h2load
 
 STREAMS = (1, 8, 32, 64)
 ROUNDS = 5
-ROUND_S = 3.0
+ROUND_S = 2.0
 # Seconds until the other streams are under way.
 SETTLED_S = 0.5
 # Of AsyncLLM's tokens per second, and of those of vLLM's servers.
