@@ -59,7 +59,8 @@ def test_tenants_see_nothing_of_each_other(index: IndexBackend, tenant: str) -> 
         assert [info.name for info in index.list_collections(one)] == ["c"]
     assert [one for one in index.tenants_with("c") if one.startswith(tenant)] == sorted(others)
     index.set_alias(others[0], "other", "c")
-    assert index.tenants_with("other") == []
+    # Other tests have tenants of their own on the same server.
+    assert [one for one in index.tenants_with("other") if one.startswith(tenant)] == []
     with pytest.raises(NotFoundError):
         index.collection(others[1], "other")
     assert index.opened(others[1], "other") is None
