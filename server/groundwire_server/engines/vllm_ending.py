@@ -51,7 +51,7 @@ def _watch(server_pid: int) -> None:
 
 
 def _core_pid(server_pid: int) -> int | None:
-    """None with one GPU: the worker then lives in the engine core, else that is its parent."""
+    """None where the worker lives in the engine core, as with one GPU; else that is its parent."""
     # Known as soon as everything is unpickled.
     tries = iter(range(_TRIES))
     while (parent := multiprocessing.parent_process()) is None and next(tries, None) is not None:

@@ -39,8 +39,9 @@ _CPU_CACHE = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 # Processors of which vLLM takes one for the engine core, and computes with one thread on the rest.
 _FEW_PROCESSORS = 2
-# With these, someone has decided about processes and threads.
+# With more than one of these there are several workers.
 _PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "nnodes")
+# With these, someone has decided about the threads.
 _BOUND_BY_HAND = frozenset({"VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU"})
 _CORE_PROCESS = "EngineCore"
 _COMPILERS = ("g++", "clang++", "c++")

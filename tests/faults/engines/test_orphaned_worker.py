@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-# Far more than it takes.
-WAIT_S = 60
+from tests.patience import PATIENCE_S
 
 
 class Chain:
@@ -59,7 +58,7 @@ def starting() -> Iterator[Chain]:
 def test_a_worker_that_hears_nothing_ends_with_its_engine_core(chain: Chain) -> None:
     chain.core.kill()
 
-    chain.worker.wait(WAIT_S)
+    chain.worker.wait(PATIENCE_S)
     assert chain.server.poll() is None
 
 
@@ -68,11 +67,11 @@ def test_the_engine_core_and_a_worker_that_hears_nothing_end_with_the_server(
 ) -> None:
     chain.server.kill()
 
-    chain.worker.wait(WAIT_S)
-    chain.core.wait(WAIT_S)
+    chain.worker.wait(PATIENCE_S)
+    chain.core.wait(PATIENCE_S)
 
 
 def test_an_engine_core_that_is_still_starting_ends_with_the_server(starting: Chain) -> None:
     starting.server.kill()
 
-    starting.core.wait(WAIT_S)
+    starting.core.wait(PATIENCE_S)
